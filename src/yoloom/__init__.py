@@ -1,0 +1,23 @@
+"""Thread-safe YOLO inference: one model, any number of threads, the same bits as running alone."""
+
+from yoloom import errors
+from yoloom.engine.calls import ResultFuture
+from yoloom.engine.engine import Statistics
+from yoloom.engine.stream import ResultStream
+from yoloom.errors import YoloomError
+from yoloom.results import Boxes, Results
+from yoloom.runtime.protocol import Guarantee
+from yoloom.yolo import YOLO
+
+__version__ = "0.1.0"
+__all__ = [
+    "YOLO",
+    "Boxes",
+    "Guarantee",
+    "ResultFuture",
+    "ResultStream",
+    "Results",
+    "Statistics",
+    "YoloomError",
+    "errors",
+]

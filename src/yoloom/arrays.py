@@ -1,0 +1,147 @@
+"""numpy arrays that also answer the methods people call on torch tensors."""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from yoloom.errors import UnknownDevice
+
+
+class Array(np.ndarray[Any, np.dtype[Any]]):
+    """A numpy array with `.cpu()`, `.numpy()`, `.to()` and the other small methods of a torch tensor.
+
+    Indexing or iterating down to one value gives a 0-d `Array`, which can be a dictionary's key like numpy's scalars.
+    `int(x)`, `float(x)` and `f"{x:.2f}"` take an array of one element of any shape. `size` and all else is numpy's.
+    Threads: like numpy, anybody may read; the arrays in results are read-only.
+    """
+
+    def __getitem__(self, index: Any) -> Array:
+        return _as_array(super().__getitem__(index))
+
+    def argmax(self, *args: Any, **kwargs: Any) -> Any:
+        return _as_array(super().argmax(*args, **kwargs))
+
+    def argmin(self, *args: Any, **kwargs: Any) -> Any:
+        return _as_array(super().argmin(*args, **kwargs))
+
+    def __int__(self) -> builtins.int:
+        return builtins.int(self.item())
+
+    def __float__(self) -> builtins.float:
+        return builtins.float(self.item())
+
+    def __index__(self) -> builtins.int:
+        return operator.index(self.item())
+
+    def __hash__(self) -> builtins.int:  # type: ignore[override]
+        if self.ndim:
+            raise TypeError("unhashable: an array of several values")
+        return hash(self.item())
+
+    def __round__(self, digits: builtins.int | None = None) -> Any:
+        return round(self.item(), digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
+
+    def numpy(self) -> NDArray[Any]:
+        """A plain numpy array, copied, so that it can be edited."""
+        return np.array(self)
+
+    def cpu(self) -> Array:
+        """The array itself: its values are already in the memory of the CPU."""
+        return self
+
+    def detach(self) -> Array:
+        """The array itself: there are no gradients."""
+        return self
+
+    def cuda(self, *_args: object, **_kwargs: object) -> Array:
+        """Raise `UnknownDevice`: results live on the CPU."""
+        return self.to("cuda")
+
+    def to(self, *targets: Any, device: Any = "cpu", dtype: Any = None, non_blocking: builtins.bool = False) -> Array:
+        """The values as another dtype (numpy's or torch's), or the array itself for "cpu".
+
+        Raises:
+            UnknownDevice: for anything else.
+        """
+        array = self
+        for target in (*targets, device, dtype):
+            array = array._converted(target)
+        return array
+
+    def _converted(self, target: Any) -> Array:
+        if target is None or names_cpu(target):
+            return self
+        return self._cast(_dtype(target))
+
+    def _cast(self, dtype: DTypeLike) -> Array:
+        return _as_array(self.astype(dtype))
+
+    def clone(self) -> Array:
+        """A writable copy."""
+        return _as_array(self.copy())
+
+    def int(self) -> Array:
+        """The values as int32."""
+        return self._cast(np.int32)
+
+    def long(self) -> Array:
+        """The values as int64."""
+        return self._cast(np.int64)
+
+    def float(self) -> Array:
+        """The values as float32."""
+        return self._cast(np.float32)
+
+    def bool(self) -> Array:
+        """True where a value is not zero."""
+        return self._cast(np.bool_)
+
+
+def frozen(values: ArrayLike, dtype: DTypeLike | None = None) -> Array:
+    """A read-only `Array` that owns its memory: a copy of `values`, or `values` where it already is one."""
+    if _is_frozen(values) and (dtype is None or values.dtype == dtype):
+        return values
+    source = np.asarray(values, dtype)
+    array: Array = Array(source.shape, source.dtype)
+    array[...] = source
+    array.flags.writeable = False
+    return array
+
+
+def names_cpu(device: object) -> builtins.bool:
+    """Whether `device` is "cpu", or a `torch.device` that says so."""
+    return str(device).partition(":")[0] == "cpu"
+
+
+def require_cpu(device: object) -> None:
+    """Raise `UnknownDevice` unless `device` is the CPU or None."""
+    if device is not None and not names_cpu(device):
+        raise _unknown_device(device)
+
+
+def _as_array(value: Any) -> Array:
+    return value if isinstance(value, Array) else np.asarray(value).view(Array)
+
+
+def _is_frozen(values: object) -> TypeGuard[Array]:
+    return isinstance(values, Array) and values.flags.owndata and not values.flags.writeable
+
+
+def _dtype(target: Any) -> np.dtype[Any]:
+    name = str(target)
+    try:
+        return np.dtype(name.removeprefix("torch.") if name.startswith("torch.") else target)
+    except TypeError:
+        raise _unknown_device(target) from None
+
+
+def _unknown_device(device: object) -> UnknownDevice:
+    return UnknownDevice(f"results are numpy arrays on the CPU and can not move to {device!r}; leave the call out")

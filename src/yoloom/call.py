@@ -1,0 +1,113 @@
+"""One call of the facade: everything that was asked, frozen when the call was made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from typing import Any, Literal
+
+from yoloom.clock import monotonic
+from yoloom.engine.calls import predict_elsewhere, predict_later, predict_now
+from yoloom.engine.engine import Engine
+from yoloom.engine.prediction import Prediction, source_path
+from yoloom.engine.stream import ResultStream
+from yoloom.errors import InvalidOption, PartialFailure, YoloomError
+from yoloom.formats.model import Model
+from yoloom.options import PredictOptions, SaveOptions, class_ids
+from yoloom.output import open_output, plot_options
+from yoloom.results import Results
+
+Errors = Literal["raise", "return"]
+
+
+class Call:
+    """A prediction of one or many images with the same options. Shared freely: nothing in it changes."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        model: Model,
+        options: PredictOptions,
+        save: SaveOptions,
+        errors: Errors,
+        timeout: float | None,
+        max_pixels: int,
+    ) -> None:
+        """Raises InvalidOption or UnknownClass."""
+        if errors not in ("raise", "return"):
+            raise InvalidOption(f"errors must be 'raise' or 'return', got {errors!r}.")
+        class_ids(options.classes, model.names)
+        self._engine = engine
+        self._model = model
+        self._options = options
+        self._save = save
+        self._return_errors = errors == "return"
+        self._timeout = _seconds(timeout)
+        self._max_pixels = max_pixels
+        self._output = open_output(save, model.task)
+
+    def now(self, source: Any) -> Results:
+        """Predict one image in the calling thread."""
+        return self._delivered(predict_now(self._engine, self._prediction(source), source, self._deadline()))
+
+    def later(self, source: Any) -> Future[Results]:
+        """Predict one image in the background."""
+        return predict_later(
+            self._engine, self._prediction(source), source, self._deadline(), self._delivered_by_helper()
+        )
+
+    def elsewhere(self, source: Any) -> Future[Results]:
+        """Predict one image in the background, and block nobody while it is decoded."""
+        return predict_elsewhere(
+            self._engine, self._prediction(source), source, self._deadline(), self._delivered_by_helper()
+        )
+
+    def all(self, sources: Iterable[Any]) -> list[Results | YoloomError]:
+        """Predict all images within one timeout. Raises PartialFailure at the end, unless errors are returned."""
+        outcomes = list(self._stream(sources, self._deadline(), return_errors=True))
+        failures = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, YoloomError)}
+        if failures and not self._return_errors:
+            raise PartialFailure(
+                [None if index in failures else outcome for index, outcome in enumerate(outcomes)], failures
+            )
+        return outcomes
+
+    def stream(self, sources: Iterable[Any]) -> ResultStream:
+        """Results one by one, each image within the timeout."""
+        return self._stream(sources, None, self._return_errors)
+
+    def _stream(self, sources: Iterable[Any], deadline: float | None, return_errors: bool) -> ResultStream:
+        def submit(item: tuple[int, Any]) -> Future[Results]:
+            index, source = item
+            until = self._deadline() if deadline is None else deadline
+            return predict_later(self._engine, self._prediction(source, index), source, until)
+
+        return ResultStream(enumerate(sources), submit, self._delivered, self._engine.window, return_errors)
+
+    def _prediction(self, source: Any, index: int = 0) -> Prediction:
+        save_dir = None if self._output is None else self._output.path
+        return Prediction(self._model, self._options, source_path(source, index), self._max_pixels, save_dir)
+
+    def _deadline(self) -> float:
+        return math.inf if self._timeout is None else monotonic() + self._timeout
+
+    def _delivered_by_helper(self) -> Callable[[Results], Results]:
+        if self._save.show:
+            raise InvalidOption("show=True needs the main thread, which owns the windows: show the result yourself.")
+        return self._delivered
+
+    def _delivered(self, results: Results) -> Results:
+        if self._output is not None:
+            self._output.write(results)
+        if self._save.show:
+            results.show(wait_ms=1, **plot_options(self._save))
+        return results
+
+
+def _seconds(timeout: float | None) -> float | None:
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+        raise InvalidOption(f"timeout must be a positive number of seconds, or None for no limit, got {timeout!r}.")
+    return float(timeout)

@@ -1,0 +1,58 @@
+"""Shows a picture to whoever sits in front: in the notebook, or in a window."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.errors import BackendUnavailable
+
+
+def show_image(image: NDArray[np.uint8], title: str, wait_ms: int = 0) -> None:
+    """Show `image` (H, W, 3 uint8 BGR) inline in a notebook, else in a window until a key is pressed.
+
+    Args:
+        wait_ms: how long to wait for the key; 0 waits for ever.
+
+    Raises:
+        BackendUnavailable: when there is neither a notebook nor a display and an OpenCV with windows.
+
+    Threads: windows belong to the main thread.
+    """
+    if _in_notebook():
+        _show_inline(image)
+    else:
+        _show_window(image, title, wait_ms)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
+
+
+def _show_inline(image: NDArray[np.uint8]) -> None:
+    display = importlib.import_module("IPython.display")
+    display.display(display.Image(data=cv2.imencode(".png", image)[1].tobytes()))
+
+
+def _show_window(image: NDArray[np.uint8], title: str, wait_ms: int) -> None:
+    if not _has_display():  # asked first, because Qt ends the process when it finds none
+        raise BackendUnavailable("show() found no display and no notebook; use save() instead")
+    try:
+        cv2.imshow(title, image)
+        cv2.waitKey(wait_ms)
+    except cv2.error as error:
+        raise BackendUnavailable(
+            "show() needs an OpenCV that can open windows: install opencv-python in place of opencv-python-headless, "
+            "or use save() instead"
+        ) from error
+
+
+def _has_display() -> bool:
+    return not sys.platform.startswith("linux") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))

@@ -1,0 +1,1 @@
+"""Requests → contexts: the only place with threads. `policy.py` decides and has none of them."""

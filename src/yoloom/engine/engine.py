@@ -1,0 +1,302 @@
+"""The shell around the policy: one lock, the lanes' threads, and the compiled forms.
+
+```
+ caller's thread                     lane threads                        caller's thread, or a helper
+ admit ─▶ decode, letterbox ─▶ prepared ─▶ │ next_action ─▶ context.run │ ─▶ on_end ─▶ heads, NMS, Results
+ └───────── Policy, under the engine's lock ─────────┘  no lock is held here
+```
+
+The engine holds at most two compiled forms: LATENCY from the start, THROUGHPUT from the first time that two requests
+meet. It is compiled beside the traffic, so nobody waits for the switch.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import math
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from yoloom.clock import Clock, monotonic
+from yoloom.engine.policy import Expire, Policy, Run, Ticket
+from yoloom.engine.request import Request, Signal
+from yoloom.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    EngineClosed,
+    ForkedEngine,
+    QueueFull,
+    RuntimeFailed,
+    YoloomError,
+)
+from yoloom.formats.model import Model
+from yoloom.runtime.protocol import Backend, Batch, Context, Form
+
+log = logging.getLogger("yoloom.engine")
+
+QUEUE_CAPACITY = 1024
+"""Requests that may wait at once; more callers wait for a place."""
+
+
+WARM_UP_HW = (160, 160)
+"""What a network that takes any size is warmed up with: enough to lay out the weights and to fail early."""
+
+_REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancelled: "cancelled"}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What an engine did so far, at one moment. Immutable: shared freely."""
+
+    admitted: int
+    succeeded: int
+    failed: int
+    expired: int
+    cancelled: int
+    waiting: int
+    running: int
+    forms: tuple[str, ...]
+    lanes: int
+
+
+class Engine:
+    """One model file, compiled for one device: the queue, the lanes and their contexts. Shared freely.
+
+    The constructor stores; `start` compiles, warms up and starts the first lane; `close` ends everything.
+    """
+
+    def __init__(
+        self, model: Model, backend: Backend, threads: int, capacity: int = QUEUE_CAPACITY, clock: Clock = monotonic
+    ) -> None:
+        self.model = model
+        self.backend = backend
+        self.threads = threads
+        self._clock = clock
+        self._pid = os.getpid()
+        self._ids = itertools.count()
+        # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)  # lanes wait for something to do
+        self._space = threading.Condition(self._lock)  # callers wait for a place in the queue
+        self._policy = Policy(capacity, {})
+        self._requests: dict[int, Request] = {}  # those that wait
+        self._contexts: dict[Form, list[Context]] = {}
+        self._threads: list[threading.Thread] = []
+        self._helpers: ThreadPoolExecutor | None = None
+        self._expanding = False
+        self._closed = False
+        self._counts = dict.fromkeys(("admitted", "succeeded", "failed", "expired", "cancelled"), 0)
+
+    @property
+    def window(self) -> int:
+        """How many images a single consumer should have under way to keep all lanes busy."""
+        return 2 * self.threads + 2
+
+    def start(self) -> None:
+        """Compile for one caller and run the network once. Raises what the backend raises."""
+        contexts = self._compile(Form.LATENCY)
+        contexts[0].run(np.zeros((1, *(self.model.input.hw or WARM_UP_HW), 3), np.uint8))
+        self._add_form(Form.LATENCY, contexts)
+
+    def admit(self, request: Request, wait: bool = True) -> None:
+        """Give the request a place in the queue, waiting for one until its deadline.
+
+        Raises EngineClosed, ForkedEngine, DeadlineExceeded, or (without `wait`) QueueFull.
+        """
+        self._check_process()
+        ticket = Ticket(request.id, request.deadline)
+        with self._lock:
+            self._check_open()
+            while not self._policy.admit(ticket):
+                self._wait_for_space(request.deadline, wait)
+            self._requests[request.id] = request
+            self._counts["admitted"] += 1
+            expand = self._policy.crowded and not self._expanding
+            self._expanding |= expand
+            if expand:
+                self._start_thread(self._expand, "yoloom-compile")
+
+    def run_when_free(self, request: Request, batch: Batch) -> None:
+        """The image of an admitted request is prepared: let it run in its turn."""
+        with self._lock:
+            request.batch = batch
+            self._policy.prepared(request.id)
+            self._work.notify()
+
+    def cancel(self, request: Request, error: YoloomError) -> None:
+        """End a waiting request with `error`. One that runs is let finish; one that has ended stays as it is."""
+        with self._lock:
+            mine = self._policy.cancel(request.id)
+            if mine:
+                self._forget(request, error)
+        if mine:
+            request.fail(error)
+
+    def wait(self, request: Request, signal: Signal) -> None:
+        """Block until the request has ended, at the latest at its deadline. Raises its error."""
+        try:
+            ended = signal.wait(request.deadline - self._clock())
+        except BaseException:  # Ctrl-C while waiting: nobody will fetch the result
+            self.cancel(request, Cancelled("the caller was interrupted while it waited."))
+            raise
+        if not ended:
+            self.cancel(request, _too_late())
+            raise _too_late()
+        if request.error is not None:
+            raise request.error
+
+    def new_request(self, deadline: float, on_end: Callable[[Request], None]) -> Request:
+        """A request that nobody knows yet. deadline: on the engine's clock, infinity for none."""
+        return Request(next(self._ids), deadline, on_end)
+
+    def helpers(self) -> ThreadPoolExecutor:
+        """The small pool that prepares and finishes what no caller waits for."""
+        self._check_process()
+        with self._lock:
+            self._check_open()
+            if self._helpers is None:
+                self._helpers = ThreadPoolExecutor(self.threads, thread_name_prefix="yoloom-helper")
+            return self._helpers
+
+    def statistics(self) -> Statistics:
+        self._check_process()
+        with self._lock:
+            return Statistics(
+                **self._counts,
+                waiting=self._policy.waiting,
+                running=self._policy.running,
+                forms=tuple(form.value for form in self._contexts),
+                lanes=sum(len(contexts) for contexts in self._contexts.values()),
+            )
+
+    def close(self) -> None:
+        """End what waits with EngineClosed, let what runs finish, and end the threads. Idempotent; any thread."""
+        if os.getpid() != self._pid:
+            return  # the threads are the parent's
+        with self._lock:
+            self._closed = True
+            waiting = [self._requests.pop(ticket_id) for ticket_id in self._policy.drain()]
+            self._counts["failed"] += len(waiting)
+            threads, helpers = list(self._threads), self._helpers
+            self._work.notify_all()
+            self._space.notify_all()
+        for request in waiting:
+            request.fail(EngineClosed("the model was closed while the request waited; open it again."))
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join()
+        if helpers is not None:
+            helpers.shutdown(wait=not threading.current_thread().name.startswith("yoloom-helper"))
+        with self._lock:
+            self._contexts.clear()
+
+    def _check_process(self) -> None:
+        # Before the lock: in a forked child it may be held by a thread that does not exist there.
+        if os.getpid() != self._pid:
+            raise ForkedEngine(
+                "this model was opened before the process forked: open it in the child, or start processes by spawn."
+            )
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosed("the model is closed; open it again with YOLO(path).")
+
+    def _wait_for_space(self, deadline: float, wait: bool) -> None:
+        left = deadline - self._clock()
+        if not wait:
+            raise QueueFull(f"all {self._policy.capacity} places of the queue are taken; come back later.")
+        if left <= 0:
+            raise _too_late()
+        self._space.wait(None if left == math.inf else left)
+        self._check_open()
+
+    def _forget(self, request: Request, error: YoloomError) -> None:
+        del self._requests[request.id]
+        self._counts[_REASONS.get(type(error), "failed")] += 1
+        self._space.notify()
+
+    def _compile(self, form: Form) -> list[Context]:
+        compiled = self.backend.compile(self.model, form, self.threads)
+        return [compiled.context() for _ in range(compiled.lanes)]
+
+    def _add_form(self, form: Form, contexts: list[Context]) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._contexts[form] = contexts
+            self._policy.add_form(form, len(contexts))
+            lanes = sum(thread.name.startswith("yoloom-lane") for thread in self._threads)
+            for number in range(lanes, len(contexts)):
+                self._start_thread(self._serve, f"yoloom-lane-{number}")
+
+    def _start_thread(self, target: object, name: str) -> None:
+        # Daemon, so that a forgotten close can not keep the interpreter alive; the registry closes at exit.
+        thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
+        self._threads.append(thread)
+        thread.start()
+
+    def _expand(self) -> None:
+        """Compile the form for many callers, beside the traffic."""
+        try:
+            self._add_form(Form.THROUGHPUT, self._compile(Form.THROUGHPUT))
+        except YoloomError:
+            log.exception("the form for many callers could not be compiled; one caller's form serves them all")
+
+    def _serve(self) -> None:
+        """A lane: ask the policy, obey, until the engine closes."""
+        while (work := self._next_work()) is not None:
+            action, requests = work
+            if isinstance(action, Run):
+                self._execute(action, requests)
+            else:
+                for request in requests:
+                    request.fail(_too_late())
+            # An idle lane must not keep the last image and its outputs alive.
+            del work, action, requests
+
+    def _next_work(self) -> tuple[Run | Expire, list[Request]] | None:
+        with self._lock:
+            while not self._closed:
+                now = self._clock()
+                action = self._policy.next_action(now)
+                if isinstance(action, (Run, Expire)):
+                    requests = [self._requests.pop(ticket_id) for ticket_id in action.tickets]
+                    self._counts["expired"] += len(requests) * isinstance(action, Expire)
+                    self._space.notify(len(requests))
+                    return action, requests
+                self._work.wait(None if action.until == math.inf else max(0.0, action.until - now))
+        return None
+
+    def _execute(self, run: Run, requests: list[Request]) -> None:
+        started = self._clock()
+        error: YoloomError | None = None
+        outputs: tuple[np.ndarray, ...] = ()
+        try:
+            batches = [request.batch for request in requests if request.batch is not None]
+            outputs = self._contexts[run.form][run.lane].run(
+                batches[0] if len(batches) == 1 else np.concatenate(batches)
+            )
+        except YoloomError as failure:
+            error = failure
+        except Exception as failure:  # a fault of the backend must not end the lane
+            log.exception("backend %s raised outside its contract", self.backend.name)
+            error = RuntimeFailed(f"backend {self.backend.name} raised {type(failure).__name__}: {failure}")
+        run_ms = (self._clock() - started) * 1e3
+        with self._lock:
+            self._policy.finished(run)
+            self._counts["failed" if error else "succeeded"] += len(requests)
+        for row, request in enumerate(requests):
+            if error is not None:
+                request.fail(error)
+            else:
+                request.succeed(tuple(output[row] for output in outputs), run_ms)
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("the request's time ran out before its result was there; allow more, or send less at once.")

@@ -1,0 +1,73 @@
+"""The pure first and last part of a prediction: source → batch of one, outputs → Results."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from yoloom.engine.request import Request
+from yoloom.formats.model import Layout, Model
+from yoloom.heads.detect import detect_end2end, detect_raw
+from yoloom.images.decode import MAX_PIXELS, decode_image
+from yoloom.images.letterbox import Letterbox, plan_letterbox, round_up_to_stride
+from yoloom.options import PredictOptions, class_ids
+from yoloom.results import Results
+from yoloom.runtime.protocol import Batch, Outputs
+
+_HEADS = {Layout.RAW: detect_raw, Layout.END2END: detect_end2end}
+
+
+class Prediction:
+    """One image, what was asked of it, and where the letterbox put it. One thread at a time: prepare, finish."""
+
+    def __init__(
+        self,
+        model: Model,
+        options: PredictOptions,
+        path: str,
+        max_pixels: int = MAX_PIXELS,
+        save_dir: os.PathLike[str] | None = None,
+    ) -> None:
+        """Raises UnknownClass. path: what the results are to be called after."""
+        self._model = model
+        self._options = options
+        self._keep = class_ids(options.classes, model.names)
+        self._path = path
+        self._max_pixels = max_pixels
+        self._save_dir = save_dir
+
+    def prepare(self, source: object) -> Batch:
+        """Decode and letterbox. Raises InputError for a source that is no usable image."""
+        self._image = decode_image(source, self._max_pixels)
+        started = time.perf_counter()
+        self._letterbox = _plan(self._model, self._options, self._image.shape[:2])
+        batch = self._letterbox.apply(self._image)
+        self._preprocess_ms = (time.perf_counter() - started) * 1e3
+        return batch
+
+    def finish(self, outputs: Outputs, inference_ms: float) -> Results:
+        """Rows, NMS, and back to the pixels of the source. outputs: those of this image, without the batch axis."""
+        started = time.perf_counter()
+        rows = _HEADS[self._model.layout](outputs[0], self._options, self._keep)
+        rows[:, :4] = self._letterbox.to_source(rows[:, :4])
+        postprocess_ms = (time.perf_counter() - started) * 1e3
+        speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
+        return Results(self._image, self._path, self._model.names, rows, speed=speed, save_dir=self._save_dir)
+
+    def finish_request(self, request: Request) -> Results:
+        """`finish` for a request that has succeeded."""
+        return self.finish(request.take_outputs(), request.run_ms)
+
+
+def source_path(source: object, index: int = 0) -> str:
+    """The path that Results carry: the file's own, or a stand-in with the position in the call."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source) if isinstance(source, str) else str(source)
+    return str(getattr(source, "filename", None) or f"image{index}.jpg")
+
+
+def _plan(model: Model, options: PredictOptions, source_hw: tuple[int, int]) -> Letterbox:
+    if model.input.hw is not None:
+        return plan_letterbox(source_hw, model.input.hw, stride=None)
+    imgsz_hw = round_up_to_stride(options.imgsz or model.imgsz_hw, model.stride)
+    return plan_letterbox(source_hw, imgsz_hw, model.stride if options.rect else None)

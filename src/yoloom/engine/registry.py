@@ -1,0 +1,152 @@
+"""One engine for each model file in a process, however many handles are opened, and by however many threads.
+
+A handle holds a `Lease`; the engine is closed with its last lease.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from pathlib import Path
+
+from yoloom.engine.engine import Engine
+from yoloom.engine.keeper import Chore, Keeper
+from yoloom.engine.once import Once
+
+Key = Hashable
+
+
+class Lease:
+    """One handle's claim on an engine. `release` gives it back, once; any thread, and the garbage collector too."""
+
+    def __init__(self, registry: Registry, key: Key, engine: Engine) -> None:
+        self._registry = registry
+        self._key = key
+        self.engine = engine
+        self._once = Once()
+        self._pid = os.getpid()
+
+    def release(self) -> None:
+        """Give the claim back; the engine closes when it was the last, before this returns."""
+        if self._take():
+            self._registry.release(self._key)
+
+    def abandon(self) -> None:
+        """`release` for finalizers: takes no lock and waits for nobody."""
+        if self._take():
+            self._registry.later(functools.partial(self._registry.release, self._key))
+
+    def _take(self) -> bool:
+        if os.getpid() != self._pid:
+            return False  # the engine, and the lock of its registry, are the parent's
+        return self._once.take()
+
+
+class Registry:
+    """The engines of a process. Shared freely."""
+
+    def __init__(self) -> None:
+        # Guards all that follows. Never held while an engine is built or closed.
+        self._lock = threading.Lock()
+        self._engines: dict[Key, Future[Engine]] = {}
+        self._claims: dict[Key, int] = {}
+        self._keeper: Keeper | None = None  # there while an engine is
+
+    def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
+        """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error."""
+        with self._lock:
+            pending = self._engines.get(key)
+            mine = pending is None
+            if pending is None:
+                pending = self._engines[key] = Future()
+            self._claims[key] = self._claims.get(key, 0) + 1
+            if self._keeper is None:
+                self._keeper = Keeper()
+                self._keeper.start()
+        if mine:
+            _settle(pending, build)
+        try:
+            return Lease(self, key, pending.result())
+        except BaseException:
+            self.release(key)
+            raise
+
+    def release(self, key: Key) -> None:
+        """Give one claim back. Closes the engine when it was the last."""
+        with self._lock:
+            self._claims[key] -= 1
+            if self._claims[key]:
+                return
+            del self._claims[key]
+            pending = self._engines.pop(key)
+            keeper = None if self._engines else self._take_keeper()
+        _close(pending)
+        if keeper is not None:
+            keeper.stop()
+
+    def later(self, chore: Chore) -> None:
+        """Have the keeper do a finalizer's work. Takes no lock; without engines there is nothing left to do."""
+        keeper = self._keeper
+        if keeper is not None:
+            keeper.later(chore)
+
+    def close_all(self) -> None:
+        """Close every engine, at the end of the interpreter. Its handles answer EngineClosed from then on."""
+        with self._lock:
+            engines = [pending for pending in self._engines.values() if pending.done()]
+            keeper = self._take_keeper()
+        for pending in engines:
+            _close(pending)
+        if keeper is not None:
+            keeper.stop()
+
+    def _take_keeper(self) -> Keeper | None:
+        keeper, self._keeper = self._keeper, None
+        return keeper
+
+
+def file_identity(files: tuple[Path, ...]) -> Key:
+    """What tells one version of the files from another: place, inode, size and time of change."""
+    stats = [(os.path.realpath(path), path.stat()) for path in files]
+    return tuple((real, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) for real, found in stats)
+
+
+def _settle(pending: Future[Engine], build: Callable[[], Engine]) -> None:
+    try:
+        engine = build()
+    except BaseException as error:  # noqa: BLE001  all who wait for this engine must hear of it
+        pending.set_exception(error)
+    else:
+        pending.set_result(engine)
+
+
+def _close(pending: Future[Engine]) -> None:
+    if pending.exception() is None:
+        pending.result().close()
+
+
+_registry = Registry()
+
+
+def registry() -> Registry:
+    """The registry of this process."""
+    return _registry
+
+
+def _begin_again_after_fork() -> None:
+    # The child has none of the parent's threads, and the lock may have been held when it was copied.
+    global _registry
+    _registry = Registry()
+
+
+def _close_at_exit() -> None:
+    _registry.close_all()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_again_after_fork)
+atexit.register(_close_at_exit)

@@ -1,0 +1,60 @@
+"""One prediction on its way through the engine."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+from yoloom.errors import YoloomError
+from yoloom.runtime.protocol import Batch, Outputs
+
+
+class Request:
+    """An image, its deadline, and how it ended. Owned by the engine; `on_end` runs once, in whichever thread ends it.
+
+    Exactly one of `outputs` and `error` is set when it has ended. run_ms: what the runtime took, in milliseconds.
+    """
+
+    __slots__ = ("batch", "deadline", "error", "id", "on_end", "outputs", "run_ms")
+
+    def __init__(self, request_id: int, deadline: float, on_end: Callable[[Request], None]) -> None:
+        self.id = request_id
+        self.deadline = deadline
+        self.on_end = on_end
+        self.batch: Batch | None = None
+        self.outputs: Outputs | None = None
+        self.error: YoloomError | None = None
+        self.run_ms = 0.0
+
+    def succeed(self, outputs: Outputs, run_ms: float) -> None:
+        self.outputs, self.run_ms, self.batch = outputs, run_ms, None
+        self.on_end(self)
+
+    def take_outputs(self) -> Outputs:
+        """The outputs, which the request then no longer holds. Raises LookupError when it has none."""
+        outputs, self.outputs = self.outputs, None
+        if outputs is None:
+            raise LookupError(f"request {self.id} has no outputs: it has not succeeded, or they were taken before")
+        return outputs
+
+    def fail(self, error: YoloomError) -> None:
+        self.error, self.batch = error, None
+        self.on_end(self)
+
+
+class Signal:
+    """Wakes the one thread that waits for a request: a lock that starts taken and is released once."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self, _: Request) -> None:
+        self._lock.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the request ended within `seconds`."""
+        return self._lock.acquire(timeout=-1 if seconds == math.inf else max(0.0, seconds))

@@ -1,0 +1,187 @@
+"""The errors of yoloom: one class for each situation, with whose fault it is and the HTTP status it maps to.
+
+```
+YoloomError
+├── InputError            the caller's image, option or path
+│   ├── SourceNotFound, NoImagesFound, UnsupportedSource
+│   ├── InvalidImage ── ImageDecodeError, ImageTooLarge
+│   └── InvalidOption ── UnknownOption, UnsupportedOption, UnknownClass, UnknownDevice
+├── ModelError            the model file
+│   ├── ModelNotFound, InvalidModel, DownloadFailed
+│   └── UnsupportedModel ── UnsupportedTask
+├── PartialFailure        some images of one call failed, the others have their results
+├── EngineError           the request did not get its result
+│   ├── QueueFull, DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
+│   └── RuntimeFailed, ContextBusy
+└── BackendUnavailable    a runtime that is not installed
+```
+
+Each message says what was expected, what came, and what to do. Errors are plain values: they pickle, and any thread
+may hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class YoloomError(Exception):
+    """Base of everything that yoloom raises on purpose."""
+
+    http_status: ClassVar[int] = 500
+
+
+class InputError(YoloomError, ValueError):
+    """The caller's input can not be used. Nothing was executed for it."""
+
+    http_status = 422
+
+
+class SourceNotFound(InputError, FileNotFoundError):
+    """A path or pattern that names no file."""
+
+    http_status = 404
+
+
+class NoImagesFound(InputError):
+    """A folder or pattern without a single image in it."""
+
+    http_status = 404
+
+
+class UnsupportedSource(InputError):
+    """A kind of source that yoloom does not read."""
+
+    http_status = 501
+
+
+class InvalidImage(InputError):
+    """An array of the wrong type, shape or size, or a value that is no image at all."""
+
+
+class ImageDecodeError(InvalidImage):
+    """Bytes that are not an image, or an image that ends too early."""
+
+
+class ImageTooLarge(InvalidImage):
+    """More pixels than `max_pixels`; checked before the memory is taken."""
+
+    http_status = 413
+
+
+class InvalidOption(InputError):
+    """An option of the wrong type, out of range, or not a number."""
+
+
+class UnknownOption(InvalidOption, TypeError):
+    """An option that does not exist; the message suggests the nearest one."""
+
+
+class UnsupportedOption(InvalidOption):
+    """An option of Ultralytics that yoloom knows and does not have."""
+
+    http_status = 501
+
+
+class UnknownClass(InvalidOption):
+    """A class that the model does not have."""
+
+
+class UnknownDevice(InvalidOption):
+    """A device that does not exist on this machine or for this backend."""
+
+
+class PartialFailure(InputError):
+    """Some images of one call failed; the others have their results.
+
+    results: one entry for each image in the order asked, None where it failed. errors: position -> its error.
+    """
+
+    def __init__(self, results: Sequence[Any], errors: Mapping[int, YoloomError]) -> None:
+        super().__init__(results, errors)
+        self.results = list(results)
+        self.errors = dict(errors)
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.errors)} of {len(self.results)} images failed; the others are in .results:"]
+        lines += [f"  [{index}] {type(error).__name__}: {error}" for index, error in list(self.errors.items())[:5]]
+        return "\n".join(lines + ["  ..."] * (len(self.errors) > 5))
+
+
+class ModelError(YoloomError):
+    """The model file can not be used."""
+
+    http_status = 422
+
+
+class ModelNotFound(ModelError, FileNotFoundError):
+    """Neither a local path nor a name that can be downloaded."""
+
+    http_status = 404
+
+
+class InvalidModel(ModelError, ValueError):
+    """A file that is corrupt, cut short, contradicts itself, or is not a YOLO network."""
+
+
+class UnsupportedModel(ModelError):
+    """A sound file of a kind that yoloom does not read."""
+
+    http_status = 501
+
+
+class UnsupportedTask(UnsupportedModel):
+    """A YOLO network for a task that yoloom does not do."""
+
+
+class DownloadFailed(ModelError, OSError):
+    """The file could not be fetched whole from its publisher."""
+
+    http_status = 502
+
+
+class EngineError(YoloomError):
+    """The request ended without a result, through no fault of its image."""
+
+
+class QueueFull(EngineError):
+    """The queue refused the request: nothing was executed for it. Come back later."""
+
+    http_status = 429
+
+
+class DeadlineExceeded(EngineError, TimeoutError):
+    """The request's time ran out before its result was there."""
+
+    http_status = 504
+
+
+class Cancelled(EngineError):
+    """The caller took the request back."""
+
+    http_status = 499
+
+
+class EngineClosed(EngineError):
+    """The model was closed before the request was done, or before it was made."""
+
+    http_status = 503
+
+
+class ForkedEngine(EngineError):
+    """This handle was opened in another process: its threads do not exist here. Open the model after the fork."""
+
+
+class RuntimeFailed(EngineError):
+    """The runtime raised while it ran the network; the message holds its words."""
+
+
+class ContextBusy(EngineError):
+    """A second thread used a context that belongs to one thread at a time."""
+
+
+class BackendUnavailable(YoloomError, ImportError):
+    """A backend whose package is not installed; the message says how to install it."""
+
+    http_status = 501

@@ -1,0 +1,1 @@
+"""Model files → `Model`. Pure: a file is data, nothing in it is executed."""

@@ -1,0 +1,86 @@
+"""The notes that Ultralytics leaves in an export: every key may be missing, every value may be wrong."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from yoloom.errors import InvalidModel
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the file says about itself; None where it says nothing."""
+
+    task: str | None = None
+    stride: int | None = None
+    imgsz_hw: tuple[int, int] | None = None
+    channels: int | None = None
+    names: Mapping[int, str] | None = None
+    suppressed: bool | None = None  # the graph ends with its own selection of boxes
+
+
+def parse_metadata(notes: Mapping[str, Any]) -> Metadata:
+    """Read `notes`: texts holding Python literals (ONNX), or plain values (YAML). Raises InvalidModel."""
+    args: Mapping[str, Any] = _read(notes, "args", dict) or {}
+    end2end, nms = _read(notes, "end2end", bool), args.get("nms")
+    return Metadata(
+        task=_read(notes, "task", str),
+        stride=_read(notes, "stride", _positive),
+        imgsz_hw=_read(notes, "imgsz", _size_hw),
+        channels=_read(notes, "channels", _positive),
+        names=_read(notes, "names", parse_names),
+        # `nms` in an export's arguments is True, False, or None for "neither said".
+        suppressed=None if end2end is None and nms is None else bool(end2end) or nms is True,
+    )
+
+
+def parse_names(value: Any) -> dict[int, str]:
+    """Class names as {id: name}, from a dict or a list. Raises ValueError."""
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+    names = {int(index): str(name) for index, name in pairs}
+    if not names or sorted(names) != list(range(len(names))):
+        raise ValueError(f"class ids must run from 0 without gaps, got {sorted(names)[:10]}")
+    return dict(sorted(names.items()))
+
+
+def _read(notes: Mapping[str, Any], key: str, convert: Callable[[Any], T]) -> T | None:
+    if notes.get(key) is None:
+        return None
+    try:
+        return convert(_literal(notes[key]))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidModel(
+            f"the model's metadata says {key}={_shortened(notes[key])}, which can not be read: {error}. "
+            "Export the model again, or remove that key."
+        ) from error
+
+
+def _literal(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return value  # a plain word, such as detect
+
+
+def _positive(value: Any) -> int:
+    number = int(value)
+    if not 0 < number < 2**16:
+        raise ValueError("expected a positive number below 65536")
+    return number
+
+
+def _size_hw(value: Any) -> tuple[int, int]:
+    height, width = [value, value] if isinstance(value, int) else value
+    return _positive(height), _positive(width)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 80 else text[:80] + "..."

@@ -1,0 +1,64 @@
+"""What a model file says: the immutable description that everything else works from."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloom.frozen import FrozenDict
+
+
+class Layout(enum.Enum):
+    """The form of a detection head's output, B images at once."""
+
+    RAW = "raw"  # (B, 4 + nc, A): xywh in canvas pixels, a score for each class, no suppression
+    END2END = "end2end"  # (B, N, 6): x1, y1, x2, y2, score, class; suppressed in the graph, zero rows as padding
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Where the network lies. `files` are all that its bytes depend on, the one to open first."""
+
+    format: str  # "onnx" or "openvino"
+    files: tuple[Path, ...]
+
+    @property
+    def path(self) -> Path:
+        return self.files[0]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The input that a graph takes; None where any number goes."""
+
+    batch: int | None
+    hw: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A YOLO network and what is known about it. Immutable: shared freely.
+
+    names: class id -> name. stride: what height and width must be multiples of, in pixels.
+    imgsz_hw: the size it was exported for; other sizes work only when `input.hw` is None.
+    """
+
+    graph: Graph
+    task: str
+    names: Mapping[int, str]
+    stride: int
+    imgsz_hw: tuple[int, int]
+    input: Shape
+    layout: Layout
+    metadata: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", FrozenDict(self.names))
+        object.__setattr__(self, "metadata", FrozenDict(self.metadata))
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the graph takes any height and width."""
+        return self.input.hw is None

@@ -1,0 +1,1 @@
+"""Raw outputs → detections, one file per task. Pure: arrays in, arrays out, no clock."""

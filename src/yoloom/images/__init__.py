@@ -1,0 +1,1 @@
+"""Pictures in: decoding, and the letterbox with its inverse. Pure: arrays in, arrays out."""

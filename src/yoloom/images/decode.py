@@ -1,0 +1,137 @@
+"""Anything that shows one picture → one (H, W, 3) uint8 BGR array that belongs to the request."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import imagesize
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound
+
+MAX_PIXELS = 2**26
+"""Largest picture that is accepted unless asked otherwise: 67 megapixels, 200 MB once decoded."""
+
+_EXPECTED = (
+    "an image is a path, encoded bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA"
+)
+
+
+def decode_image(source: object, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """One picture as (H, W, 3) uint8 BGR, in memory that nobody else holds.
+
+    source: a path (decoded by OpenCV, EXIF orientation applied), encoded bytes, a PIL image, or an array of uint8 or
+    uint16: gray, BGR or BGRA. Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _decode_file(Path(source), max_pixels)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _decode_bytes(bytes(source), "the bytes given", max_pixels)
+    if isinstance(source, np.ndarray):
+        return _own_bgr(source, max_pixels)
+    if _is_pil(source):
+        return _from_pil(source, max_pixels)
+    raise InvalidImage(f"{_EXPECTED}, got {type(source).__module__}.{type(source).__qualname__}.{_hint(source)}")
+
+
+def _decode_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
+    try:
+        encoded = path.read_bytes()
+    except FileNotFoundError:
+        raise SourceNotFound(f"no such image: {path}") from None
+    except OSError as error:
+        raise ImageDecodeError(f"{path} can not be read: {error.strerror or error}") from error
+    return _decode_bytes(encoded, str(path), max_pixels)
+
+
+def _decode_bytes(encoded: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
+    if not encoded:
+        raise ImageDecodeError(f"{what}: expected an encoded image, got 0 bytes.")
+    _check_header(encoded, what, max_pixels)
+    try:
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # absurd sizes in the header
+        raise ImageDecodeError(f"{what}: OpenCV can not decode it: {error}") from error
+    if image is None:
+        raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(encoded)} bytes).")
+    _check_size(image.shape, what, max_pixels)
+    return np.asarray(image, np.uint8)
+
+
+def _check_header(encoded: bytes, what: str, max_pixels: int) -> None:
+    """Refuse a decompression bomb before its memory is taken. Formats without a readable header go to OpenCV."""
+    try:
+        width, height = imagesize.get(io.BytesIO(encoded))
+    except Exception as error:  # a damaged header makes the parser raise whatever it stumbled on
+        raise ImageDecodeError(f"{what}: the image header is damaged: {error}") from error
+    if width > 0 and height > 0:
+        _check_size((height, width), what, max_pixels)
+
+
+def _own_bgr(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
+    _check_array(array, max_pixels)
+    pixels = array if array.ndim == 3 else array[:, :, None]
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if pixels.shape[2] == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return np.array(pixels[:, :, :3], np.uint8, order="C", copy=True)
+
+
+def _check_array(array: NDArray[Any], max_pixels: int) -> None:
+    if array.dtype not in (np.uint8, np.uint16):
+        raise InvalidImage(
+            f"expected an array of uint8 or uint16, got {array.dtype}: scale it to 0..255 and convert it."
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
+        raise InvalidImage(f"{_EXPECTED}, got shape {array.shape}.{_hint(array)}")
+    if 0 in array.shape:
+        raise InvalidImage(f"expected an image with at least one pixel, got shape {array.shape}.")
+    _check_size(array.shape, "the array", max_pixels)
+
+
+def _check_size(shape: Sequence[int], what: str, max_pixels: int) -> None:
+    height, width = shape[:2]
+    if height * width > max_pixels:
+        raise ImageTooLarge(
+            f"{what} has {height} x {width} = {height * width / 1e6:.0f} million pixels, the limit is "
+            f"{max_pixels / 1e6:.0f}: shrink or tile it, or open the model with a higher max_pixels."
+        )
+
+
+def _is_pil(source: object) -> bool:
+    # Pillow is no dependency: whoever holds one of its images has imported it.
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(source, pil.Image)
+
+
+def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
+    from PIL import ImageOps
+
+    _check_size((source.height, source.width), "the PIL image", max_pixels)
+    if 0 in source.size:
+        raise InvalidImage(f"expected an image with at least one pixel, got PIL size {source.size}.")
+    try:
+        upright = ImageOps.exif_transpose(source)
+        if upright.mode.startswith("I;16"):
+            return _own_bgr(np.asarray(upright, np.uint16), max_pixels)
+        rgb = np.asarray(upright.convert("RGB"), np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:  # PIL decodes lazily, so a broken file shows up here
+        raise ImageDecodeError(f"the PIL image can not be decoded: {error}") from error
+    return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _hint(source: object) -> str:
+    shape = getattr(source, "shape", ())
+    if len(shape) == 4:
+        return " Pass the images of a batch as a list."
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return " It looks like (channels, H, W): move the channels last."
+    return ""

@@ -1,0 +1,81 @@
+"""The letterbox: an image resized with its aspect ratio kept, on a gray canvas of the network's size, and the way back.
+
+Formulas: those of Ultralytics 8.4.190, so that boxes agree to a fraction of a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+PAD_VALUE = 114
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """Where an image of `source_hw` lies on a canvas of `canvas_hw`, in pixels. Immutable: shared freely."""
+
+    source_hw: tuple[int, int]
+    canvas_hw: tuple[int, int]
+    content_hw: tuple[int, int]
+    top: int
+    left: int
+
+    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """`image` (H, W, 3) on a new canvas (1, canvas height, canvas width, 3), uint8: one resize, one pad."""
+        height, width = self.content_hw
+        bottom, right = self.top + height, self.left + width
+        canvas = np.empty((1, *self.canvas_hw, image.shape[2]), np.uint8)
+        canvas[0, : self.top] = PAD_VALUE
+        canvas[0, bottom:] = PAD_VALUE
+        canvas[0, self.top : bottom, : self.left] = PAD_VALUE
+        canvas[0, self.top : bottom, right:] = PAD_VALUE
+        content = canvas[0, self.top : bottom, self.left : right]
+        if self.content_hw == self.source_hw:
+            content[...] = image
+        else:
+            cv2.resize(image, (width, height), dst=content, interpolation=cv2.INTER_LINEAR)
+        return canvas
+
+    def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes (N, 4) from canvas pixels to source pixels, clipped to the source."""
+        height, width = self.source_hw
+        # The two gains differ by the rounding of the content's sides; the padding follows from them, not from `left`.
+        gain = min(self.canvas_hw[0] / height, self.canvas_hw[1] / width)
+        content_h, content_w = max(round(height * gain), 1), max(round(width * gain), 1)
+        pad_x = round((self.canvas_hw[1] - content_w) / 2 - 0.1)
+        pad_y = round((self.canvas_hw[0] - content_h) / 2 - 0.1)
+        pad = np.array([pad_x, pad_y, pad_x, pad_y], np.float32)
+        gain_x, gain_y = content_w / width, content_h / height
+        boxes = (xyxy - pad) / np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
+        limit = np.array([width, height, width, height], np.float32)
+        return np.clip(boxes, np.float32(0), limit)
+
+
+def plan_letterbox(source_hw: tuple[int, int], imgsz_hw: tuple[int, int], stride: int | None) -> Letterbox:
+    """Where an image of `source_hw` goes on a canvas of `imgsz_hw`.
+
+    With a `stride` the canvas shrinks to the smallest multiple of it that holds the image; with None it stays.
+    """
+    height, width = source_hw
+    ratio = min(imgsz_hw[0] / height, imgsz_hw[1] / width)
+    content_h, content_w = max(round(height * ratio), 1), max(round(width * ratio), 1)
+    spare_h, spare_w = imgsz_hw[0] - content_h, imgsz_hw[1] - content_w
+    if stride is not None:
+        spare_h, spare_w = spare_h % stride, spare_w % stride
+    return Letterbox(
+        source_hw=source_hw,
+        canvas_hw=(content_h + spare_h, content_w + spare_w),
+        content_hw=(content_h, content_w),
+        top=round(spare_h / 2 - 0.1),
+        left=round(spare_w / 2 - 0.1),
+    )
+
+
+def round_up_to_stride(imgsz_hw: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The smallest multiples of `stride` that are no smaller than `imgsz_hw`."""
+    height, width = (-(-side // stride) * stride for side in imgsz_hw)
+    return height, width

@@ -1,0 +1,223 @@
+"""What a caller may ask of one prediction: checked and frozen when the call is made."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import operator
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, SupportsFloat, SupportsIndex
+
+from yoloom.errors import InvalidOption, UnknownClass, UnknownDevice, UnknownOption, UnsupportedOption
+
+MAX_IMGSZ = 8192
+"""Longest side that a network input may have, in pixels: beyond it one request could take all memory."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How one image is judged. Immutable: shared freely.
+
+    conf: keep scores above it, 0 to 1. iou: NMS drops a box that overlaps a better one by more, 0 to 1.
+    imgsz: height and width of the network input in pixels, None for the model's own. rect: pad to the smallest
+    rectangle where the model allows it. max_det: most boxes for one image. classes: class ids or names to keep,
+    None for all. agnostic_nms: boxes of different classes suppress each other.
+    """
+
+    conf: float = 0.25
+    iou: float = 0.7
+    imgsz: tuple[int, int] | None = None
+    rect: bool = True
+    max_det: int = 300
+    classes: tuple[int | str, ...] | None = None
+    agnostic_nms: bool = False
+
+
+@dataclass(frozen=True)
+class SaveOptions:
+    """What one call writes to disk or draws on a screen beside its results. Immutable: shared freely."""
+
+    save: bool = False
+    save_txt: bool = False
+    save_conf: bool = False
+    save_crop: bool = False
+    show: bool = False
+    show_labels: bool = True
+    show_conf: bool = True
+    show_boxes: bool = True
+    line_width: int | None = None
+    project: str | None = None
+    name: str | None = None
+    exist_ok: bool = False
+
+    @property
+    def writes(self) -> bool:
+        return self.save or self.save_txt or self.save_crop
+
+
+# Options of Ultralytics that mean nothing here: the engine plans its own batches, and logging has its own switch.
+_ACCEPTED_AND_IDLE = frozenset({"batch", "verbose", "stream_buffer", "dnn", "compile", "channels_last", "data"})
+# Options of Ultralytics that yoloom does not have, with the values that ask for nothing.
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "augment": (False,),
+    "embed": (None,),
+    "end2end": (None,),
+    "half": (False,),
+    "nms": (None,),
+    "quantize": (None,),
+    "retina_masks": (False,),
+    "save_frames": (False,),
+    "vid_stride": (1,),
+    "visualize": (False,),
+}
+_SAVE_NAMES = frozenset(field.name for field in fields(SaveOptions))
+_PREDICT_NAMES = frozenset(field.name for field in fields(PredictOptions))
+_ALL_NAMES = _PREDICT_NAMES | _SAVE_NAMES | _ACCEPTED_AND_IDLE | _NEUTRAL.keys() | {"device", "stream", "source"}
+
+
+def parse_options(given: Mapping[str, Any]) -> tuple[PredictOptions, SaveOptions]:
+    """Check the keyword arguments of one call.
+
+    Raises UnknownOption (with the nearest name), UnsupportedOption, UnknownDevice or InvalidOption.
+    """
+    for name, value in given.items():
+        _refuse_what_is_not_here(name, value)
+    asked = {name: _CHECKS[name](name, value) for name, value in given.items() if name in _CHECKS}
+    return (
+        PredictOptions(**{name: value for name, value in asked.items() if name in _PREDICT_NAMES}),
+        SaveOptions(**{name: value for name, value in asked.items() if name in _SAVE_NAMES}),
+    )
+
+
+def class_ids(classes: tuple[int | str, ...] | None, names: Mapping[int, str]) -> frozenset[int] | None:
+    """The ids of the classes that were asked for by id or name. Raises UnknownClass."""
+    if classes is None:
+        return None
+    by_name = {name: index for index, name in names.items()}
+    if not names:  # a file without names whose output does not show how many classes there are
+        return frozenset(index for index in classes if isinstance(index, int))
+    return frozenset(_class_id(wanted, names, by_name) for wanted in classes)
+
+
+def _class_id(wanted: int | str, names: Mapping[int, str], by_name: Mapping[str, int]) -> int:
+    if isinstance(wanted, str) and wanted in by_name:
+        return by_name[wanted]
+    if isinstance(wanted, int) and wanted in names:
+        return wanted
+    near = difflib.get_close_matches(str(wanted), by_name, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    some = ", ".join(f"{index} {name}" for index, name in list(names.items())[:8])
+    more = ", ..." if len(names) > 8 else ""
+    raise UnknownClass(f"the model has no class {wanted!r}{hint} It has {len(names)}: {some}{more}.")
+
+
+def _refuse_what_is_not_here(name: str, value: Any) -> None:
+    if name not in _ALL_NAMES:
+        near = difflib.get_close_matches(name, _ALL_NAMES, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(_ALL_NAMES))}."
+        raise UnknownOption(f"there is no option {name!r}. {hint}")
+    if name == "device" and value not in (None, "cpu"):
+        raise UnknownDevice(f"device={value!r} is chosen once, when the model is opened: YOLO(path, device=...).")
+    if name in _NEUTRAL and not any(value is neutral or value == neutral for neutral in _NEUTRAL[name]):
+        raise UnsupportedOption(f"{name}={value!r} is not available in yoloom; leave {name!r} out.")
+
+
+def _number(name: str, value: Any) -> float:
+    # bool and str convert to float without complaint, which hides swapped arguments.
+    if isinstance(value, (bool, str)) or not isinstance(value, (SupportsFloat, SupportsIndex)):
+        raise InvalidOption(f"{name} must be a number, got {value!r}.")
+    return float(value)
+
+
+def _fraction(name: str, value: Any) -> float:
+    number = _number(name, value)
+    if not 0.0 <= number <= 1.0:  # false for NaN too
+        raise InvalidOption(f"{name} must be between 0 and 1, got {value!r}.")
+    return number
+
+
+def _integer(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        if isinstance(value, float) and math.isfinite(value) and value.is_integer():
+            return int(value)
+        raise InvalidOption(f"{name} must be a whole number, got {value!r}.") from None
+
+
+def _positive(name: str, value: Any) -> int:
+    number = _integer(name, value)
+    if number < 1:
+        raise InvalidOption(f"{name} must be at least 1, got {value!r}.")
+    return number
+
+
+def _flag(name: str, value: Any) -> bool:
+    if value not in (True, False):
+        raise InvalidOption(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
+
+
+def _size_hw(name: str, value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = [value, value] if isinstance(value, (SupportsIndex, float)) else _listed(name, value)
+    if len(sides) == 1:
+        sides = [sides[0], sides[0]]
+    if len(sides) != 2:
+        raise InvalidOption(f"{name} must be one size or (height, width) in pixels, got {value!r}.")
+    height, width = (_positive(name, side) for side in sides)
+    if max(height, width) > MAX_IMGSZ:
+        raise InvalidOption(f"{name} must be at most {MAX_IMGSZ} pixels, got {value!r}.")
+    return height, width
+
+
+def _classes(name: str, value: Any) -> tuple[int | str, ...] | None:
+    if value is None:
+        return None
+    wanted = [value] if isinstance(value, (str, SupportsIndex)) else _listed(name, value)
+    return tuple(item if isinstance(item, str) else _integer(name, item) for item in wanted)
+
+
+def _listed(name: str, value: Any) -> list[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise InvalidOption(f"{name} must be a number or a list of them, got {value!r}.")
+    return list(value)
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) and not hasattr(value, "__fspath__"):
+        raise InvalidOption(f"{name} must be a text or a path, got {value!r}.")
+    return str(value)
+
+
+def _line_width(name: str, value: Any) -> int | None:
+    return None if value is None else _positive(name, value)
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "conf": _fraction,
+    "iou": _fraction,
+    "imgsz": _size_hw,
+    "rect": _flag,
+    "max_det": _positive,
+    "classes": _classes,
+    "agnostic_nms": _flag,
+    "save": _flag,
+    "save_txt": _flag,
+    "save_conf": _flag,
+    "save_crop": _flag,
+    "show": _flag,
+    "show_labels": _flag,
+    "show_conf": _flag,
+    "show_boxes": _flag,
+    "line_width": _line_width,
+    "project": _text,
+    "name": _text,
+    "exist_ok": _flag,
+}

@@ -1,0 +1,130 @@
+"""ONNX Runtime on the CPU: one session for each form, shared by its contexts (`Run` may be called by any thread)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from yoloom.errors import BackendUnavailable, InvalidModel, UnsupportedModel
+from yoloom.formats.model import Model
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs
+
+try:
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise BackendUnavailable(
+        f"backend='onnxruntime' needs packages that are not installed ({error.name}): pip install 'yoloom[onnxruntime]'"
+    ) from error
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto, ValueInfoProto
+
+_INPUT = "yoloom_images"
+_ERROR = 3  # ONNX Runtime's log severity: only errors are printed
+
+
+class OnnxRuntimeBackend:
+    """Runs ONNX files. Stateless: shared freely."""
+
+    name = "onnxruntime"
+
+    def compile(self, model: Model, form: Form, threads: int) -> OnnxRuntimeCompiled:
+        if model.graph.format != "onnx":
+            raise UnsupportedModel(
+                f"{model.graph.path}: ONNX Runtime reads .onnx files; leave out backend='onnxruntime'."
+            )
+        # LATENCY: all threads on one image. THROUGHPUT: one image for each thread, computed by the caller itself.
+        intra = threads if form is Form.LATENCY else 1
+        try:
+            session = onnxruntime.InferenceSession(
+                _with_preprocessing(model), _session_options(intra), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime has a dozen exception classes without a common base
+            raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
+        return OnnxRuntimeCompiled(model, session, 1 if form is Form.LATENCY else threads + 1)
+
+    def guarantee(self) -> Guarantee:
+        return Guarantee(
+            backend=self.name,
+            version=onnxruntime.__version__,
+            device="cpu",
+            precision="fp32",
+            bit_identical=True,
+            tolerance=0.0,
+            because="both forms use the same float32 kernels, and no kernel splits a sum between threads",
+        )
+
+
+class OnnxRuntimeCompiled:
+    """A session. Immutable: shared freely."""
+
+    def __init__(self, model: Model, session: onnxruntime.InferenceSession, lanes: int) -> None:
+        self._model = model
+        self._session = session
+        self.lanes = lanes
+
+    def context(self) -> OnnxRuntimeContext:
+        return OnnxRuntimeContext(self._model, self._session)
+
+
+class OnnxRuntimeContext(Context):
+    """A turn on the shared session. One thread at a time (ContextBusy)."""
+
+    def __init__(self, model: Model, session: onnxruntime.InferenceSession) -> None:
+        super().__init__(model)
+        self._session = session
+
+    def _execute(self, batch: Batch) -> Outputs:
+        try:
+            outputs = self._session.run(None, {_INPUT: batch})
+        except Exception as error:  # the runtime has a dozen exception classes without a common base
+            raise RuntimeError(str(error)) from error
+        return tuple(np.asarray(output, np.float32) for output in outputs)
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERROR
+    # Threads that spin while they wait take the cores from the other lanes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _with_preprocessing(model: Model) -> bytes:
+    """The network with (B, H, W, 3) uint8 BGR in."""
+    proto = onnx.load_model(os.fspath(model.graph.path))
+    graph = proto.graph
+    weights = {initializer.name for initializer in graph.initializer}
+    images = next(value for value in graph.input if value.name not in weights)
+    nodes = _preprocessing_nodes(graph, images)
+    graph.input.insert(0, _uint8_input(images))
+    graph.input.remove(images)
+    for position, node in enumerate(nodes):
+        graph.node.insert(position, node)
+    return bytes(proto.SerializeToString())
+
+
+def _uint8_input(images: ValueInfoProto) -> ValueInfoProto:
+    dims: list[Any] = [dim.dim_value or dim.dim_param or None for dim in images.type.tensor_type.shape.dim]
+    batch, _, height, width = dims
+    return helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, [batch, height, width, 3])
+
+
+def _preprocessing_nodes(graph: GraphProto, images: ValueInfoProto) -> list[NodeProto]:
+    reverse, scale = "yoloom_rgb_from_bgr", "yoloom_255"
+    graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), reverse))
+    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), scale))
+    own_type = images.type.tensor_type.elem_type
+    return [
+        helper.make_node("Gather", [_INPUT, reverse], ["yoloom_rgb"], axis=3),
+        helper.make_node("Transpose", ["yoloom_rgb"], ["yoloom_nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["yoloom_nchw"], ["yoloom_float"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["yoloom_float", scale], ["yoloom_scaled"]),
+        helper.make_node("Cast", ["yoloom_scaled"], [images.name], to=own_type),
+    ]

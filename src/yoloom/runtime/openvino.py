@@ -1,0 +1,114 @@
+"""OpenVINO: one compiled model for each form, one infer request for each context."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+
+from yoloom.errors import ForkedEngine, InvalidModel
+from yoloom.formats.model import Model
+from yoloom.runtime.openvino_quietly import openvino as ov
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs
+
+_HINTS = {Form.LATENCY: "LATENCY", Form.THROUGHPUT: "THROUGHPUT"}
+
+# Guards the making of the one Core of the process: two would keep two plugins and two thread pools.
+_core_lock = threading.Lock()
+_core: tuple[int, ov.Core] | None = None  # with the process that made it
+
+
+def core() -> ov.Core:
+    """The Core of this process, made on first use. Shared freely. Raises ForkedEngine where only its copy is."""
+    global _core
+    with _core_lock:
+        if _core is None:
+            _core = os.getpid(), ov.Core()
+    if _core[0] != os.getpid():
+        raise ForkedEngine(
+            "OpenVINO was used before this process forked, and its threads are not here: start processes with "
+            "multiprocessing.get_context('spawn'), or open the first model after the fork."
+        )
+    return _core[1]
+
+
+class OpenVINOBackend:
+    """Runs ONNX files and OpenVINO IR. Stateless: shared freely."""
+
+    name = "openvino"
+
+    def compile(self, model: Model, form: Form, threads: int) -> OpenVINOCompiled:
+        settings = {
+            "PERFORMANCE_HINT": _HINTS[form],
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            # Pinned threads of two models would share one core while another idles.
+            "ENABLE_CPU_PINNING": False,
+        }
+        try:
+            compiled = core().compile_model(_with_preprocessing(model), "CPU", settings)
+        except RuntimeError as error:
+            raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {error}") from error
+        return OpenVINOCompiled(model, compiled, form)
+
+    def guarantee(self) -> Guarantee:
+        return Guarantee(
+            backend=self.name,
+            version=ov.__version__,
+            device="cpu",
+            precision="fp32",
+            bit_identical=True,
+            tolerance=0.0,
+            because="both forms use the same float32 kernels, and no kernel splits a sum between threads",
+        )
+
+
+class OpenVINOCompiled:
+    """Weights in OpenVINO's form. Immutable: shared freely."""
+
+    def __init__(self, model: Model, compiled: ov.CompiledModel, form: Form) -> None:
+        self._model = model
+        self._compiled = compiled
+        # One request more than there are streams: the next image starts while Python still fetches the last result.
+        streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.lanes = 1 if form is Form.LATENCY else streams + 1
+
+    def context(self) -> OpenVINOContext:
+        return OpenVINOContext(self._model, self._compiled.create_infer_request())
+
+
+class OpenVINOContext(Context):
+    """One infer request. One thread at a time (ContextBusy)."""
+
+    def __init__(self, model: Model, request: ov.InferRequest) -> None:
+        super().__init__(model)
+        self._request = request
+
+    def _execute(self, batch: Batch) -> Outputs:
+        self._request.set_input_tensor(ov.Tensor(batch, shared_memory=True))
+        self._request.infer()
+        # The tensors are views of the request's memory, which the next user overwrites.
+        return tuple(np.array(tensor.data, np.float32, copy=True) for tensor in self._request.output_tensors)
+
+
+def _with_preprocessing(model: Model) -> ov.Model:
+    """The network with (B, H, W, 3) uint8 BGR in and float32 out."""
+    network = core().read_model(model.graph.path)
+    own_type = network.input().element_type
+    steps = ov.preprocess.PrePostProcessor(network)
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
+        ov.preprocess.ColorFormat.BGR
+    )
+    steps.input().model().set_layout(ov.Layout("NCHW"))
+    chain = (
+        steps.input()
+        .preprocess()
+        .convert_element_type(ov.Type.f32)
+        .convert_color(ov.preprocess.ColorFormat.RGB)
+        .scale(255.0)
+    )
+    chain.convert_element_type(own_type)
+    for index in range(len(network.outputs)):
+        steps.output(index).tensor().set_element_type(ov.Type.f32)
+    return steps.build()

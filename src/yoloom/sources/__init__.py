@@ -1,0 +1,1 @@
+"""What people point at → single images: files, folders, patterns, lists."""

@@ -1,0 +1,77 @@
+"""Paths, folders and patterns → the images they stand for, in a fixed order."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from yoloom.errors import NoImagesFound, SourceNotFound, UnsupportedSource
+
+IMAGE_SUFFIXES = frozenset(
+    f".{name}"
+    for name in "avif bmp dib gif jp2 jpe jpeg jpg mpo pbm pgm png pnm ppm tif tiff webp".split()  # noqa: SIM905
+)
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in "asf avi m4v mkv mov mp4 mpeg mpg ts wmv webm".split()  # noqa: SIM905
+)
+
+
+def expand(source: Any) -> list[Any]:
+    """The single images that `source` stands for: itself, a folder's images, a pattern's matches, a list's items.
+
+    Folders and patterns are sorted by path and not searched below their first level (unless the pattern says `**`).
+    Raises SourceNotFound, NoImagesFound or UnsupportedSource.
+    """
+    if isinstance(source, (list, tuple)):
+        if not source:
+            raise NoImagesFound("the list of sources is empty.")
+        return [image for item in source for image in _expand_item(item)]
+    return _expand_item(source)
+
+
+def expand_lazily(sources: Iterable[Any]) -> Iterator[Any]:
+    """Like `expand`, one source at a time."""
+    return (image for source in sources for image in _expand_item(source))
+
+
+def _expand_item(source: Any) -> list[Any]:
+    if not isinstance(source, (str, os.PathLike)):
+        return [source]
+    text = os.fspath(source)
+    path = Path(text)
+    if path.is_dir():
+        return _images_in(path)
+    if not path.exists() and glob.has_magic(str(text)):
+        return _matches(str(text))
+    return [_single(source, str(text))]
+
+
+def _single(source: Any, text: str) -> Any:
+    if "://" in text:
+        raise UnsupportedSource(f"{text}: addresses are not read; fetch the picture and pass its bytes.")
+    if Path(text).suffix.lower() in VIDEO_SUFFIXES:
+        raise UnsupportedSource(
+            f"{text}: videos are not read by this version; pass the frames, e.g. through model.map."
+        )
+    return source
+
+
+def _images_in(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    if not found:
+        raise NoImagesFound(f"{folder}: no images in this folder (looked for {' '.join(sorted(IMAGE_SUFFIXES))}).")
+    return found
+
+
+def _matches(pattern: str) -> list[Path]:
+    found = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
+    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    if not found:
+        raise SourceNotFound(f"{pattern}: nothing matches this pattern.")
+    if not images:
+        raise NoImagesFound(f"{pattern}: {len(found)} files match, none of them an image.")
+    return images

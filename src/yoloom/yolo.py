@@ -1,0 +1,241 @@
+"""The facade that most people ever see: one model, any number of threads."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Literal, NoReturn, overload
+
+from yoloom.call import Call, Errors
+from yoloom.engine.budget import cpu_threads
+from yoloom.engine.engine import Engine, Statistics
+from yoloom.engine.once import Once
+from yoloom.engine.registry import file_identity, registry
+from yoloom.engine.stream import ResultStream
+from yoloom.errors import EngineClosed, SourceNotFound
+from yoloom.formats.model import Model
+from yoloom.formats.read import read_model
+from yoloom.hub import resolve
+from yoloom.images.decode import MAX_PIXELS
+from yoloom.options import parse_options
+from yoloom.results import Results
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.protocol import Guarantee
+from yoloom.sources.files import expand, expand_lazily
+
+log = logging.getLogger("yoloom")
+
+
+class YOLO:
+    """A YOLO model, ready to predict. Shared freely: threads, asyncio tasks and nested calls may use it all at once.
+
+    Opening a file reads, compiles and warms up once for each process, however many `YOLO(...)` there are: every further
+    one is a handle on the same weights. From then on nothing about the model changes. Pickles as a recipe (path and
+    options): whoever unpickles it opens the file again.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        task: str | None = None,
+        verbose: bool = False,
+        *,
+        names: Mapping[int, str] | Sequence[str] | None = None,
+        backend: str = "openvino",
+        device: str = "cpu",
+        threads: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
+        """Open a model file.
+
+        model: an `.onnx` file, an OpenVINO IR folder, or a published name such as `yolov8n.onnx`. task, names: override
+        what the file says. verbose: accepted for Ultralytics' sake. backend: "openvino" or "onnxruntime". threads: the
+        CPU budget, all CPUs of this process when None. max_pixels: largest picture that is accepted.
+
+        Raises ModelNotFound, DownloadFailed, InvalidModel, UnsupportedModel, UnsupportedTask, InvalidOption,
+        UnknownDevice or BackendUnavailable.
+        """
+        path = resolve(model)
+        self._recipe = functools.partial(
+            YOLO,
+            path,
+            task,
+            verbose,
+            names=names,
+            backend=backend,
+            device=device,
+            threads=threads,
+            max_pixels=max_pixels,
+        )
+        self._max_pixels = max_pixels
+        self._model = described = read_model(path, task, names)
+        budget = cpu_threads(threads)
+        runtime = find_backend(backend, device)
+        key = (file_identity(self._model.graph.files), backend, device, budget)
+        self._lease = registry().claim(key, lambda: _started(Engine(described, runtime, budget)))
+        self._closed = False
+        self._finalizer = weakref.finalize(self, self._lease.abandon)
+        self._finalizer.atexit = False  # the registry closes the engines then
+        self._fixed_size_said = Once()
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Class id -> name, read-only."""
+        return self._model.names
+
+    @property
+    def task(self) -> str:
+        return self._model.task
+
+    @property
+    def stride(self) -> int:
+        """What height and width of the network's input are multiples of, in pixels."""
+        return self._model.stride
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def model(self) -> Model:
+        """What the file says: shapes, layout, metadata. Immutable."""
+        return self._model
+
+    def __call__(self, source: Any = None, stream: bool = False, **options: Any) -> Any:
+        """The same as `predict`."""
+        return self.predict(source, stream, **options)
+
+    @overload
+    def predict(
+        self, source: Any = None, stream: Literal[False] = False, *, errors: Literal["raise"] = "raise", **options: Any
+    ) -> list[Results]: ...
+    @overload
+    def predict(self, source: Any = None, stream: bool = False, *, errors: Errors = "raise", **options: Any) -> Any: ...
+    def predict(
+        self,
+        source: Any = None,
+        stream: bool = False,
+        *,
+        errors: Errors = "raise",
+        timeout: float | None = None,
+        **options: Any,
+    ) -> Any:
+        """Predict one image, or each of several.
+
+        source: a path, a folder, a pattern, encoded bytes, a PIL image, an array (H, W, 3) uint8 BGR (or gray, BGRA,
+        16 bit), or a list of them. stream: return a `ResultStream` that works ahead by a few images instead of a list.
+        errors: what an image that fails does among several: "raise" ends in one PartialFailure that holds the others'
+        results, "return" puts its error in its place. timeout: seconds for the whole call, None for no limit.
+        options: conf, iou, imgsz, rect, max_det, classes, agnostic_nms, and save, save_txt, save_conf, save_crop, show,
+        show_labels, show_conf, show_boxes, line_width, project, name, exist_ok, as in Ultralytics.
+
+        Options and sources are checked and frozen before this returns, also for a stream. The same image and options
+        give the same bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, EngineClosed.
+        """
+        call = self._call(options, errors, timeout)
+        if source is None:
+            raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
+        images = expand(source)
+        if stream:
+            return call.stream(images)
+        if isinstance(images, list) and len(images) == 1 and errors == "raise":
+            return [call.now(images[0])]
+        return call.all(images)
+
+    def submit(self, image: Any, *, timeout: float | None = None, **options: Any) -> Future[Results]:
+        """Predict one image in the background. Arrays may be reused by the caller as soon as this returns.
+
+        Waits for a place when the queue is full. `cancel()` of the future takes waiting work out of the queue.
+        """
+        return self._call(options, "raise", timeout).later(image)
+
+    def map(
+        self, images: Iterable[Any], *, errors: Errors = "raise", timeout: float | None = None, **options: Any
+    ) -> ResultStream:
+        """Results in the order of `images`, which is read lazily, a few images ahead of the consumer.
+
+        A folder or pattern among `images` gives one result for each of its images. timeout: seconds for each image.
+        """
+        return self._call(options, errors, timeout).stream(expand_lazily(images))
+
+    async def predict_async(self, image: Any, *, timeout: float | None = None, **options: Any) -> Results:
+        """Predict one image without blocking the event loop. A cancelled task takes its work out of the queue."""
+        return await asyncio.wrap_future(self._call(options, "raise", timeout).elsewhere(image))
+
+    def guarantee(self) -> Guarantee:
+        """What holds for results when many threads share this model."""
+        return self._engine.backend.guarantee()
+
+    def statistics(self) -> Statistics:
+        """What the engine behind this handle, shared by all handles on the file, did so far."""
+        return self._engine.statistics()
+
+    def close(self) -> None:
+        """Give the handle back. The last one on a file ends its engine: waiting requests fail with EngineClosed.
+
+        Idempotent. Later calls on this handle raise EngineClosed; other handles go on.
+        """
+        self._closed = True
+        self._finalizer.detach()
+        self._lease.release()
+
+    def to(self, device: str) -> YOLO:
+        """The same object, for "cpu". Another device is chosen when the model is opened."""
+        find_backend("openvino", device)
+        return self
+
+    def fuse(self) -> YOLO:
+        """The same object: a loaded model is fused already."""
+        return self
+
+    def __enter__(self) -> YOLO:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._recipe, ()
+
+    def __repr__(self) -> str:
+        return f"YOLO({str(self._model.graph.path)!r}, task={self.task!r}, classes={len(self.names)})"
+
+    def __getattr__(self, name: str) -> NoReturn:
+        hint = ": yoloom runs models; train, validate and export them with Ultralytics" if name in _NOT_OURS else ""
+        raise AttributeError(f"YOLO has no attribute {name!r}{hint}.")
+
+    @property
+    def _engine(self) -> Engine:
+        if self._closed:
+            raise EngineClosed("this handle is closed; open the model again with YOLO(path).")
+        return self._lease.engine
+
+    def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
+        predict, save = parse_options(options)
+        if predict.imgsz not in (None, self._model.input.hw) and not self._model.dynamic:
+            self._warn_of_fixed_size(predict.imgsz)
+        return Call(self._engine, self._model, predict, save, errors, timeout, self._max_pixels)
+
+    def _warn_of_fixed_size(self, asked_hw: tuple[int, int] | None) -> None:
+        if self._fixed_size_said.take():
+            log.warning(
+                "%s was exported for %s pixels (height, width) and keeps that size; imgsz=%s is not used. "
+                "Export it with dynamic=True to choose.",
+                self._model.graph.path,
+                self._model.input.hw,
+                asked_hw,
+            )
+
+
+def _started(engine: Engine) -> Engine:
+    engine.start()
+    return engine
+
+
+_NOT_OURS = frozenset({"train", "val", "export", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})
