@@ -46,11 +46,14 @@ class Average:
 
 def coco_map(ground_truth: Sequence[Boxes], detections: Sequence[Boxes]) -> Average:
     """COCO's mean average precision; item `i` of both is image `i`."""
+    found = _rows(detections)
+    if not found:
+        return Average(0.0, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = _dataset(ground_truth)
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(_rows(detections)), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from demo_network import Detector, Exported
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from demo_network import Detector, Exported
 from yoloom.scenes import NAMES
 
 OPSET = 17
@@ -33,7 +32,9 @@ def trained(checkpoint: Path) -> Exported:
     fold(detector.eval())
     for parameter in detector.parameters():
         parameter.data = parameter.data.half().float()
-    return Exported(detector).eval()
+    network = Exported(detector)
+    network.eval()
+    return network
 
 
 def fold(module: nn.Module) -> None:
@@ -117,7 +118,7 @@ def main() -> None:
     onnx.checker.check_model(model, full_check=True)
     fresh = options.target.with_suffix(".new")
     onnx.save(model, fresh)
-    os.replace(fresh, options.target)
+    fresh.replace(options.target)
     print(f"{options.target}: {options.target.stat().st_size} bytes")
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import copy
 import math
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from demo_network import BINS, Detector, decode
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
+from demo_network import BINS, Detector, decode
 from yoloom import scenes
 
 FIRST_TRAINING_SEED = 10_000_000
 NEIGHBOURS = 10  # anchors an object may claim
 SMALL_SIDES = (256, 320, 384, 448)  # pixels of the longer side
-LARGE_SIDES = (384, 448, 512, 576, 640, 640)
+LARGE_SIDES = (320, 384, 448, 512, 576, 640, 640)
 ASPECTS = (0.75, 0.75, 0.75, 0.5625, 1.0, 1.33)  # height over width
 GAINS = {"box": 7.5, "score": 0.5, "distance": 1.5}
 
@@ -46,11 +45,11 @@ class Recipe:
     rate: float
     decay: float = 0.02
     warm_up: int = 150
-    small_until: float = 0.55  # share of the steps that see small images only; the rest sees large ones only
+    small_until: float = 0.55  # share of the steps that see small images only; the rest sees all the larger ones
 
 
-class SceneBatches(Dataset[Batch]):
-    """Item `i` is the batch of step `i`, always the same."""
+class SceneBatches:
+    """Data set whose item `i` is the batch of step `i`, always the same."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -126,7 +125,6 @@ class Assignment:
     quality: Tensor
 
 
-@torch.no_grad()
 def assign(scores: Tensor, boxes: Tensor, points: Tensor, cls: Tensor, xyxy: Tensor, real: Tensor) -> Assignment:
     """Task-aligned assignment: each object claims the anchors within it that already find and name it best."""
     offsets = torch.cat([points - xyxy[:, :, None, :2], xyxy[:, :, None, 2:] - points], -1)
@@ -149,7 +147,8 @@ def losses(raw: Tensor, points: Tensor, strides: Tensor, objects: Tensor) -> dic
     cls, xyxy, real = objects_per_image(objects, raw.shape[0])
     distances, logits = raw.split((4 * BINS, raw.shape[-1] - 4 * BINS), -1)
     boxes = decode(distances, points, strides)
-    given = assign(logits.detach().sigmoid(), boxes.detach(), points, cls, xyxy, real)
+    with torch.no_grad():
+        given = assign(logits.sigmoid(), boxes, points, cls, xyxy, real)
     names = cls.gather(1, given.owner)
     wanted = functional.one_hot(names, logits.shape[-1]) * (given.quality * given.chosen)[..., None]
     total = wanted.sum().clamp(min=1.0)
@@ -183,13 +182,12 @@ class Average:
     def __init__(self, network: Detector) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
-    @torch.no_grad()
     def update(self, network: Detector, step: int) -> None:
         """Move towards `network`; faster at first, when it still changes quickly."""
         keep = 0.998 * (1.0 - math.exp(-step / 300.0))
         for mine, new in zip(self.network.state_dict().values(), network.state_dict().values(), strict=True):
             if mine.dtype.is_floating_point:
-                mine.lerp_(new, 1.0 - keep)
+                mine.lerp_(new.detach(), 1.0 - keep)
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
@@ -229,7 +227,7 @@ class Training:
         }
         fresh = self.folder / "checkpoint.pt.new"
         torch.save(state, fresh)
-        os.replace(fresh, self.folder / "checkpoint.pt")
+        fresh.replace(self.folder / "checkpoint.pt")
 
     def load(self) -> None:
         """Go back to the state of the last `save`."""
@@ -256,7 +254,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(self.step, self.recipe)
         pixels = images.float().div_(255.0).contiguous(memory_format=torch.channels_last)
-        parts = losses(*self.network(pixels), objects)
+        raw, points, strides = self.network(pixels)
+        parts = losses(raw, points, strides, objects)
         self.optimizer.zero_grad(set_to_none=True)
         torch.stack([GAINS[name] * value for name, value in parts.items()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 10.0)

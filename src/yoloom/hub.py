@@ -34,10 +34,11 @@ from contextlib import contextmanager, suppress
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 from urllib.error import HTTPError
 
 from yoloom.errors import DownloadFailed, InvalidOption, ModelNotFound, YoloomError
+from yoloom.formats import protobuf
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -423,38 +424,12 @@ def _checkpoint_fault(path: Path) -> str | None:
 
 def _onnx_fault(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
-            fields = set(_protobuf_fields(file, path.stat().st_size))
+        fields = {number for number, _, _ in protobuf.fields(protobuf.mapped(path))}
     except ValueError as error:
         return f"not a whole ONNX model ({error})"
     missing = {"ir_version": 1, "graph": 7, "opset_import": 8}
     absent = [name for name, number in missing.items() if number not in fields]
     return f"an ONNX model without {' and '.join(absent)}" if absent else None
-
-
-def _protobuf_fields(file: BinaryIO, size: int) -> Iterator[int]:
-    """The top-level field numbers of a protobuf message that must end exactly at `size`. Reads no field's content."""
-    while file.tell() < size:
-        number, wire_type = divmod(_varint(file), 8)
-        if wire_type not in (0, 1, 2, 5) or not number:
-            raise ValueError(f"no protobuf field at byte {file.tell()}")
-        width = {1: 8, 5: 4}.get(wire_type) or _varint(file)
-        file.seek(width if wire_type else 0, os.SEEK_CUR)
-        if file.tell() > size:
-            raise ValueError(f"field {number} ends {file.tell() - size} bytes after the file")
-        yield number
-
-
-def _varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            raise ValueError("it ends inside a number")
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise ValueError("a number that does not end")
 
 
 def _has_terminal() -> bool:

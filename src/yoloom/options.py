@@ -94,22 +94,20 @@ def class_ids(classes: tuple[int | str, ...] | None, names: Mapping[int, str]) -
     """The ids of the classes that were asked for by id or name. Raises UnknownClass."""
     if classes is None:
         return None
-    by_name = {name: index for index, name in names.items()}
-    if not names:  # a file without names whose output does not show how many classes there are
-        return frozenset(index for index in classes if isinstance(index, int))
-    return frozenset(_class_id(wanted, names, by_name) for wanted in classes)
+    return frozenset(index for wanted in classes for index in _ids_of(wanted, names))
 
 
-def _class_id(wanted: int | str, names: Mapping[int, str], by_name: Mapping[str, int]) -> int:
-    if isinstance(wanted, str) and wanted in by_name:
-        return by_name[wanted]
-    if isinstance(wanted, int) and wanted in names:
-        return wanted
-    near = difflib.get_close_matches(str(wanted), by_name, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    some = ", ".join(f"{index} {name}" for index, name in list(names.items())[:8])
+def _ids_of(wanted: int | str, names: Mapping[int, str]) -> list[int]:
+    if isinstance(wanted, int) and (wanted in names or not names):  # a file may not say which classes it has
+        return [wanted]
+    found = [index for index, name in names.items() if name == wanted]
+    if found:
+        return found
+    near = difflib.get_close_matches(str(wanted), names.values(), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    some = ", ".join(f"{index} {name}" for index, name in list(names.items())[:8]) or "ask by number"
     more = ", ..." if len(names) > 8 else ""
-    raise UnknownClass(f"the model has no class {wanted!r}{hint} It has {len(names)}: {some}{more}.")
+    raise UnknownClass(f"the model has no class {wanted!r}{hint} It names {len(names)}: {some}{more}.")
 
 
 def _refuse_what_is_not_here(name: str, value: Any) -> None:
@@ -117,17 +115,27 @@ def _refuse_what_is_not_here(name: str, value: Any) -> None:
         near = difflib.get_close_matches(name, _ALL_NAMES, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(_ALL_NAMES))}."
         raise UnknownOption(f"there is no option {name!r}. {hint}")
-    if name == "device" and value not in (None, "cpu"):
+    if name == "device" and value is not None and str(value) != "cpu":
         raise UnknownDevice(f"device={value!r} is chosen once, when the model is opened: YOLO(path, device=...).")
-    if name in _NEUTRAL and not any(value is neutral or value == neutral for neutral in _NEUTRAL[name]):
+    if name in _NEUTRAL and not _is_one_of(value, _NEUTRAL[name]):
         raise UnsupportedOption(f"{name}={value!r} is not available in yoloom; leave {name!r} out.")
+
+
+def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
+    try:
+        return value in allowed
+    except ValueError:  # an array of several values can not be compared
+        return False
 
 
 def _number(name: str, value: Any) -> float:
     # bool and str convert to float without complaint, which hides swapped arguments.
     if isinstance(value, (bool, str)) or not isinstance(value, (SupportsFloat, SupportsIndex)):
         raise InvalidOption(f"{name} must be a number, got {value!r}.")
-    return float(value)
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):  # an array of several, or an integer beyond all floats
+        raise InvalidOption(f"{name} must be a number, got {value!r}.") from None
 
 
 def _fraction(name: str, value: Any) -> float:
@@ -156,7 +164,7 @@ def _positive(name: str, value: Any) -> int:
 
 
 def _flag(name: str, value: Any) -> bool:
-    if value not in (True, False):
+    if not _is_one_of(value, (True, False)):
         raise InvalidOption(f"{name} must be True or False, got {value!r}.")
     return bool(value)
 
@@ -164,7 +172,7 @@ def _flag(name: str, value: Any) -> bool:
 def _size_hw(name: str, value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
-    sides = [value, value] if isinstance(value, (SupportsIndex, float)) else _listed(name, value)
+    sides = _listed(value)
     if len(sides) == 1:
         sides = [sides[0], sides[0]]
     if len(sides) != 2:
@@ -178,14 +186,17 @@ def _size_hw(name: str, value: Any) -> tuple[int, int] | None:
 def _classes(name: str, value: Any) -> tuple[int | str, ...] | None:
     if value is None:
         return None
-    wanted = [value] if isinstance(value, (str, SupportsIndex)) else _listed(name, value)
-    return tuple(item if isinstance(item, str) else _integer(name, item) for item in wanted)
+    return tuple(item if isinstance(item, str) else _integer(name, item) for item in _listed(value))
 
 
-def _listed(name: str, value: Any) -> list[Any]:
+def _listed(value: Any) -> list[Any]:
+    """The items of a list, an array, a set, ...; anything else is a list of one."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
-        raise InvalidOption(f"{name} must be a number or a list of them, got {value!r}.")
-    return list(value)
+        return [value]
+    try:
+        return list(value)
+    except TypeError:  # an array without axes
+        return [value]
 
 
 def _text(name: str, value: Any) -> str | None:

@@ -25,7 +25,7 @@ def predict_now(engine: Engine, prediction: Prediction, source: object, deadline
     signal = Signal()
     request = engine.new_request(deadline, signal.set)
     engine.admit(request)
-    _prepare(engine, request, prediction, source)
+    _prepare(engine, request, prediction, source, borrow=True)
     engine.wait(request, signal)
     return prediction.finish_request(request)
 
@@ -78,20 +78,20 @@ class ResultFuture(Future[Results]):
     def admit_and_prepare(self, source: object) -> None:
         if not self.cancelled():
             self._engine.admit(self.request)
-            self.prepare(source)
+            self.prepare(source, borrow=True)
 
-    def prepare(self, source: object) -> None:
+    def prepare(self, source: object, borrow: bool = False) -> None:
         """Prepare the image of the admitted request; its faults go to the future."""
-        _prepare(self._engine, self.request, self._prediction, source)
+        _prepare(self._engine, self.request, self._prediction, source, borrow)
         if self.cancelled():  # between admission and here: `cancel` found nothing to take out
             self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
 
     def on_helper(self, work: Any, *args: object) -> None:
         """Run `work` on a helper thread; what it raises goes to the future."""
         try:
-            self._engine.helpers().submit(self._guarded, work, *args)
-        except RuntimeError:  # the pool was shut down since
-            self._fail(EngineClosed("the model was closed while the request was under way."))
+            self._engine.on_helper(self._guarded, work, *args)
+        except (EngineClosed, RuntimeError) as error:  # RuntimeError: no more threads can be started
+            self._fail(error)
 
     def _guarded(self, work: Any, *args: object) -> None:
         try:
@@ -115,10 +115,10 @@ class ResultFuture(Future[Results]):
             self.set_exception(error)
 
 
-def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object) -> None:
+def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, borrow: bool) -> None:
     """Prepare an admitted request. A fault gives its place back and is how the request ends."""
     try:
-        batch = prediction.prepare(source)
+        batch = prediction.prepare(source, borrow)
     except YoloomError as error:
         engine.cancel(request, error)
     except BaseException as error:

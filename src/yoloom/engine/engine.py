@@ -12,18 +12,19 @@ meet. It is compiled beside the traffic, so nobody waits for the switch.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import math
 import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from yoloom.clock import Clock, monotonic
+from yoloom.engine.crew import Crew
 from yoloom.engine.policy import Expire, Policy, Run, Ticket
 from yoloom.engine.request import Request, Signal
 from yoloom.errors import (
@@ -88,9 +89,10 @@ class Engine:
         self._requests: dict[int, Request] = {}  # those that wait
         self._contexts: dict[Form, list[Context]] = {}
         self._threads: list[threading.Thread] = []
-        self._helpers: ThreadPoolExecutor | None = None
+        self._helpers: Crew | None = None
         self._expanding = False
-        self._closed = False
+        self._closed = False  # nothing new is taken
+        self._ended = False  # and nothing runs any more
         self._counts = dict.fromkeys(("admitted", "succeeded", "failed", "expired", "cancelled"), 0)
 
     @property
@@ -155,14 +157,19 @@ class Engine:
         """A request that nobody knows yet. deadline: on the engine's clock, infinity for none."""
         return Request(next(self._ids), deadline, on_end)
 
-    def helpers(self) -> ThreadPoolExecutor:
-        """The small pool that prepares and finishes what no caller waits for."""
+    def on_helper(self, work: Callable[..., None], *args: object) -> None:
+        """Have one of a few helper threads do `work`: prepare or finish what no caller waits for.
+
+        Works until the lanes have ended, so that what ran during `close` is still delivered. Raises EngineClosed.
+        """
         self._check_process()
         with self._lock:
-            self._check_open()
+            if self._ended:
+                self._check_open()
             if self._helpers is None:
-                self._helpers = ThreadPoolExecutor(self.threads, thread_name_prefix="yoloom-helper")
-            return self._helpers
+                self._helpers = Crew(self.threads, "yoloom-helper")
+                self._helpers.start()
+            self._helpers.later(functools.partial(work, *args))
 
     def statistics(self) -> Statistics:
         self._check_process()
@@ -183,7 +190,7 @@ class Engine:
             self._closed = True
             waiting = [self._requests.pop(ticket_id) for ticket_id in self._policy.drain()]
             self._counts["failed"] += len(waiting)
-            threads, helpers = list(self._threads), self._helpers
+            threads = list(self._threads)
             self._work.notify_all()
             self._space.notify_all()
         for request in waiting:
@@ -191,10 +198,12 @@ class Engine:
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join()
-        if helpers is not None:
-            helpers.shutdown(wait=not threading.current_thread().name.startswith("yoloom-helper"))
         with self._lock:
+            self._ended = True
+            helpers, self._helpers = self._helpers, None
             self._contexts.clear()
+        if helpers is not None:
+            helpers.stop()
 
     def _check_process(self) -> None:
         # Before the lock: in a forked child it may be held by a thread that does not exist there.

@@ -36,9 +36,14 @@ class Prediction:
         self._max_pixels = max_pixels
         self._save_dir = save_dir
 
-    def prepare(self, source: object) -> Batch:
-        """Decode and letterbox. Raises InputError for a source that is no usable image."""
-        self._image = decode_image(source, self._max_pixels)
+    def prepare(self, source: object, borrow: bool = False) -> Batch:
+        """Decode and letterbox. Raises InputError for a source that is no usable image.
+
+        borrow: the caller leaves an array alone until `finish`, so its pixels are copied only then: callers that wait
+        for their turn hold one copy of their image, not two.
+        """
+        self._image = decode_image(source, self._max_pixels, borrow)
+        self._borrowed = self._image is source
         started = time.perf_counter()
         self._letterbox = _plan(self._model, self._options, self._image.shape[:2])
         batch = self._letterbox.apply(self._image)
@@ -52,7 +57,8 @@ class Prediction:
         rows[:, :4] = self._letterbox.to_source(rows[:, :4])
         postprocess_ms = (time.perf_counter() - started) * 1e3
         speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
-        return Results(self._image, self._path, self._model.names, rows, speed=speed, save_dir=self._save_dir)
+        image = self._image.copy() if self._borrowed else self._image
+        return Results(image, self._path, self._model.names, rows, speed=speed, save_dir=self._save_dir)
 
     def finish_request(self, request: Request) -> Results:
         """`finish` for a request that has succeeded."""

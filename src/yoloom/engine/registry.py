@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from yoloom.engine.engine import Engine
-from yoloom.engine.keeper import Chore, Keeper
+from yoloom.engine.crew import Chore, Crew
 from yoloom.engine.once import Once
 
 Key = Hashable
@@ -54,7 +54,7 @@ class Registry:
         self._lock = threading.Lock()
         self._engines: dict[Key, Future[Engine]] = {}
         self._claims: dict[Key, int] = {}
-        self._keeper: Keeper | None = None  # there while an engine is
+        self._keeper: Crew | None = None  # there while an engine is
 
     def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
         """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error."""
@@ -65,7 +65,7 @@ class Registry:
                 pending = self._engines[key] = Future()
             self._claims[key] = self._claims.get(key, 0) + 1
             if self._keeper is None:
-                self._keeper = Keeper()
+                self._keeper = Crew(1, "yoloom-keeper")
                 self._keeper.start()
         if mine:
             _settle(pending, build)
@@ -104,7 +104,7 @@ class Registry:
         if keeper is not None:
             keeper.stop()
 
-    def _take_keeper(self) -> Keeper | None:
+    def _take_keeper(self) -> Crew | None:
         keeper, self._keeper = self._keeper, None
         return keeper
 

@@ -27,7 +27,7 @@ class Metadata:
 def parse_metadata(notes: Mapping[str, Any]) -> Metadata:
     """Read `notes`: texts holding Python literals (ONNX), or plain values (YAML). Raises InvalidModel."""
     args: Mapping[str, Any] = _read(notes, "args", dict) or {}
-    end2end, nms = _read(notes, "end2end", bool), args.get("nms")
+    end2end, nms = _read(notes, "end2end", _flag), args.get("nms")
     return Metadata(
         task=_read(notes, "task", str),
         stride=_read(notes, "stride", _positive),
@@ -40,7 +40,9 @@ def parse_metadata(notes: Mapping[str, Any]) -> Metadata:
 
 
 def parse_names(value: Any) -> dict[int, str]:
-    """Class names as {id: name}, from a dict or a list. Raises ValueError."""
+    """Class names as {id: name}, from a dict or a list. Raises ValueError, TypeError or OverflowError."""
+    if isinstance(value, (str, bytes)):
+        raise ValueError("expected a list or a dict of names, got one text")
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
     names = {int(index): str(name) for index, name in pairs}
     if not names or sorted(names) != list(range(len(names))):
@@ -53,7 +55,7 @@ def _read(notes: Mapping[str, Any], key: str, convert: Callable[[Any], T]) -> T 
         return None
     try:
         return convert(_literal(notes[key]))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InvalidModel(
             f"the model's metadata says {key}={_shortened(notes[key])}, which can not be read: {error}. "
             "Export the model again, or remove that key."
@@ -67,6 +69,12 @@ def _literal(value: Any) -> Any:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value  # a plain word, such as detect
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected True or False")
+    return value
 
 
 def _positive(value: Any) -> int:

@@ -5,13 +5,12 @@ Field numbers: onnx.proto, messages ModelProto, GraphProto, ValueInfoProto and T
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Mapping
 from pathlib import Path
 
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import Graph
-from yoloom.formats.protobuf import fields, messages, text
+from yoloom.formats.protobuf import fields, mapped, messages, text
 from yoloom.formats.signature import Dims, Signature
 
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
@@ -25,13 +24,8 @@ _TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 1
 def read_onnx(path: Path) -> tuple[Graph, Signature, Mapping[str, str]]:
     """What an ONNX file declares. Raises InvalidModel when it is no ONNX, damaged or cut short."""
     size = path.stat().st_size
-    if size == 0:
-        raise InvalidModel(f"{path} is empty: expected an ONNX file.")
-    with path.open("rb") as file:
-        # Unmapped when the last slice of it is gone: closing by hand fails while an error still holds one.
-        view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     try:
-        signature, notes = _declarations(view)
+        signature, notes = _declarations(mapped(path))
     except ValueError as error:  # UnicodeDecodeError is one
         raise InvalidModel(
             f"{path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. Copy or export it again."

@@ -34,10 +34,10 @@ def _signature(xml: Path) -> Signature:
     try:
         # Entity bombs end in a ParseError: expat has limited their growth since 2.4.1.
         layers = ET.parse(xml).getroot().findall("layers/layer")  # noqa: S314
-    except (ET.ParseError, UnicodeDecodeError) as error:
+        inputs = [_port(layer.find("output/port")) for layer in layers if layer.get("type") == "Parameter"]
+        outputs = [_port(layer.find("input/port")) for layer in layers if layer.get("type") == "Result"]
+    except (ET.ParseError, ValueError, LookupError) as error:  # a size that is no number, an unknown encoding
         raise InvalidModel(f"{xml} is no OpenVINO model, or a damaged one: {error}") from error
-    inputs = [_port(layer.find("output/port")) for layer in layers if layer.get("type") == "Parameter"]
-    outputs = [_port(layer.find("input/port")) for layer in layers if layer.get("type") == "Result"]
     if not inputs or not outputs:
         raise InvalidModel(f"{xml} declares no network: {len(inputs)} inputs and {len(outputs)} outputs.")
     return Signature(inputs, outputs)
@@ -55,7 +55,7 @@ def _notes(path: Path) -> Mapping[str, Any]:
 
     try:
         notes = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such date, brackets without end
         raise InvalidModel(f"{path} can not be read as YAML: {error}") from error
     if not isinstance(notes, dict):
         raise InvalidModel(f"{path}: expected keys and values, got {type(notes).__name__}.")

@@ -6,12 +6,21 @@ Format: https://protobuf.dev/programming-guides/encoding
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
+from pathlib import Path
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 Field = tuple[int, int, "int | memoryview"]
 """Field number, wire type, and the value: a number, or the bytes of a text or an inner message."""
+
+
+def mapped(path: Path) -> memoryview:
+    """The bytes of a file, read when they are looked at. Raises ValueError for an empty file, OSError."""
+    with path.open("rb") as file:
+        # Unmapped when the last slice of it is gone: closing by hand fails while an error still holds one.
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def fields(message: memoryview) -> Iterator[Field]:

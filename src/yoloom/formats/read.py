@@ -17,7 +17,7 @@ def read_model(path: Path, task: str | None = None, names: Mapping[int, str] | S
 
     Raises ModelNotFound, InvalidModel, UnsupportedModel or UnsupportedTask. Any thread; executes nothing.
     """
-    if not path.exists():
+    if not path.is_file() and not path.is_dir():  # a pipe or a device would be read for ever
         raise ModelNotFound(f"no such model: {path}")
     reader = _reader(path)
     try:

@@ -106,10 +106,9 @@ def _names(
     names = _given_names(given) if given is not None else said.names
     if layout is Layout.END2END:
         return dict(names) if names is not None else {}
-    channels = output[1]
-    if channels is None:
-        raise _no_yolo(graph, f"a fixed number of values for each anchor, got {_listed([output])}")
-    classes = channels - 4
+    if output[1] is None:
+        return _names_alone(graph, output, names)
+    classes = output[1] - 4
     if classes < 1:
         raise _no_yolo(graph, f"4 box values and at least one class for each anchor, got {_listed([output])}")
     if names is None:
@@ -122,10 +121,19 @@ def _names(
     return dict(names)
 
 
+def _names_alone(graph: Graph, output: Dims, names: Mapping[int, str] | None) -> dict[int, str]:
+    if names is None:
+        raise InvalidModel(
+            f"{graph.path} does not say how many classes it has, neither in its output {_listed([output])} nor by "
+            "their names: give them, YOLO(path, names=[...])."
+        )
+    return dict(names)
+
+
 def _given_names(given: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
     try:
         return parse_names(given)
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InvalidModel(f"names must be a list of texts or a dict {{0: text, 1: text, ...}}: {error}") from error
 
 

@@ -26,9 +26,14 @@ def nms(
     of its class (of any class when `agnostic`) is above `iou`. All arithmetic is float32, offsets included, like the
     torchvision operator on class-shifted boxes that Ultralytics calls: borderline pairs fall the same way.
     """
-    boxes = xyxy if agnostic else xyxy + cls[:, None] * np.float32(_CLASS_OFFSET)
+    with np.errstate(all="ignore"):  # boxes without area, infinite or NaN: such an IoU is NaN, and suppresses nothing
+        return _greedy(xyxy if agnostic else xyxy + cls[:, None] * np.float32(_CLASS_OFFSET), iou, max_det)
+
+
+def _greedy(boxes: NDArray[np.float32], iou: float, max_det: int) -> NDArray[np.intp]:
     x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
     area = (x2 - x1) * (y2 - y1)
+    limit = np.float64(iou)  # compared in float64: an IoU of 3/5 rounds to a float32 above 0.6, and goes
     left = np.arange(len(boxes))
     kept: list[int] = []
     while left.size and len(kept) < max_det:
@@ -38,5 +43,5 @@ def nms(
         height = np.minimum(y2[best], y2[left]) - np.maximum(y1[best], y1[left])
         overlap = np.maximum(width, 0) * np.maximum(height, 0)
         union = area[best] + area[left] - overlap
-        left = left[~(overlap > iou * union)]
+        left = left[~(overlap / union > limit)]
     return np.array(kept, np.intp)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,23 +20,27 @@ from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceN
 MAX_PIXELS = 2**26
 """Largest picture that is accepted unless asked otherwise: 67 megapixels, 200 MB once decoded."""
 
+# Each guards the first look at some PIL images, which reads their file and their EXIF into them: two threads that share
+# an image must not do that at once, two images may.
+_pil_locks = tuple(threading.Lock() for _ in range(64))
+
 _EXPECTED = (
     "an image is a path, encoded bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA"
 )
 
 
-def decode_image(source: object, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = False) -> NDArray[np.uint8]:
     """One picture as (H, W, 3) uint8 BGR, in memory that nobody else holds.
 
     source: a path (decoded by OpenCV, EXIF orientation applied), encoded bytes, a PIL image, or an array of uint8 or
-    uint16: gray, BGR or BGRA. Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
+    uint16: gray, BGR or BGRA. borrow: return `source` itself when it is such an array already. Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
     """
     if isinstance(source, (str, os.PathLike)):
         return _decode_file(Path(source), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _decode_bytes(bytes(source), "the bytes given", max_pixels)
     if isinstance(source, np.ndarray):
-        return _own_bgr(source, max_pixels)
+        return _bgr(source, max_pixels, borrow)
     if _is_pil(source):
         return _from_pil(source, max_pixels)
     raise InvalidImage(f"{_EXPECTED}, got {type(source).__module__}.{type(source).__qualname__}.{_hint(source)}")
@@ -44,7 +49,7 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
 def _decode_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
     try:
         encoded = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # a name with a zero byte in it
         raise SourceNotFound(f"no such image: {path}") from None
     except OSError as error:
         raise ImageDecodeError(f"{path} can not be read: {error.strerror or error}") from error
@@ -75,8 +80,10 @@ def _check_header(encoded: bytes, what: str, max_pixels: int) -> None:
         _check_size((height, width), what, max_pixels)
 
 
-def _own_bgr(array: NDArray[Any], max_pixels: int) -> NDArray[np.uint8]:
+def _bgr(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8]:
     _check_array(array, max_pixels)
+    if borrow and array.dtype == np.uint8 and array.shape[2:] == (3,) and array.flags.c_contiguous:
+        return array
     pixels = array if array.ndim == 3 else array[:, :, None]
     if pixels.dtype == np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
@@ -119,17 +126,18 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
     if 0 in source.size:
         raise InvalidImage(f"expected an image with at least one pixel, got PIL size {source.size}.")
     try:
-        upright = ImageOps.exif_transpose(source)
+        with _pil_locks[id(source) % len(_pil_locks)]:
+            upright = ImageOps.exif_transpose(source)
         if upright.mode.startswith("I;16"):
-            return _own_bgr(np.asarray(upright, np.uint16), max_pixels)
+            return _bgr(np.asarray(upright, np.uint16), max_pixels, borrow=False)
         rgb = np.asarray(upright.convert("RGB"), np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:  # PIL decodes lazily, so a broken file shows up here
+    except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
         raise ImageDecodeError(f"the PIL image can not be decoded: {error}") from error
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 
 def _hint(source: object) -> str:
-    shape = getattr(source, "shape", ())
+    shape: tuple[Any, ...] = getattr(source, "shape", ())
     if len(shape) == 4:
         return " Pass the images of a batch as a list."
     if len(shape) == 3 and shape[0] in (1, 3):

@@ -1,0 +1,38 @@
+# Everything happens in .venv, from the hash-pinned lock files; the package is always installed as the wheel that users get.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types oracle clean
+
+help: ## Show what there is.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+demo: .venv/runtime ## Install into .venv and run the main job on the bundled model and scenes.
+	$(BIN)/yoloom demo
+
+test: .venv/test ## Install what the tests need and run them against the built wheel.
+	$(BIN)/python -m pytest
+
+lint: .venv/lint ## Style of all code.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/lint ## Strict types.
+	$(BIN)/mypy
+
+oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle for this.
+	tools/make_oracle.sh
+	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests_oracle
+
+clean: ## Remove what was installed and built.
+	rm -rf .venv .oracle dist
+
+.venv/%: requirements/%.lock $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/yoloom-*.whl
+	touch $@

@@ -1,0 +1,116 @@
+"""Ultralytics in a process and an environment of its own, told what to do in JSON lines on stdin.
+
+It gets its best: arrays decoded before, a warm-up, `verbose=False`, its own defaults. Started by `rival.py`; runs in the
+oracle's environment (`tools/make_oracle.sh`), without yoloom. A line names a command and its arguments:
+
+    {"command": "throughput", "pattern": "shared", "callers": 4, "seconds": 3}
+
+and the answer is one line on stdout: {"ok": ...} or {"error": "..."}.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import measure
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
+import cpu_torchvision  # noqa: E402, F401  before ultralytics
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+from ultralytics import YOLO  # noqa: E402
+
+SHARED, OWN = "shared", "own"
+
+
+class Worker:
+    """The models and photographs of one process. One thread at a time gives it commands."""
+
+    def __init__(self, model: Path, images: Sequence[Path]) -> None:
+        self._path = model
+        self._images = [cv2.imread(str(image)) for image in images]
+        self._models: list[Any] = []
+
+    def throughput(self, pattern: str, callers: int, seconds: float) -> dict[str, Any]:
+        """One turn of `callers` threads on one model, or on a model each."""
+        models = self._warm(1) * callers if pattern == SHARED else self._warm(callers)
+        works = [functools.partial(self._predict_next, model, self._turns(n)) for n, model in enumerate(models)]
+        return dataclasses.asdict(measure.run_callers(works, seconds))
+
+    def wrong_answers(self, options: Sequence[Mapping[str, Any]], each: int) -> dict[str, int]:
+        """Predictions of threads that share a model, each with its own options, that differ from the sequential ones."""
+        sequential = [[self._bits(YOLO(self._path), image, asked) for image in self._images] for asked in options]
+        shared = YOLO(self._path)
+        start = threading.Barrier(len(options))
+
+        def caller(number: int) -> int:
+            start.wait()
+            return sum(self._differs(shared, turn, options[number], sequential[number]) for turn in range(each))
+
+        with ThreadPoolExecutor(len(options)) as pool:
+            return {"wrong": sum(pool.map(caller, range(len(options)))), "of": len(options) * each}
+
+    def memory(self, models: int) -> dict[str, float]:
+        """What the process holds with that many models, each in use by a thread of its own."""
+        before = measure.memory_mib()
+        self.throughput(OWN, models, 0.5)
+        return {"before_mib": before, "after_mib": measure.memory_mib()}
+
+    def _warm(self, count: int) -> list[Any]:
+        while len(self._models) < count:
+            model = YOLO(self._path)
+            for image in self._images:
+                model.predict(image, verbose=False)
+            self._models.append(model)
+        return self._models[:count]
+
+    def _turns(self, number: int) -> itertools.cycle[Any]:
+        start = number % len(self._images)
+        return itertools.cycle([*self._images[start:], *self._images[:start]])
+
+    @staticmethod
+    def _predict_next(model: Any, turns: itertools.cycle[Any]) -> None:
+        model.predict(next(turns), verbose=False)
+
+    @staticmethod
+    def _bits(model: Any, image: Any, asked: Mapping[str, Any]) -> bytes:
+        (result,) = model.predict(image, verbose=False, **asked)
+        return np.ascontiguousarray(result.boxes.data.numpy()).tobytes()
+
+    def _differs(self, model: Any, turn: int, asked: Mapping[str, Any], expected: Sequence[bytes]) -> bool:
+        position = turn % len(self._images)
+        try:
+            return self._bits(model, self._images[position], asked) != expected[position]
+        except Exception:
+            return True  # no answer is no right answer
+
+
+def serve(worker: Worker, commands: Any, answers: Any) -> None:
+    for line in commands:
+        asked = json.loads(line)
+        command: Callable[..., Any] = getattr(worker, asked.pop("command"))
+        try:
+            answer = {"ok": command(**asked)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever is printed on the way does not mix with the answers
+    serve(Worker(Path(sys.argv[1]), [Path(image) for image in sys.argv[2:]]), sys.stdin, answers)
+
+
+if __name__ == "__main__":
+    main()

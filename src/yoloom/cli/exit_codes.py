@@ -1,0 +1,50 @@
+"""How a command ended, as a number for shells and scripts."""
+
+from __future__ import annotations
+
+import enum
+
+from yoloom.errors import (
+    BackendUnavailable,
+    EngineError,
+    InvalidOption,
+    ModelError,
+    NoImagesFound,
+    SourceNotFound,
+    UnsupportedSource,
+)
+
+
+class ExitCode(enum.IntEnum):
+    """What the process answers with. SOME_FAILED: the other images have their results."""
+
+    OK = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    MODEL = 3
+    NO_INPUT = 4
+    INTERRUPTED = 130  # 128 + SIGINT, as shells do
+    PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+HELP = """\
+exit codes:
+  0    all good
+  1    some images failed and are listed on stderr; the others have results
+  2    wrong usage, or an option that can not be had
+  3    the model can not be used
+  4    no input found
+  130  interrupted by Ctrl-C
+  141  the reader of stdout went away
+"""
+
+_BY_ERROR: tuple[tuple[tuple[type[Exception], ...], ExitCode], ...] = (
+    ((SourceNotFound, NoImagesFound, UnsupportedSource), ExitCode.NO_INPUT),
+    ((InvalidOption, BackendUnavailable), ExitCode.USAGE),
+    ((ModelError, EngineError), ExitCode.MODEL),
+)
+
+
+def exit_code(error: Exception) -> ExitCode:
+    """The code for a command that `error` ended."""
+    return next((code for kinds, code in _BY_ERROR if isinstance(error, kinds)), ExitCode.SOME_FAILED)

@@ -1,0 +1,92 @@
+"""`yoloom info MODEL`: what is this file, and what holds when it is shared?"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from yoloom.cli.exit_codes import ExitCode
+from yoloom.cli.table import print_facts
+from yoloom.engine.budget import cpu_threads
+from yoloom.formats.model import Model
+from yoloom.yolo import YOLO
+
+
+def run(arguments: argparse.Namespace) -> ExitCode:
+    """Open the model and say what is known about it."""
+    with YOLO(arguments.model, arguments.task, backend=arguments.backend, threads=arguments.threads) as model:
+        facts = _facts(model, cpu_threads(arguments.threads))
+    if arguments.json:
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        print_facts(sys.stdout, _in_words(facts))
+    return ExitCode.OK
+
+
+def _facts(model: YOLO, threads: int) -> dict[str, Any]:
+    statistics = model.statistics()
+    return {
+        **_file_facts(model.model),
+        "threads": threads,
+        "forms": list(statistics.forms),
+        "lanes": statistics.lanes,
+        "guarantee": dataclasses.asdict(model.guarantee()),
+        "metadata": dict(model.model.metadata),
+    }
+
+
+def _file_facts(model: Model) -> dict[str, Any]:
+    height, width = model.input.hw or (None, None)
+    return {
+        "file": str(model.graph.path),
+        "format": model.graph.format,
+        "bytes": sum(path.stat().st_size for path in model.graph.files),
+        "task": model.task,
+        "names": dict(model.names),
+        "input": [model.input.batch, 3, height, width],
+        "dynamic": model.dynamic,
+        "imgsz": list(model.imgsz_hw),
+        "stride": model.stride,
+        "layout": model.layout.value,
+    }
+
+
+def _in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    promise = facts["guarantee"]
+    return [
+        ("file", facts["file"]),
+        ("format", f"{facts['format']}, {facts['bytes'] / 1e6:.1f} MB"),
+        ("task", facts["task"]),
+        ("names", _pairs(facts["names"])),
+        ("input", " x ".join(str(side or "any") for side in facts["input"])),
+        ("exported for", f"{' x '.join(map(str, facts['imgsz']))} pixels, {_freedom(facts)}"),
+        ("output layout", facts["layout"]),
+        ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}, {promise['precision']}"),
+        ("CPU budget", _counted(facts["threads"], "thread")),
+        (
+            "compiled for",
+            f"{' and '.join(facts['forms'])} ({_counted(facts['lanes'], 'lane')}; more once requests meet)",
+        ),
+        ("when shared", f"{_promised(promise)}: {promise['because']}"),
+        *((f"metadata {key}", text) for key, text in facts["metadata"].items() if key != "names"),
+    ]
+
+
+def _pairs(names: Mapping[int, str]) -> str:
+    return ", ".join(f"{index} {name}" for index, name in names.items())
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _freedom(facts: Mapping[str, Any]) -> str:
+    return f"takes any multiple of {facts['stride']}" if facts["dynamic"] else "fixed"
+
+
+def _promised(promise: Mapping[str, Any]) -> str:
+    return "same bits as alone" if promise["bit_identical"] else f"same within {promise['tolerance']:g}"

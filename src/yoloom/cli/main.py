@@ -1,0 +1,59 @@
+"""`yoloom`: reads the command line, runs a command, and turns how it ended into an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TextIO
+
+from yoloom.cli.exit_codes import ExitCode, exit_code
+from yoloom.cli.parser import build_parser
+from yoloom.cli.stderr import tell, tell_warnings
+from yoloom.errors import YoloomError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv` and return its exit code: 0 all good, 1 some images failed (the others have results),
+    2 wrong usage, 3 the model can not be used, 4 no input found, 130 Ctrl-C, 141 the reader of stdout went away.
+    """
+    try:
+        _write_utf8(sys.stdout)
+        code = _run(build_parser().parse_args(argv))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell("interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _abandon_stdout()
+        return ExitCode.PIPE_CLOSED
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> ExitCode:
+    tell_warnings()
+    try:
+        code: ExitCode = import_module(f"yoloom.cli.{arguments.command}").run(arguments)
+    except BrokenPipeError:
+        raise
+    except (YoloomError, OSError) as error:
+        if arguments.debug:
+            raise
+        tell(f"error: {' '.join(str(error).split())}")
+        return exit_code(error)
+    return code
+
+
+def _write_utf8(stream: TextIO) -> None:
+    """The same bytes on every platform; a file name that is no text comes out as the bytes it is."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+def _abandon_stdout() -> None:
+    """Let what is still buffered go nowhere, or Python would complain at its exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())

@@ -1,0 +1,114 @@
+"""The commands and their arguments."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from yoloom import __version__
+from yoloom.cli.exit_codes import HELP, ExitCode
+from yoloom.cli.writers import FORMATS
+from yoloom.options import PredictOptions
+from yoloom.runtime.backends import BACKENDS
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitCode.USAGE, f"error: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line; `command` in what it returns is the one that was chosen."""
+    parser = Parser(
+        prog="yoloom",
+        description="Thread-safe YOLO inference.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"yoloom {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_predict(_command(commands, "predict", "find what is in images; results go to stdout, all else to stderr"))
+    _add_info(_command(commands, "info", "say what a model file is, and what holds when threads share it"))
+    _add_demo(_command(commands, "demo", "let threads share the bundled model, and compare with a sequential run"))
+    return parser
+
+
+def _command(commands: argparse._SubParsersAction[Parser], name: str, what: str) -> Parser:
+    parser = commands.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    return parser
+
+
+def _add_predict(parser: Parser) -> None:
+    _add_model(parser)
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="an image, a folder, or a pattern in quotes")
+    parser.add_argument("--format", choices=FORMATS, default="table", help="of the results (default: table)")
+    _add_judgement(parser.add_argument_group("what counts"))
+    _add_saving(parser.add_argument_group("what is saved"))
+
+
+def _add_info(parser: Parser) -> None:
+    _add_model(parser)
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _add_demo(parser: Parser) -> None:
+    parser.add_argument("--threads", type=positive, default=8, metavar="N", help="that share the model (default: 8)")
+    parser.add_argument("--images", type=positive, default=96, metavar="N", help="predictions in all (default: 96)")
+    parser.add_argument(
+        "--output", default="demo-output", metavar="FOLDER", help="for the pictures (default: demo-output)"
+    )
+
+
+def _add_model(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="an .onnx file, an OpenVINO folder, or a published name")
+    parser.add_argument("--task", help="what the model is for, where the file does not say")
+    parser.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
+
+
+def _add_judgement(group: argparse._ArgumentGroup) -> None:
+    default = PredictOptions()
+    group.add_argument("--conf", type=float, metavar="0..1", help=f"least confidence (default: {default.conf})")
+    group.add_argument("--iou", type=float, metavar="0..1", help=f"most overlap, for NMS (default: {default.iou})")
+    group.add_argument("--imgsz", type=sizes, metavar="N or H,W", help="network input in pixels (default: the model's)")
+    group.add_argument("--classes", type=classes, action="extend", metavar="A,B", help="ids or names to keep")
+    group.add_argument("--max-det", type=int, metavar="N", help=f"most boxes an image (default: {default.max_det})")
+
+
+def _add_saving(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--save", action=argparse.BooleanOptionalAction, help="annotated pictures")
+    group.add_argument("--save-txt", action="store_true", help="labels/NAME.txt: class and box of each detection")
+    group.add_argument("--save-conf", action="store_true", help="with the confidence")
+    group.add_argument("--save-crop", action="store_true", help="crops/CLASS/NAME.jpg: what is in each box")
+    group.add_argument("--project", metavar="FOLDER", help="where to (default: runs/detect)")
+    group.add_argument("--name", help="the folder in it (default: predict, predict2, ...)")
+    group.add_argument("--exist-ok", action="store_true", help="use that folder again instead of numbering")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return number
+
+
+def sizes(text: str) -> list[int]:
+    """ "640" or "480,640"."""
+    return [int(side) for side in text.split(",")]
+
+
+def classes(text: str) -> list[int | str]:
+    """ "0,person": ids and names."""
+    return [int(item) if item.isdecimal() else item for item in map(str.strip, text.split(",")) if item]

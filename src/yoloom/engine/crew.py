@@ -1,0 +1,55 @@
+"""A few threads that do chores in the order in which they were left.
+
+`concurrent.futures.ThreadPoolExecutor` is not used because it refuses work as soon as the main thread has ended, while
+other threads of the program may go on predicting; and because `later` must be callable from finalizers.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+log = logging.getLogger("yoloom.engine")
+
+Chore = Callable[[], object]
+
+
+class Crew:
+    """Threads for chores. `later` takes no lock, so that anybody may call it at any moment, finalizers included.
+
+    The garbage collector can run a finalizer in the middle of any line, under whatever lock that thread holds at the
+    time; a finalizer that takes a lock can therefore wait for its own thread, for ever. `SimpleQueue.put` can not.
+    """
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._chores: queue.SimpleQueue[Chore | None] = queue.SimpleQueue()
+        # Daemon, so that a forgotten close can not keep the interpreter alive.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(threads)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def later(self, chore: Chore) -> None:
+        self._chores.put(chore)
+
+    def stop(self) -> None:
+        """Do what was left until now, then end. Waits for that, except in a chore."""
+        for _ in self._threads:
+            self._chores.put(None)
+        if threading.current_thread() not in self._threads:
+            for thread in self._threads:
+                thread.join()
+
+    def _work(self) -> None:
+        while (chore := self._chores.get()) is not None:
+            try:
+                chore()
+            except Exception:
+                log.exception("a chore failed")
+            # While it waits for the next one, a thread must not keep the last one's images alive.
+            del chore

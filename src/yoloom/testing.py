@@ -1,0 +1,270 @@
+"""Tools to test code that uses yoloom: a clock turned by hand, a backend that obeys a script, and races on purpose.
+
+```
+backend = FakeBackend(lanes=2)                  # stands for a runtime; no file, no network
+engine = Engine(fake_model(), backend, threads=2)
+
+gate = Gate()
+backend.script(None, gate, RuntimeError("out of memory"))   # the first run is normal, the second waits, the third fails
+...
+gate.wait_for(1)                                # the second run has begun, and stands still
+gate.open()
+```
+
+Nothing in the package imports this module.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.formats.model import Graph, Layout, Model, Shape
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs
+
+T = TypeVar("T")
+
+Step: TypeAlias = BaseException | Callable[[], object] | None
+"""What a run or a compilation does first: raise this, call this, or nothing out of the ordinary."""
+
+PATIENCE_S = 30.0
+"""How long these tools wait for another thread before they call it stuck."""
+
+ROWS = 4
+"""Detections that the fake network finds in every image."""
+
+
+class ManualClock:
+    """A clock that stands still until it is told to advance. Shared freely."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self._lock = threading.Lock()  # guards _now
+        self._now = now
+
+    def __call__(self) -> float:
+        with self._lock:
+            return self._now
+
+    def advance(self, seconds: float) -> None:
+        with self._lock:
+            self._now += seconds
+
+
+class Gate:
+    """A step at which runs stand still until `open`. Shared freely; once open it stays open."""
+
+    def __init__(self) -> None:
+        self._arrived = threading.Semaphore(0)
+        self._opened = threading.Event()
+
+    def __call__(self) -> None:
+        self._arrived.release()
+        if not self._opened.wait(PATIENCE_S):
+            raise TimeoutError("nobody opened the gate")
+
+    def wait_for(self, arrivals: int = 1) -> None:
+        """Block until so many more runs have arrived. Raises TimeoutError."""
+        for _ in range(arrivals):
+            if not self._arrived.acquire(timeout=PATIENCE_S):
+                raise TimeoutError("nobody came to the gate")
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+def fake_model(
+    classes: int = 3,
+    *,
+    batch: int | None = None,
+    hw: tuple[int, int] | None = None,
+    layout: Layout = Layout.RAW,
+) -> Model:
+    """A description without a file. batch, hw: of a graph with fixed sizes."""
+    return Model(
+        graph=Graph("fake", (Path("fake.onnx"),)),
+        task="detect",
+        names={index: f"class{index}" for index in range(classes)},
+        stride=32,
+        imgsz_hw=hw or (64, 64),
+        input=Shape(batch, hw),
+        layout=layout,
+        metadata={},
+    )
+
+
+def fake_rows(image: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
+    """What the fake network sees in one letterboxed image (H, W, 3).
+
+    Returns (ROWS, 6): x1, y1, x2, y2, score, class in canvas pixels, best first, no two overlapping, all scores above
+    0.5. Every pixel counts: another image has other scores.
+    """
+    height, width = image.shape[:2]
+    random = np.random.default_rng(zlib.crc32(image.tobytes()))
+    left = np.arange(ROWS) * width / ROWS  # each box keeps to a strip of its own
+    x1 = left + random.uniform(0.0, 0.3, ROWS) * width / ROWS
+    x2 = left + random.uniform(0.5, 0.9, ROWS) * width / ROWS
+    y1, y2 = random.uniform(0.0, 0.4, ROWS) * height, random.uniform(0.6, 1.0, ROWS) * height
+    scores = np.sort(random.uniform(0.51, 1.0, ROWS))[::-1]
+    return np.stack([x1, y1, x2, y2, scores, random.integers(0, classes, ROWS)], axis=1).astype(np.float32)
+
+
+class FakeBackend:
+    """A runtime whose outputs follow from the pixels (`fake_rows`), and which does as it is told. Shared freely.
+
+    lanes: contexts of the THROUGHPUT form; the LATENCY form has one. compiled: the forms in the order of compilation.
+    runs: how many have begun, warm-ups included. shapes: of the batches they got, filled up. users: how many run at
+    this moment. most_users: how many ever ran at once.
+    """
+
+    name = "fake"
+
+    def __init__(self, lanes: int = 2) -> None:
+        self.lanes = lanes
+        self.compiled: list[Form] = []
+        self.runs = 0
+        self.shapes: list[tuple[int, ...]] = []
+        self.users = 0
+        self.most_users = 0
+        self._lock = threading.Lock()  # guards the counts above and the scripts below
+        self._run_steps: deque[Step] = deque()
+        self._every_run: Step = None
+        self._compile_steps: deque[Step] = deque()
+
+    def script(self, *steps: Step) -> None:
+        """What the next runs do first, one step each, in the order in which they begin."""
+        with self._lock:
+            self._run_steps.extend(steps)
+
+    def script_every(self, step: Step) -> None:
+        """What all runs do first that have no step of their own."""
+        with self._lock:
+            self._every_run = step
+
+    def script_compile(self, *steps: Step) -> None:
+        """What the next compilations do first, one step each."""
+        with self._lock:
+            self._compile_steps.extend(steps)
+
+    def compile(self, model: Model, form: Form, threads: int) -> FakeCompiled:
+        with self._lock:
+            self.compiled.append(form)
+            step = self._compile_steps.popleft() if self._compile_steps else None
+        _take(step)
+        return FakeCompiled(self, model, 1 if form is Form.LATENCY else self.lanes)
+
+    def guarantee(self) -> Guarantee:
+        return Guarantee(
+            backend=self.name,
+            version="0",
+            device="cpu",
+            precision="fp32",
+            bit_identical=True,
+            tolerance=0.0,
+            because="the outputs are a function of each image alone",
+        )
+
+    def execute(self, model: Model, batch: Batch) -> Outputs:
+        """One run: count, take the script's step, answer."""
+        with self._lock:
+            self.runs += 1
+            self.shapes.append(batch.shape)
+            self.users += 1
+            self.most_users = max(self.most_users, self.users)
+            step = self._run_steps.popleft() if self._run_steps else self._every_run
+        try:
+            _take(step)
+            return (np.stack([_head(model, image) for image in batch]),)
+        finally:
+            with self._lock:
+                self.users -= 1
+
+
+class FakeCompiled:
+    """Immutable: shared freely."""
+
+    def __init__(self, backend: FakeBackend, model: Model, lanes: int) -> None:
+        self._backend = backend
+        self._model = model
+        self.lanes = lanes
+
+    def context(self) -> FakeContext:
+        return FakeContext(self._backend, self._model)
+
+
+class FakeContext(Context):
+    """One thread at a time (ContextBusy)."""
+
+    def __init__(self, backend: FakeBackend, model: Model) -> None:
+        super().__init__(model)
+        self._backend = backend
+        self._model = model
+
+    def _execute(self, batch: Batch) -> Outputs:
+        return self._backend.execute(self._model, batch)
+
+
+def barrier_run(threads: int, work: Callable[[int], T]) -> list[T]:
+    """Call `work(0)`, `work(1)`, ... at the same moment, each in a thread of its own; the results in that order.
+
+    Raises the first error of any of them once all have ended, and TimeoutError when one does not end.
+    """
+    barrier = threading.Barrier(threads)
+    results: list[Any] = [None] * threads
+    errors: list[BaseException] = []
+
+    def race(index: int) -> None:
+        try:
+            barrier.wait(PATIENCE_S)
+            results[index] = work(index)
+        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that asked
+            errors.append(error)
+
+    racers = [threading.Thread(target=race, args=(i,), name=f"race-{i}", daemon=True) for i in range(threads)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(PATIENCE_S)
+    if errors:
+        raise errors[0]
+    stuck = [racer.name for racer in racers if racer.is_alive()]
+    if stuck:
+        raise TimeoutError(f"still running after {PATIENCE_S:.0f} seconds: {', '.join(stuck)}")
+    return results
+
+
+@contextmanager
+def shaken() -> Iterator[None]:
+    """Let the interpreter switch threads a thousand times as often as usual, so that races show. Process-wide."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _take(step: Step) -> None:
+    if isinstance(step, BaseException):
+        raise step
+    if step is not None:
+        step()
+
+
+def _head(model: Model, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """`fake_rows` in the form of the model's head."""
+    rows = fake_rows(image, len(model.names))
+    if model.layout is Layout.END2END:
+        return rows
+    x1, y1, x2, y2, scores, cls = rows.T
+    xywh = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
+    one_hot = np.where(np.arange(len(model.names))[:, None] == cls, scores, np.float32(0))
+    return np.concatenate([xywh, one_hot]).astype(np.float32)

@@ -1,0 +1,349 @@
+"""The engine's shell: threads, deadlines, cancellation and the end, with a runtime that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import math
+import threading
+import weakref
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, wait
+
+import numpy as np
+import pytest
+
+from yoloom.clock import monotonic
+from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.engine import Engine
+from yoloom.engine.prediction import Prediction
+from yoloom.errors import DeadlineExceeded, EngineClosed, ImageDecodeError, QueueFull, RuntimeFailed
+from yoloom.formats.model import Model
+from yoloom.options import PredictOptions
+from yoloom.results import Results
+from yoloom.runtime.protocol import Form
+from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model, shaken
+
+NEVER = math.inf
+
+
+def picture(seed: int, shape_hw: tuple[int, int] = (48, 64)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*shape_hw, 3), np.uint8)
+
+
+def bits(results: Results) -> bytes:
+    return results.boxes.data.tobytes()
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    return FakeBackend(lanes=2)
+
+
+@pytest.fixture
+def model() -> Model:
+    return fake_model()
+
+
+@pytest.fixture
+def engine(backend: FakeBackend, model: Model) -> Iterator[Engine]:
+    engine = Engine(model, backend, threads=2, capacity=4)
+    engine.start()
+    yield engine
+    engine.close()
+
+
+def prediction(engine: Engine, **options: object) -> Prediction:
+    return Prediction(engine.model, PredictOptions(**options), "image0.jpg")  # type: ignore[arg-type]
+
+
+def now(engine: Engine, image: object, timeout: float = NEVER, **options: object) -> Results:
+    return predict_now(engine, prediction(engine, **options), image, monotonic() + timeout)
+
+
+def later(engine: Engine, image: object, timeout: float = NEVER) -> ResultFuture:
+    return predict_later(engine, prediction(engine), image, monotonic() + timeout)
+
+
+def occupied(engine: Engine, backend: FakeBackend) -> tuple[Gate, list[ResultFuture]]:
+    """Every lane's thread stands still at the gate; what comes next must wait."""
+    gate = Gate()
+    backend.script(*[gate] * backend.lanes)
+    futures = [later(engine, picture(100 + lane)) for lane in range(backend.lanes)]
+    gate.wait_for(backend.lanes)
+    return gate, futures
+
+
+def test_a_result_is_that_of_its_own_image(engine: Engine) -> None:
+    expected = [bits(now(engine, picture(seed))) for seed in range(8)]
+    assert len(set(expected)) == 8
+    assert [bits(now(engine, picture(seed))) for seed in range(8)] == expected
+
+
+def test_many_threads_on_one_engine_get_their_own_results(engine: Engine) -> None:
+    expected = [bits(now(engine, picture(seed))) for seed in range(32)]
+    with shaken():
+        answers = barrier_run(32, lambda i: [bits(now(engine, picture(i))) for _ in range(5)])
+    assert answers == [[bits] * 5 for bits in expected]
+
+
+def test_one_caller_never_compiles_the_second_form(engine: Engine, backend: FakeBackend) -> None:
+    for seed in range(5):
+        now(engine, picture(seed))
+    assert backend.compiled == [Form.LATENCY]
+
+
+def test_requests_that_meet_bring_the_second_form_once(engine: Engine, backend: FakeBackend) -> None:
+    gate, futures = occupied(engine, backend)
+    gate.open()
+    wait(futures)
+    assert backend.compiled == [Form.LATENCY, Form.THROUGHPUT]
+    assert backend.most_users == 2
+
+
+def test_the_first_form_serves_all_when_the_second_can_not_be_compiled(
+    engine: Engine, backend: FakeBackend, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend.script_compile(RuntimeFailed("no memory"))
+    gate = Gate()
+    backend.script_every(gate)
+    futures = [later(engine, picture(seed)) for seed in range(3)]
+    gate.open()
+    assert len({bits(future.result(30)) for future in futures}) == 3
+    assert backend.most_users == 1
+    assert "could not be compiled" in caplog.text
+
+
+def test_an_error_of_the_runtime_fails_its_own_request_only(engine: Engine, backend: FakeBackend) -> None:
+    backend.script(RuntimeError("lane on fire"))
+    with pytest.raises(RuntimeFailed, match="lane on fire"):
+        now(engine, picture(0))
+    assert len(now(engine, picture(0)))
+
+
+def test_a_backend_that_breaks_its_contract_does_not_end_the_lane(engine: Engine, backend: FakeBackend) -> None:
+    backend.script(ZeroDivisionError("surprise"))
+    with pytest.raises(RuntimeFailed, match="surprise"):
+        now(engine, picture(0))
+    assert len(now(engine, picture(0)))
+
+
+def test_a_bad_image_gives_its_place_back(engine: Engine) -> None:
+    for _ in range(10):  # more than the queue has places
+        with pytest.raises(ImageDecodeError):
+            now(engine, b"no image")
+        with pytest.raises(ImageDecodeError):
+            later(engine, b"no image").result(30)
+    statistics = engine.statistics()
+    assert (statistics.failed, statistics.waiting, statistics.running) == (20, 0, 0)
+
+
+def test_the_caller_may_reuse_its_array_after_submit(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to fail when decode_image returns the caller's array without a copy."""
+    expected = bits(now(engine, picture(7)))
+    gate, _ = occupied(engine, backend)
+    frame = picture(7)
+    future = later(engine, frame)
+    frame[:] = 0
+    gate.open()
+    result = future.result(30)
+    assert bits(result) == expected
+    assert np.array_equal(result.orig_img, picture(7))
+
+
+def test_a_deadline_ends_a_waiting_caller_in_time(engine: Engine, backend: FakeBackend) -> None:
+    gate, futures = occupied(engine, backend)
+    runs = backend.runs
+    with pytest.raises(DeadlineExceeded):
+        now(engine, picture(0), timeout=0.01)
+    gate.open()
+    wait(futures)
+    now(engine, picture(1))
+    assert backend.runs == runs + 1, "what came too late was executed"
+    assert engine.statistics().expired == 1
+
+
+def test_a_deadline_ends_a_caller_whose_request_runs(engine: Engine, backend: FakeBackend) -> None:
+    gate = Gate()
+    backend.script(gate)
+    with pytest.raises(DeadlineExceeded):
+        now(engine, picture(0), timeout=0.05)
+    gate.open()
+    assert bits(now(engine, picture(1))) == bits(now(engine, picture(1))), "the late result went to somebody else"
+
+
+def test_a_waiting_future_expires_on_the_engines_clock(backend: FakeBackend, model: Model) -> None:
+    clock = ManualClock()
+    engine = Engine(model, backend, threads=2, clock=clock)
+    engine.start()
+    gate, futures = occupied(engine, backend)
+    late = predict_later(engine, prediction(engine), picture(0), deadline=5.0)
+    clock.advance(5.0)
+    gate.open()
+    with pytest.raises(DeadlineExceeded):
+        late.result(30)
+    wait(futures)
+    engine.close()
+
+
+def test_a_full_queue_makes_the_next_caller_wait_for_a_place(engine: Engine, backend: FakeBackend) -> None:
+    gate, futures = occupied(engine, backend)
+    futures += [later(engine, picture(seed)) for seed in range(4)]
+    assert engine.statistics().waiting == 4
+    with pytest.raises(DeadlineExceeded):
+        now(engine, picture(0), timeout=0.01)
+    with pytest.raises(QueueFull, match="4 places"):
+        engine.admit(engine.new_request(NEVER, lambda _: None), wait=False)
+    blocked = threading.Thread(target=now, args=(engine, picture(9)))
+    blocked.start()
+    gate.open()
+    blocked.join(30)
+    assert not blocked.is_alive()
+    wait(futures)
+
+
+def test_cancelling_a_future_takes_it_out_of_the_queue(engine: Engine, backend: FakeBackend) -> None:
+    gate, futures = occupied(engine, backend)
+    runs = backend.runs
+    waiting = later(engine, picture(0))
+    assert waiting.cancel()
+    assert engine.statistics().waiting == 0
+    gate.open()
+    wait(futures)
+    now(engine, picture(1))
+    assert backend.runs == runs + 1
+    with pytest.raises(CancelledError):
+        waiting.result()
+
+
+def test_cancelling_a_running_future_discards_its_result(engine: Engine, backend: FakeBackend) -> None:
+    gate = Gate()
+    backend.script(gate)
+    future = later(engine, picture(0))
+    gate.wait_for()
+    assert future.cancel()
+    gate.open()
+    assert len(now(engine, picture(1)))
+    assert future.cancelled()
+
+
+def test_a_cancelled_task_takes_its_request_out_of_the_queue(engine: Engine, backend: FakeBackend) -> None:
+    gate, futures = occupied(engine, backend)
+
+    async def cancelled() -> None:
+        future = predict_elsewhere(engine, prediction(engine), picture(0), NEVER)
+        task = asyncio.ensure_future(asyncio.wrap_future(future))
+        while not engine.statistics().waiting:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert engine.statistics().waiting == 0
+    assert engine.statistics().cancelled == 1
+    gate.open()
+    wait(futures)
+
+
+def test_close_fails_what_waits_and_finishes_what_runs(engine: Engine, backend: FakeBackend) -> None:
+    gate, running = occupied(engine, backend)
+    waiting = [later(engine, picture(seed)) for seed in range(3)]
+    closer = threading.Thread(target=engine.close)
+    closer.start()
+    for future in waiting:
+        with pytest.raises(EngineClosed):
+            future.result(30)
+    gate.open()
+    closer.join(30)
+    outcomes = [future.exception(30) for future in running]
+    assert all(outcome is None or isinstance(outcome, EngineClosed) for outcome in outcomes)
+    engine.close()  # twice is harmless
+
+
+def test_a_closed_engine_says_so(engine: Engine) -> None:
+    engine.close()
+    with pytest.raises(EngineClosed):
+        now(engine, picture(0))
+    with pytest.raises(EngineClosed):
+        later(engine, picture(0))
+
+
+def test_close_frees_a_caller_that_waits_for_a_place(engine: Engine, backend: FakeBackend) -> None:
+    gate, futures = occupied(engine, backend)
+    futures += [later(engine, picture(seed)) for seed in range(4)]
+    errors: list[BaseException] = []
+
+    def blocked() -> None:
+        try:
+            now(engine, picture(9))
+        except EngineClosed as error:
+            errors.append(error)
+
+    caller = threading.Thread(target=blocked)
+    caller.start()
+    while not engine._space._waiters:  # type: ignore[attr-defined]
+        threading.Event().wait(0.001)
+    closer = threading.Thread(target=engine.close)
+    closer.start()
+    caller.join(30)
+    gate.open()
+    closer.join(30)
+    assert len(errors) == 1
+    wait(futures)
+
+
+def test_close_while_submitting(backend: FakeBackend, model: Model) -> None:
+    """Each request ends once, whatever the moment of the close."""
+    engine = Engine(model, backend, threads=2)
+    engine.start()
+    ended: list[str] = []
+
+    def work(index: int) -> None:
+        if index == 0:
+            engine.close()
+            return
+        for seed in range(20):
+            try:
+                now(engine, picture(seed, (8, 8)))
+                ended.append("result")
+            except EngineClosed:
+                ended.append("closed")
+
+    with shaken():
+        barrier_run(9, work)
+    assert len(ended) == 8 * 20
+    assert ended[-1] == "closed"
+
+
+def test_nothing_of_a_request_is_kept_after_it_ended(engine: Engine) -> None:
+    now(engine, picture(0))
+    result = now(engine, picture(1))
+    image = weakref.ref(result.orig_img.base)
+    del result
+    gc.collect()
+    assert image() is None
+
+
+def test_counts_add_up(engine: Engine, backend: FakeBackend) -> None:
+    backend.script(RuntimeError("no"))
+    with pytest.raises(RuntimeFailed):
+        now(engine, picture(0))
+    for seed in range(3):
+        now(engine, picture(seed))
+    statistics = engine.statistics()
+    assert (statistics.admitted, statistics.succeeded, statistics.failed) == (4, 3, 1)
+    assert statistics.forms == ("latency",)
+    assert statistics.lanes == 1
+
+
+def test_results_never_show_the_callers_array(engine: Engine) -> None:
+    """Seen to fail when `finish` hands on a borrowed array."""
+    frame = picture(3)
+
+    async def awaited() -> Results:
+        return await asyncio.wrap_future(predict_elsewhere(engine, prediction(engine), frame, NEVER))
+
+    for result in (now(engine, frame), later(engine, frame).result(30), asyncio.run(awaited())):
+        assert not np.shares_memory(result.orig_img, frame)
+        assert np.array_equal(result.orig_img, frame)
