@@ -6,8 +6,9 @@ a process and an environment of its own, in the two ways its guide shows: one mo
 for each thread. The processes take turns, one idle while the other works; each way is measured with 1, 2, 4 and 8
 threads and the best median counts.
 
-Wrong answers: six threads share one trained model, each with its own conf, classes and max_det; an answer is wrong when
-its bits differ from those of the same call made alone.
+Wrong answers: six threads share one trained model, each with its own conf, iou, classes and max_det, and each answer is
+compared with that of the same call made alone. yoloom's is wrong when one bit differs; Ultralytics' when a box is missing
+or too many, or a number is off by more than 0.01.
 
     python benchmarks/versus_ultralytics.py .oracle/files --oracle-python .oracle/bin/python
 """

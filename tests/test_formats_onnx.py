@@ -354,6 +354,8 @@ def test_one_free_side(declared: Factory) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"no\.onnx"):
         read_model(tmp_path / "no.onnx")
+    with pytest.raises(ModelNotFound):
+        read_model(tmp_path / f"{'x' * 5000}.onnx")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")

@@ -17,7 +17,7 @@ def read_model(path: Path, task: str | None = None, names: Mapping[int, str] | S
 
     Raises ModelNotFound, InvalidModel, UnsupportedModel or UnsupportedTask. Any thread; executes nothing.
     """
-    if not path.is_file() and not path.is_dir():  # a pipe or a device would be read for ever
+    if not _is_there(path):
         raise ModelNotFound(f"no such model: {path}")
     reader = _reader(path)
     try:
@@ -27,6 +27,13 @@ def read_model(path: Path, task: str | None = None, names: Mapping[int, str] | S
             raise
         raise InvalidModel(f"{path} can not be read: {error.strerror or error}") from error
     return describe(graph, signature, notes, task, names)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file() or path.is_dir()  # a pipe or a device would be read for ever
+    except OSError:  # a name that is too long
+        return False
 
 
 def _reader(path: Path):  # type: ignore[no-untyped-def]

@@ -41,18 +41,20 @@ def expand_lazily(sources: Iterable[Any]) -> Iterator[Any]:
 def _expand_item(source: Any) -> list[Any]:
     if not isinstance(source, (str, os.PathLike)):
         return [source]
-    text = os.fspath(source)
+    text = os.fsdecode(source)
+    if "://" in text:
+        raise UnsupportedSource(f"{text}: addresses are not read; fetch the picture and pass its bytes.")
     path = Path(text)
-    if path.is_dir():
+    try:
+        is_folder, is_pattern = path.is_dir(), not path.exists() and glob.has_magic(text)
+    except OSError:  # a name that is too long, a folder on the way that is closed to us: reading it will tell
+        is_folder = is_pattern = False
+    if is_folder:
         return _images_in(path)
-    if not path.exists() and glob.has_magic(str(text)):
-        return _matches(str(text))
-    return [_single(source, str(text))]
+    return _matches(text) if is_pattern else [_single(source, text)]
 
 
 def _single(source: Any, text: str) -> Any:
-    if "://" in text:
-        raise UnsupportedSource(f"{text}: addresses are not read; fetch the picture and pass its bytes.")
     if Path(text).suffix.lower() in VIDEO_SUFFIXES:
         raise UnsupportedSource(
             f"{text}: videos are not read by this version; pass the frames, e.g. through model.map."

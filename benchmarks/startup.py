@@ -1,0 +1,88 @@
+"""Seconds from the start of a process to its first result, yoloom beside Ultralytics 8.4.190.
+
+Regime: a fresh interpreter for each run, files in the page cache (one run of each is thrown away), the photograph is
+decoded from its file, CPU, yolov8n. yoloom opens the ONNX export; Ultralytics opens the checkpoint, its usual form (its
+own ONNX path imports the same packages and ONNX Runtime besides; --same-file measures that). Runs take turns.
+The marks split yoloom's time into interpreter, import, open (read, compile, warm up) and first (decode to result).
+
+    python benchmarks/startup.py .oracle/files --oracle-python .oracle/bin/python
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import measure
+
+PROGRAM = """
+import time
+marks = [time.monotonic()]
+from {package} import YOLO
+marks.append(time.monotonic())
+model = YOLO({model!r}, task="detect")
+marks.append(time.monotonic())
+model.predict({image!r}, verbose=False)
+marks.append(time.monotonic())
+import json
+print(json.dumps(marks))
+"""
+PARTS = ("interpreter", "import", "open", "first")
+
+
+def run_once(python: Path, package: str, model: Path, image: Path) -> list[float]:
+    """Seconds that each part took, in one fresh process. `time.monotonic` is the same in all processes of a machine."""
+    program = PROGRAM.format(package=package, model=str(model.resolve()), image=str(image.resolve()))
+    environment = {**os.environ, "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(model.resolve().parent)}
+    started = time.monotonic()
+    run = subprocess.run(
+        [os.path.abspath(python), "-c", program], env=environment, check=True, stdout=subprocess.PIPE, text=True
+    )
+    marks = [started, *json.loads(run.stdout.splitlines()[-1])]
+    return [after - before for before, after in zip(marks, marks[1:], strict=False)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="?", default=Path(".oracle/files"))
+    parser.add_argument("--oracle-python", type=Path)
+    parser.add_argument("--same-file", action="store_true", help="Ultralytics runs the ONNX file too")
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--results", type=Path, help="folder that keeps the JSON")
+    asked = parser.parse_args()
+    image, onnx = asked.files / "bus.jpg", asked.files / "yolov8n_dynamic.onnx"
+    contenders = {"yoloom": (Path(sys.executable), "yoloom", onnx, image)}
+    if asked.oracle_python:
+        theirs = onnx if asked.same_file else asked.files / "yolov8n.pt"
+        contenders["ultralytics"] = (asked.oracle_python, "ultralytics", theirs, image)
+    runs: dict[str, list[list[float]]] = {name: [] for name in contenders}
+    for number in range(asked.runs + 1):
+        for name, contender in contenders.items():
+            seconds = run_once(*contender)
+            measure.log(f"run {number}/{asked.runs}  {name:12} {sum(seconds):6.3f} s")
+            if number:  # the first fills the page cache
+                runs[name].append(seconds)
+    measure.finish("startup", report(runs), asked.results)
+
+
+def report(runs: dict[str, list[list[float]]]) -> dict[str, Any]:
+    """Totals, parts, and Ultralytics' total as a multiple of ours, pair by pair."""
+    result: dict[str, Any] = {"runs": len(runs["yoloom"])}
+    for name, measured in runs.items():
+        parts = {part: measure.spread(column) for part, column in zip(PARTS, zip(*measured, strict=True), strict=True)}
+        result[name] = {"total_s": measure.spread([sum(run) for run in measured]), "parts_s": parts}
+    if "ultralytics" in runs:
+        pairs = zip(runs["yoloom"], runs["ultralytics"], strict=True)
+        result["yoloom_over_ultralytics"] = measure.spread([sum(ours) / sum(theirs) for ours, theirs in pairs])
+    result["versions"] = measure.versions("numpy", "openvino", "opencv-python-headless", "yoloom")
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,378 @@
+"""The command line as people and scripts meet it: real processes, real files, real pipes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+
+import yoloom
+from yoloom import errors
+from yoloom.assets import DEMO_MODEL
+from yoloom.cli import info, predict
+from yoloom.cli.exit_codes import ExitCode, exit_code
+from yoloom.cli.inputs import find_inputs
+from yoloom.cli.interrupt import until_interrupted
+from yoloom.cli.parser import build_parser
+from yoloom.cli.table import print_table
+from yoloom.scenes import NAMES, scene
+
+# A child of a job that a script runs in the background inherits an ignored SIGINT.
+AS_IN_A_SHELL = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+MODULE = "import runpy; runpy.run_module('yoloom', run_name='__main__', alter_sys=True)"
+SMALL = ("--imgsz", "160")
+HERE = Path(yoloom.__file__).absolute().parents[1]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "yoloom", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """The same yoloom as in this process, wherever the child runs."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+
+
+def yoloom_cli(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return finished(command(*arguments), cwd)
+
+
+def finished(program: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        program, check=False, cwd=cwd, env=environment(), capture_output=True, encoding="utf-8", timeout=60
+    )
+
+
+def predict_here(*arguments: object) -> ExitCode:
+    """`yoloom predict` without a process of its own, where that makes no difference."""
+    return predict.run(build_parser().parse_args(["predict", *map(str, arguments)]))
+
+
+def write_scene(path: Path, seed: int) -> Path:
+    cv2.imwrite(str(path), scene(seed, (320, 240)).image)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a.jpg, b.png, c d.jpg and broken.jpg, which ends too early."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for seed, name in enumerate(("a.jpg", "b.png", "c d.jpg")):
+        write_scene(folder / name, seed)
+    encoded = (folder / "a.jpg").read_bytes()
+    (folder / "broken.jpg").write_bytes(encoded[: len(encoded) // 2])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(pictures: Path) -> dict[str, subprocess.CompletedProcess[str]]:
+    """The folder in every format."""
+    return {
+        form: yoloom_cli("predict", DEMO_MODEL, ".", "--conf", 0.1, *SMALL, "--format", form, cwd=pictures)
+        for form in ("table", "json", "jsonl", "csv")
+    }
+
+
+def test_every_format_tells_the_same(runs: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    document = json.loads(runs["json"].stdout)
+    assert document == [json.loads(line) for line in runs["jsonl"].stdout.splitlines()]
+    assert [record["file"] for record in document] == ["a.jpg", "b.png", "c d.jpg"]
+    assert {(record["width"], record["height"]) for record in document} == {(320, 240)}
+    expected = [
+        (record["file"], str(found["class"]), found["name"], found["confidence"], *found["box"].values())
+        for record in document
+        for found in record["detections"]
+    ]
+    assert expected
+    rows = [
+        (row["file"], row["class"], row["name"], *(float(row[key]) for key in ("confidence", "x1", "y1", "x2", "y2")))
+        for row in csv.DictReader(io.StringIO(runs["csv"].stdout))
+    ]
+    assert rows == expected
+    header, *lines = runs["table"].stdout.splitlines()
+    assert header.split() == ["file", "class", "name", "conf", "x1", "y1", "x2", "y2"]
+    assert len(lines) == len(expected)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "jsonl", "csv"])
+def test_a_broken_image_fails_alone(runs: dict[str, subprocess.CompletedProcess[str]], form: str) -> None:
+    run = runs[form]
+    assert run.returncode == ExitCode.SOME_FAILED
+    assert "broken" not in run.stdout
+    first, second = run.stderr.splitlines()
+    assert first == "error: 1 of 4 inputs failed:"
+    assert second.startswith("  broken.jpg: not an image")
+
+
+def test_patterns_names_and_ids(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    texts = []
+    for chosen in (",".join(NAMES[:3]), "0,1,2"):
+        sources = ("[ab].*", "c d.jpg", "--classes", chosen, "--classes", NAMES[3])
+        assert predict_here(DEMO_MODEL, *sources, "--conf", 0.05, *SMALL, "--format", "jsonl") is ExitCode.OK
+        texts.append(capsys.readouterr())
+    assert texts[0] == texts[1]
+    records = [json.loads(line) for line in texts[0].out.splitlines()]
+    assert [record["file"] for record in records] == ["a.jpg", "b.png", "c d.jpg"]
+    assert {found["class"] for record in records for found in record["detections"]} <= {0, 1, 2, 3}
+
+
+def test_an_image_without_detections_is_still_there(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    assert predict_here(DEMO_MODEL, "a.jpg", "--conf", 1, *SMALL) is ExitCode.OK
+    assert capsys.readouterr().out.splitlines()[1].split() == ["a.jpg", "(no", "detections)"]
+    assert predict_here(DEMO_MODEL, "a.jpg", "--conf", 1, *SMALL, "--format", "jsonl") is ExitCode.OK
+    assert json.loads(capsys.readouterr().out) == {"file": "a.jpg", "width": 320, "height": 240, "detections": []}
+
+
+def test_saving(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(pictures)
+    saving = ("--save", "--save-txt", "--save-conf", "--save-crop", "--project", tmp_path, "--name", "here")
+    code = predict_here(DEMO_MODEL, "a.jpg", "none.jpg", "--conf", 0.05, *SMALL, *saving)
+    assert code is ExitCode.SOME_FAILED
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        f"saved to {tmp_path / 'here'}",
+        "error: 1 of 2 inputs failed:",
+        "  none.jpg: no such image: none.jpg",
+    ]
+    lines = (tmp_path / "here" / "labels" / "a.txt").read_text().splitlines()
+    assert {len(line.split()) for line in lines} == {6}
+    assert cv2.imread(str(tmp_path / "here" / "a.jpg")) is not None
+    assert len(list((tmp_path / "here" / "crops").rglob("*.jpg"))) == len(lines) == len(out.splitlines()) - 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ((), ExitCode.USAGE, "required: COMMAND"),
+        (("predict", DEMO_MODEL), ExitCode.USAGE, "required: SOURCE"),
+        (("predict", DEMO_MODEL, "a.jpg", "--confidence", "0.5"), ExitCode.USAGE, "--confidence"),
+        (("predict", DEMO_MODEL, "a.jpg", "--imgsz", "big"), ExitCode.USAGE, "'big'"),
+        (("predict", DEMO_MODEL, "a.jpg", "--imgsz", "1,2,3"), ExitCode.USAGE, "(height, width)"),
+        (("predict", DEMO_MODEL, "a.jpg", "--conf", "2"), ExitCode.USAGE, "between 0 and 1"),
+        (("predict", DEMO_MODEL, "a.jpg", "--classes", "aple"), ExitCode.USAGE, "did you mean 'apple'"),
+        (("predict", DEMO_MODEL, "a.jpg", "--backend", "magic"), ExitCode.USAGE, "openvino, onnxruntime"),
+        (("predict", DEMO_MODEL, "a.jpg", "--threads", "0"), ExitCode.USAGE, "at least 1"),
+        (("predict", "nothing.onnx", "a.jpg"), ExitCode.MODEL, "nothing.onnx"),
+        (("predict", "broken.onnx", "a.jpg"), ExitCode.MODEL, "broken.onnx"),
+        (("info", DEMO_MODEL, "--task", "segment"), ExitCode.MODEL, "segment"),
+        (("predict", DEMO_MODEL, "none.jpg", "*.gif", "empty", "film.mp4"), ExitCode.NO_INPUT, "4 of 4 inputs"),
+    ],
+)
+def test_exit_codes(tmp_path: Path, arguments: tuple[object, ...], code: ExitCode, message: str) -> None:
+    write_scene(tmp_path / "a.jpg", 0)
+    (tmp_path / "broken.onnx").write_bytes(DEMO_MODEL.read_bytes()[:5000])
+    (tmp_path / "empty").mkdir()
+    run = yoloom_cli(*arguments, cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (code, "")
+    assert run.stderr.startswith("error: ")
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    if code is not ExitCode.NO_INPUT:
+        assert len(run.stderr.splitlines()) == 1
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    run = yoloom_cli("info", "nothing.onnx", "--debug", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "Traceback" in run.stderr
+
+
+def test_every_error_has_an_exit_code() -> None:
+    codes = {name: exit_code(kind()) for name, kind in vars(errors).items() if _is_error(kind)}
+    assert codes.pop("InputError") is codes.pop("YoloomError") is ExitCode.SOME_FAILED
+    assert codes["UnknownClass"] is codes["BackendUnavailable"] is ExitCode.USAGE
+    assert codes["DownloadFailed"] is ExitCode.MODEL
+    assert codes["NoImagesFound"] is ExitCode.NO_INPUT
+    of_one_image = {name for name, code in codes.items() if code is ExitCode.SOME_FAILED}
+    assert of_one_image == {"InvalidImage", "ImageDecodeError", "ImageTooLarge"}
+
+
+def _is_error(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, errors.YoloomError) and kind is not errors.PartialFailure
+
+
+def test_help_is_quick_and_lists_the_exit_codes(tmp_path: Path) -> None:
+    program = (
+        "import sys; from yoloom.cli.main import main\n"
+        "try: main(['predict', '--help'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "loaded = {'openvino', 'onnxruntime', 'rich', 'yoloom.scenes'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    run = finished([sys.executable, "-c", program], tmp_path)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "130  interrupted by Ctrl-C" in run.stdout
+
+
+def test_version(tmp_path: Path) -> None:
+    run = yoloom_cli("--version", cwd=tmp_path)
+    assert (run.returncode, run.stdout) == (0, f"yoloom {yoloom.__version__}\n")
+
+
+def test_info(tmp_path: Path) -> None:
+    run = yoloom_cli("info", DEMO_MODEL, "--json", "--threads", 2, cwd=tmp_path)
+    assert (run.returncode, run.stderr) == (ExitCode.OK, "")
+    facts = json.loads(run.stdout)
+    assert facts["names"] == {str(index): name for index, name in enumerate(NAMES)}
+    assert facts["bytes"] == DEMO_MODEL.stat().st_size
+    assert facts["guarantee"]["bit_identical"] is True
+    assert (facts["task"], facts["dynamic"], facts["threads"]) == ("detect", True, 2)
+
+
+def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert info.run(build_parser().parse_args(["info", str(DEMO_MODEL), "--threads", "1"])) is ExitCode.OK
+    facts = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert facts["when shared"].strip().startswith("same bits as alone: ")
+    assert facts["CPU budget"].strip() == "1 thread"
+    assert facts["input"].strip() == "any x 3 x any x any"
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Path]:
+    """More pictures than anybody waits for."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    write_scene(folder / "0.jpg", 0)
+    for number in range(1, 2000):
+        os.link(folder / "0.jpg", folder / f"{number}.jpg")
+    return folder
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
+def test_ctrl_c_leaves_no_mess(many: Path, tmp_path: Path) -> None:
+    arguments = ("predict", str(DEMO_MODEL), "many", *SMALL, "--format", "jsonl", "--save", "--project", "saved")
+    with subprocess.Popen(
+        [sys.executable, "-c", AS_IN_A_SHELL + MODULE, *arguments],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, complaints = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert complaints == "interrupted\n"
+    done = [json.loads(line)["file"] for line in (first + rest).splitlines()]
+    assert len(done) < 2000
+    saved = sorted((tmp_path / "saved" / "predict").iterdir())
+    assert [path.name for path in saved] == sorted(Path(file).name for file in done)
+    assert all(cv2.imread(str(path)) is not None for path in saved)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["many", "saved"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_a_reader_that_goes_away_ends_it_quietly(many: Path, tmp_path: Path, form: str) -> None:
+    with subprocess.Popen(
+        command("predict", DEMO_MODEL, "many", *SMALL, "--conf", 0.01, "--format", form),
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == ExitCode.PIPE_CLOSED
+
+
+def test_the_progress_bar_stays_out_of_stdout(pictures: Path) -> None:
+    pty = pytest.importorskip("pty")
+    master, terminal = pty.openpty()
+    run = subprocess.run(
+        command("predict", DEMO_MODEL, "a.jpg", "b.png", *SMALL, "--format", "json"),
+        cwd=pictures,
+        env={**environment(), "TERM": "xterm"},
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        encoding="utf-8",
+        check=False,
+    )
+    os.close(terminal)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert run.returncode == ExitCode.OK
+    assert len(json.loads(run.stdout)) == 2
+    assert "2/2" in shown
+
+
+def test_a_missing_source_does_not_stop_the_others(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pictures)
+    found = find_inputs(["none.jpg", "*.png", "*.gif", "a.jpg"])
+    assert found.images == ["b.png", "a.jpg"]
+    assert list(found.missing) == ["none.jpg", "*.gif"]
+
+
+def test_work_under_way_is_finished_before_the_interrupt() -> None:
+    done = []
+
+    def press_at_2() -> None:
+        for number in until_interrupted(range(10)):
+            if number == 2:
+                signal.raise_signal(signal.SIGINT)
+            done.append(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        press_at_2()
+    assert done == [0, 1, 2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interrupt_does_not_wait() -> None:
+    def press_twice() -> None:
+        for _ in until_interrupted(range(10)):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            pytest.fail("the work went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        press_twice()
+
+
+def test_a_table_cell_can_not_steer_the_terminal() -> None:
+    out = io.StringIO()
+    print_table(out, ("file", "class"), [("a\x1b[2J\nb\udc80", 10), ("c", 7)])
+    assert out.getvalue() == "file      class\na?[2J?b?     10\nc             7\n"
+
+
+def test_arguments_become_what_predict_takes() -> None:
+    parsed = build_parser().parse_args(
+        [
+            "predict",
+            "m",
+            "a",
+            "b",
+            "--imgsz",
+            "480,640",
+            "--classes",
+            "car, 3",
+            "--classes",
+            "traffic light",
+            "--no-save",
+        ]
+    )
+    assert (parsed.source, parsed.imgsz, parsed.save) == (["a", "b"], [480, 640], False)
+    assert parsed.classes == ["car", 3, "traffic light"]
