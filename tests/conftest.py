@@ -230,8 +230,7 @@ def _threads_left(before: set[threading.Thread], engines: list[Engine]) -> list[
 
 
 def _threads_of(engine: Engine) -> set[threading.Thread]:
-    helpers = engine._helpers
-    return {*engine._threads, *(helpers._threads if helpers else ())}
+    return set(engine.threads_alive())
 
 
 def _open_engines() -> list[Engine]:

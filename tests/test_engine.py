@@ -17,7 +17,7 @@ from yoloom.clock import monotonic
 from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, predict_now
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction
-from yoloom.errors import DeadlineExceeded, EngineClosed, ImageDecodeError, QueueFull, RuntimeFailed
+from yoloom.errors import DeadlineExceeded, EngineClosed, ImageDecodeError, InvalidImage, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
 from yoloom.results import Results
@@ -347,3 +347,17 @@ def test_results_never_show_the_callers_array(engine: Engine) -> None:
     for result in (now(engine, frame), later(engine, frame).result(30), asyncio.run(awaited())):
         assert not np.shares_memory(result.orig_img, frame)
         assert np.array_equal(result.orig_img, frame)
+
+
+def test_an_error_keeps_no_image_alive(engine: Engine) -> None:
+    """Without the garbage collector's help. Seen to fail when the request still holds the error that holds its frames."""
+    gc.disable()
+    try:
+        frame = picture(1).astype(np.float32)
+        kept = weakref.ref(frame)
+        with pytest.raises(InvalidImage):
+            now(engine, frame)
+        del frame
+        assert kept() is None
+    finally:
+        gc.enable()

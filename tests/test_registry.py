@@ -128,7 +128,7 @@ def test_an_abandoned_lease_is_released_by_the_keeper(registry: Registry) -> Non
     engine, keeper = lease.engine, registry._keeper
     lease.abandon()
     assert keeper is not None
-    keeper._threads[0].join(30)
+    keeper.threads[0].join(30)
     assert not open_for_use(engine)
 
 
@@ -139,7 +139,7 @@ def test_a_finalizer_may_run_while_its_thread_holds_the_registrys_lock(registry:
     with registry._lock:
         lease.abandon()
     assert keeper is not None
-    keeper._threads[0].join(30)
+    keeper.threads[0].join(30)
     assert not open_for_use(lease.engine)
 
 

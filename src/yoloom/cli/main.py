@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
 import sys
@@ -22,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         _write_utf8(sys.stdout)
-        code = _run(build_parser().parse_args(argv))
+        tell_warnings()
+        code = run_command(argv)
         sys.stdout.flush()
     except KeyboardInterrupt:
         tell("interrupted")
@@ -33,8 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> ExitCode:
-    tell_warnings()
+def run_command(argv: Sequence[str] | None = None) -> ExitCode:
+    """`main` for a caller in this process: nothing but stdout and stderr is touched."""
+    arguments = build_parser().parse_args(argv)
     try:
         code: ExitCode = import_module(f"yoloom.cli.{arguments.command}").run(arguments)
     except BrokenPipeError:

@@ -26,12 +26,12 @@ class Crew:
     def __init__(self, threads: int, name: str) -> None:
         self._chores: queue.SimpleQueue[Chore | None] = queue.SimpleQueue()
         # Daemon, so that a forgotten close can not keep the interpreter alive.
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(threads)
         ]
 
     def start(self) -> None:
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
 
     def later(self, chore: Chore) -> None:
@@ -39,10 +39,10 @@ class Crew:
 
     def stop(self) -> None:
         """Do what was left until now, then end. Waits for that, except in a chore."""
-        for _ in self._threads:
+        for _ in self.threads:
             self._chores.put(None)
-        if threading.current_thread() not in self._threads:
-            for thread in self._threads:
+        if threading.current_thread() not in self.threads:
+            for thread in self.threads:
                 thread.join()
 
     def _work(self) -> None:

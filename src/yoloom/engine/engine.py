@@ -88,9 +88,9 @@ class Engine:
         self._policy = Policy(capacity, {})
         self._requests: dict[int, Request] = {}  # those that wait
         self._contexts: dict[Form, list[Context]] = {}
-        self._threads: list[threading.Thread] = []
+        self._lanes: list[threading.Thread] = []
+        self._compiler: threading.Thread | None = None
         self._helpers: Crew | None = None
-        self._expanding = False
         self._closed = False  # nothing new is taken
         self._ended = False  # and nothing runs any more
         self._counts = dict.fromkeys(("admitted", "succeeded", "failed", "expired", "cancelled"), 0)
@@ -119,10 +119,8 @@ class Engine:
                 self._wait_for_space(request.deadline, wait)
             self._requests[request.id] = request
             self._counts["admitted"] += 1
-            expand = self._policy.crowded and not self._expanding
-            self._expanding |= expand
-            if expand:
-                self._start_thread(self._expand, "yoloom-compile")
+            if self._policy.crowded and self._compiler is None:
+                self._compiler = _started(self._expand, "yoloom-compile")
 
     def run_when_free(self, request: Request, batch: Batch) -> None:
         """The image of an admitted request is prepared: let it run in its turn."""
@@ -150,8 +148,7 @@ class Engine:
         if not ended:
             self.cancel(request, _too_late())
             raise _too_late()
-        if request.error is not None:
-            raise request.error
+        request.raise_error()
 
     def new_request(self, deadline: float, on_end: Callable[[Request], None]) -> Request:
         """A request that nobody knows yet. deadline: on the engine's clock, infinity for none."""
@@ -182,6 +179,12 @@ class Engine:
                 lanes=sum(len(contexts) for contexts in self._contexts.values()),
             )
 
+    def threads_alive(self) -> list[threading.Thread]:
+        """The threads that belong to this engine now."""
+        with self._lock:
+            helpers = self._helpers.threads if self._helpers is not None else ()
+            return [thread for thread in (*self._runners(), *helpers) if thread.is_alive()]
+
     def close(self) -> None:
         """End what waits with EngineClosed, let what runs finish, and end the threads. Idempotent; any thread."""
         if os.getpid() != self._pid:
@@ -190,7 +193,7 @@ class Engine:
             self._closed = True
             waiting = [self._requests.pop(ticket_id) for ticket_id in self._policy.drain()]
             self._counts["failed"] += len(waiting)
-            threads = list(self._threads)
+            threads = self._runners()
             self._work.notify_all()
             self._space.notify_all()
         for request in waiting:
@@ -204,6 +207,9 @@ class Engine:
             self._contexts.clear()
         if helpers is not None:
             helpers.stop()
+
+    def _runners(self) -> list[threading.Thread]:
+        return [*self._lanes, *([self._compiler] if self._compiler is not None else [])]
 
     def _check_process(self) -> None:
         # Before the lock: in a forked child it may be held by a thread that does not exist there.
@@ -240,21 +246,14 @@ class Engine:
                 return
             self._contexts[form] = contexts
             self._policy.add_form(form, len(contexts))
-            lanes = sum(thread.name.startswith("yoloom-lane") for thread in self._threads)
-            for number in range(lanes, len(contexts)):
-                self._start_thread(self._serve, f"yoloom-lane-{number}")
-
-    def _start_thread(self, target: object, name: str) -> None:
-        # Daemon, so that a forgotten close can not keep the interpreter alive; the registry closes at exit.
-        thread = threading.Thread(target=target, name=name, daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
+            for number in range(len(self._lanes), len(contexts)):
+                self._lanes.append(_started(self._serve, f"yoloom-lane-{number}"))
 
     def _expand(self) -> None:
         """Compile the form for many callers, beside the traffic."""
         try:
             self._add_form(Form.THROUGHPUT, self._compile(Form.THROUGHPUT))
-        except YoloomError:
+        except Exception:
             log.exception("the form for many callers could not be compiled; one caller's form serves them all")
 
     def _serve(self) -> None:
@@ -305,6 +304,13 @@ class Engine:
                 request.fail(error)
             else:
                 request.succeed(tuple(output[row] for output in outputs), run_ms)
+
+
+def _started(work: Callable[[], None], name: str) -> threading.Thread:
+    # Daemon, so that a forgotten close can not keep the interpreter alive; the registry closes at exit.
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _too_late() -> DeadlineExceeded:

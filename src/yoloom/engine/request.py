@@ -38,6 +38,15 @@ class Request:
             raise LookupError(f"request {self.id} has no outputs: it has not succeeded, or they were taken before")
         return outputs
 
+    def raise_error(self) -> None:
+        """Raise what it ended with, if that was an error. The error then holds the request, but not the reverse."""
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback holds this frame
+
     def fail(self, error: YoloomError) -> None:
         self.error, self.batch = error, None
         self.on_end(self)

@@ -38,7 +38,8 @@ def detect_end2end(output: NDArray[np.float32], options: PredictOptions, keep: S
 
 def _xyxy(xywh: NDArray[np.float32]) -> NDArray[np.float32]:
     centre, half = xywh[:, :2], xywh[:, 2:] / np.float32(2)
-    return np.concatenate([centre - half, centre + half], axis=1)
+    with np.errstate(all="ignore"):  # a network that overflowed
+        return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def _best(scores: NDArray[np.float32], cls: NDArray[np.intp]) -> NDArray[np.float32]:
