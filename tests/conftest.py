@@ -240,7 +240,20 @@ def _open_engines() -> list[Engine]:
 def _children() -> set[int]:
     """Processes that this one started, without Python's own helpers, which live as long as it."""
     multiprocessing.active_children()  # reaps those that have ended
+    if not _has_children():
+        return set()
     return {child.pid for child in psutil.Process().children() if not _is_pythons_helper(child)}
+
+
+def _has_children() -> bool:
+    """Whether there are any: far cheaper than to list them."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    except AttributeError:  # this system can not say
+        pass
+    return True
 
 
 def _is_pythons_helper(process: psutil.Process) -> bool:

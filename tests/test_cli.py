@@ -16,7 +16,7 @@ import cv2
 import pytest
 
 import yoloom
-from yoloom import errors
+from yoloom import YOLO, errors
 from yoloom.assets import DEMO_MODEL
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.inputs import find_inputs
@@ -56,9 +56,8 @@ def run_here(*arguments: object) -> int:
     """A command without a process of its own, where that makes no difference."""
     try:
         return run_command([str(argument) for argument in arguments])
-    except SystemExit as end:
-        assert isinstance(end.code, int)
-        return end.code
+    except SystemExit as end:  # how argparse answers
+        return int(end.code or 0)
 
 
 def write_scene(path: Path, seed: int) -> Path:
@@ -77,8 +76,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[None]:
+    """Keeps the engine, which every run in this process then shares."""
+    with YOLO(DEMO_MODEL):
+        yield
+
+
 @pytest.fixture
-def in_pictures(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_pictures(pictures: Path, opened: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
 
 

@@ -206,7 +206,7 @@ def test_pil_image_of_too_many_pixels() -> None:
 
 
 def test_one_lazy_pil_image_for_many_threads() -> None:
-    """PIL reads the file at first use, which only one thread may do at a time."""
+    """PIL reads the file at first use, which only one thread may do at a time. Seen to fail without the locks."""
     content = encoded(".png", scene(4, (320, 240)).image)
     expected = decode_image(content)
     for _ in range(5):

@@ -86,9 +86,8 @@ def test_form_of_the_outputs(backend: Backend, model_of: Callable[..., Model]) -
 def test_suppressed_layouts(backend: Backend, model_of: Callable[..., Model], layout: str) -> None:
     (output,) = context_of(backend, model_of(layout, batch=1, hw=(64, 64))).run(image(0))
     assert output.shape[2] == 6
-    scores = output[0, :, 4]
-    assert scores[0] > 0.25
-    assert (np.diff(scores[scores > 0]) <= 0).all()
+    assert output[0, 0, 4] > 0.25
+    assert set(output[0, :, 5]) <= {0, 1, 2}
 
 
 def test_outputs_belong_to_the_caller(backend: Backend, model_of: Callable[..., Model]) -> None:
@@ -248,6 +247,7 @@ def test_many_threads_at_once(backend: Backend, model_of: Callable[..., Model]) 
         assert answers == [expected[(index + i) % 8] for i in range(8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str) -> None:
     """A deep network, where a sum that is split differently would show."""
@@ -376,6 +376,7 @@ def test_unknown_names() -> None:
                 find_backend(name, device)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["onnxruntime", "onnx"])
 def test_package_that_is_not_installed(package: str) -> None:
     code = f"""

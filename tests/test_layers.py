@@ -1,0 +1,208 @@
+"""Imports go down the layers of the design only, and importing the package changes nothing."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import yoloom
+
+ROOT = Path(yoloom.__file__).parent
+
+LAYERS = {
+    0: "arrays boxes clock display drawing errors export_results frozen metrics options results",
+    1: "assets formats heads hub images scenes",
+    2: "runtime",
+    3: "engine sources",
+    4: "call output yolo",
+    5: "__main__ cli",
+    6: "__init__",
+}
+LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}
+OUTSIDE = "testing"  # for users and tests; nothing inside may import it
+
+HEAVY = "torch ultralytics matplotlib pandas polars openvino onnxruntime onnx PIL yaml rich typer filelock openvino_telemetry"
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def part_of(module: str) -> str:
+    """The folder or file of the package that a module belongs to."""
+    return (module.split(".") + ["__init__"])[1]
+
+
+def is_for_types_only(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def statements(node: ast.AST, with_types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.Import, ast.ImportFrom)):
+            yield child
+        elif with_types or not is_for_types_only(child):
+            yield from statements(child, with_types)
+
+
+def imports(module: str, with_types: bool = True) -> set[str]:
+    """The modules of the package that one module imports, at its top or anywhere in it."""
+    found = set()
+    for node in statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), with_types):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        else:
+            assert node.level == 0, f"{module}: relative imports hide the layer"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else str(node.module) for name in names}
+    return {name for name in found if name.split(".")[0] == "yoloom"}
+
+
+def test_every_part_has_a_layer() -> None:
+    parts = {part_of(module) for module in MODULES}
+    assert parts - {OUTSIDE} <= LAYER_OF.keys()
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) != OUTSIDE])
+def test_imports_go_down_only(module: str) -> None:
+    layer = LAYER_OF[part_of(module)]
+    upward = {name for name in imports(module) if LAYER_OF.get(part_of(name), 99) > layer}
+    assert not upward, f"{module} (layer {layer}) imports {', '.join(sorted(upward))}"
+
+
+def test_no_cycles() -> None:
+    waits_for = {module: imports(module, with_types=False) & MODULES.keys() - {module} for module in MODULES}
+    while free := [module for module, others in waits_for.items() if not others & waits_for.keys()]:
+        for module in free:
+            del waits_for[module]
+    assert not waits_for, "these import each other, directly or through others"
+
+
+def test_pure_layers_have_no_threads_and_no_clock() -> None:
+    """But one: `images.decode` guards images that PIL has not read yet."""
+    for module, path in MODULES.items():
+        if part_of(module) in ("formats", "heads", "images"):
+            used = {alias.name for node in statements(ast.parse(path.read_text()), True) for alias in node.names} & {
+                "threading",
+                "time",
+                "queue",
+                "multiprocessing",
+                "asyncio",
+                "socket",
+                "subprocess",
+            }
+            assert used <= ({"threading"} if module == "yoloom.images.decode" else set()), module
+
+
+# ---- In a process of its own
+
+
+def told_by(code: str) -> dict[str, object]:
+    """What a fresh interpreter prints as JSON on its last line."""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+IMPORT = f"""
+import json, os, signal, sys, threading, warnings
+import cv2, numpy
+events = []
+sys.addaudithook(lambda name, _: events.append(name) if name.startswith(("socket.", "subprocess.", "os.fork")) else None)
+
+def state():
+    return {{
+        "environment": dict(os.environ),
+        "opencv threads": cv2.getNumThreads(),
+        "opencv optimised": cv2.useOptimized(),
+        "threads": [thread.name for thread in threading.enumerate()],
+        "tasks": len(os.listdir("/proc/self/task")) if os.path.exists("/proc/self/task") else 0,
+        "numpy errors": numpy.geterr(),
+        "switch interval": sys.getswitchinterval(),
+        "recursion limit": sys.getrecursionlimit(),
+        "signals": [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)],
+        "warnings": [str(entry) for entry in warnings.filters],
+        "excepthook": str(sys.excepthook),
+        "folder": os.getcwd(),
+    }}
+
+before = state()
+import yoloom
+after = state()
+print(json.dumps({{
+    "changed": [key for key in before if before[key] != after[key]],
+    "events": events,
+    "heavy": [name for name in {HEAVY.split()!r} if name in sys.modules],
+}}))
+"""
+
+OPEN = """
+import json, os, sys, threading
+from pathlib import Path
+from yoloom.formats.read import read_model
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.protocol import Form
+import numpy
+events = []
+sys.addaudithook(lambda name, _: events.append(name) if name.startswith(("socket.", "subprocess.", "os.fork")) else None)
+environment = dict(os.environ)
+model = read_model(Path(sys.argv[1] if len(sys.argv) > 1 else MODEL))
+find_backend("openvino", "cpu").compile(model, Form.LATENCY, 2).context().run(numpy.zeros((1, 64, 64, 3), numpy.uint8))
+print(json.dumps({
+    "environment": dict(os.environ) == environment,
+    "telemetry": [name for name in sys.modules if name.startswith("openvino_telemetry")],
+    "threads": [thread.name for thread in threading.enumerate()],
+    "events": events,
+    "heavy": [name for name in ("torch", "onnx", "onnxruntime", "PIL", "matplotlib", "pandas") if name in sys.modules],
+}))
+"""
+
+
+@functools.cache
+def after_import() -> dict[str, object]:
+    return told_by(IMPORT)
+
+
+@pytest.mark.slow
+def test_import_changes_nothing() -> None:
+    assert after_import()["changed"] == []
+
+
+@pytest.mark.slow
+def test_import_opens_no_socket_and_starts_no_process() -> None:
+    assert after_import()["events"] == []
+
+
+@pytest.mark.slow
+def test_import_loads_nothing_heavy() -> None:
+    assert after_import()["heavy"] == []
+
+
+@pytest.mark.slow
+def test_opening_a_model_is_as_quiet(demo_model: Path) -> None:
+    """OpenVINO's own package reports its import to an analytics service, from a process that it forks."""
+    told = told_by(f"MODEL = {str(demo_model)!r}\n{OPEN}")
+    assert told == {"environment": True, "telemetry": [], "threads": ["MainThread"], "events": [], "heavy": []}
+
+
+@pytest.mark.slow
+def test_openvino_that_was_imported_before_is_left_as_it_is() -> None:
+    told = told_by(
+        "import json, sys\n"
+        "sys.modules['openvino_telemetry'] = None\n"
+        "import openvino\n"
+        "from yoloom.runtime.openvino_quietly import openvino as ours\n"
+        "print(json.dumps({'same': ours is openvino, 'told': 'openvino_telemetry' in sys.modules}))"
+    )
+    assert told == {"same": True, "told": True}
