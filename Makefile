@@ -24,7 +24,7 @@ types: .venv/lint ## Strict types.
 
 oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle for this.
 	tools/make_oracle.sh
-	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests_oracle
+	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests/oracle
 
 clean: ## Remove what was installed and built.
 	rm -rf .venv .oracle dist

@@ -350,7 +350,7 @@ def test_results_never_show_the_callers_array(engine: Engine) -> None:
 
 
 def test_an_error_keeps_no_image_alive(engine: Engine) -> None:
-    """Without the garbage collector's help. Seen to fail when the request still holds the error that holds its frames."""
+    """Without the garbage collector. Seen to fail when the request still holds the error that holds its frames."""
     gc.disable()
     try:
         frame = picture(1).astype(np.float32)

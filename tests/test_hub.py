@@ -29,7 +29,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from yoloom import hub
+from yoloom import download, hub
 from yoloom.errors import DownloadFailed, InvalidOption, ModelNotFound
 
 NAME = "yolov8n.pt"
@@ -193,7 +193,7 @@ def test_a_local_folder_is_returned_and_a_symlink_is_kept(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "name",
     "yolov3u.pt yolov3-tinyu.pt yolov5n6u.pt yolov8x-oiv7.pt yolov8l-cls.onnx yolov9e.pt yolov10b.pt "
-    "yolo11n.onnx yolo11s-seg.pt yolo12m.pt yolo26n-pose.pt yolo26x-obb.pt".split(),
+    "yolo11n.onnx yolo11s-seg.pt yolo12m.pt yolo26n-pose.pt yolo26x-obb.pt".split(),  # noqa: SIM905
 )
 def test_published_names_are_known(name: str) -> None:
     assert name in hub.KNOWN_NAMES
@@ -298,10 +298,10 @@ def test_a_redirect_is_followed(get: Callable[..., Path], publisher: Publisher) 
 def test_a_redirect_never_leaves_https(old: str, new: str, allowed: bool) -> None:
     arguments = (urllib.request.Request(old), io.BytesIO(), 302, "Found", Message(), new)
     if allowed:
-        assert hub._SafeRedirects().redirect_request(*arguments)
+        assert download._SafeRedirects().redirect_request(*arguments)
         return
     with pytest.raises(HTTPError, match="unsafe redirect") as caught:
-        hub._SafeRedirects().redirect_request(*arguments)
+        download._SafeRedirects().redirect_request(*arguments)
     caught.value.close()
 
 
@@ -318,7 +318,7 @@ CHILD = """
 import sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from yoloom import hub
+from yoloom import download, hub
 name, cache, url = sys.argv[1:]
 start = threading.Barrier(16)
 def get(_):
@@ -459,7 +459,7 @@ def test_a_cut_connection_is_resumed(get: Callable[..., Path], publisher: Publis
     assert first.range is None
     assert second.range
     assert second.if_range == '"v1"'
-    assert HALF - hub._CHUNK_BYTES <= int(second.range[6:-1]) <= HALF
+    assert HALF - download._CHUNK_BYTES <= int(second.range[6:-1]) <= HALF
     assert left_in(cache) == {NAME}
 
 
@@ -539,7 +539,7 @@ def test_what_can_not_be_resumed_is_not_kept(get: Callable[..., Path], publisher
 def test_a_silent_server_runs_into_the_time_out(
     get: Callable[..., Path], publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(download, "_TIMEOUT_S", 0.1)
     release = threading.Event()
     publisher.replies.append(Reply(hold=release))
     assert get().read_bytes() == WHOLE
@@ -672,7 +672,7 @@ def test_digests_of_the_server_are_kept_through_a_resume(get: Callable[..., Path
 @pytest.mark.parametrize("right", [True, False])
 def test_a_pinned_digest_decides(get: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, right: bool) -> None:
     pinned = hashlib.sha256(WHOLE if right else b"").hexdigest()
-    monkeypatch.setitem(hub.KNOWN_SHA256, NAME, pinned.upper())
+    monkeypatch.setitem(download.KNOWN_SHA256, NAME, pinned.upper())
     if right:
         assert get().read_bytes() == WHOLE
         return
@@ -691,19 +691,19 @@ def test_a_model_of_the_onnx_package_is_taken(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Identity", ["x"], ["y"])
     graph = onnx.helper.make_graph([node], "g", [value], [onnx.helper.make_tensor_value_info("y", 1, [1])])
     onnx.save(onnx.helper.make_model(graph), tmp_path / "a.onnx")
-    assert hub._onnx_fault(tmp_path / "a.onnx") is None
+    assert download._onnx_fault(tmp_path / "a.onnx") is None
 
 
 @pytest.mark.parametrize("size", range(len(ONNX)))
 def test_an_onnx_model_cut_anywhere_is_refused(tmp_path: Path, size: int) -> None:
     (tmp_path / "a.onnx").write_bytes(ONNX[:size])
-    assert hub._onnx_fault(tmp_path / "a.onnx")
+    assert download._onnx_fault(tmp_path / "a.onnx")
 
 
 @pytest.mark.parametrize("body", [b"PK\3\4", b"{}", b"\x08" + b"\xff" * 20, b"\0\0", WHOLE[:5000]])
 def test_what_is_no_onnx_model_is_refused(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "a.onnx").write_bytes(body)
-    assert hub._onnx_fault(tmp_path / "a.onnx")
+    assert download._onnx_fault(tmp_path / "a.onnx")
 
 
 # ---- Disks

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from yoloom.engine.engine import Engine
 from yoloom.engine.crew import Crew
+from yoloom.engine.engine import Engine
 from yoloom.engine.registry import Lease, Registry
 from yoloom.errors import EngineClosed, InvalidModel
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model

@@ -1,6 +1,9 @@
 """Thread-safe YOLO inference: one model, any number of threads, the same bits as running alone."""
 
-from yoloom import errors
+from yoloom import (
+    errors,
+    opencv_quietly,  # noqa: F401  before anything else imports cv2
+)
 from yoloom.engine.calls import ResultFuture
 from yoloom.engine.engine import Statistics
 from yoloom.engine.stream import ResultStream

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 import os
@@ -166,6 +165,8 @@ class YOLO:
 
     async def predict_async(self, image: Any, *, timeout: float | None = None, **options: Any) -> Results:
         """Predict one image without blocking the event loop. A cancelled task takes its work out of the queue."""
+        import asyncio  # whoever awaits this has imported it
+
         return await asyncio.wrap_future(self._call(options, "raise", timeout).elsewhere(image))
 
     def guarantee(self) -> Guarantee:

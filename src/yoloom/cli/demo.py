@@ -1,4 +1,4 @@
-"""`yoloom demo`: threads share one model, each with its own options, and get what a sequential run gets.
+"""`yoloom demo`: threads share one model, with different options, and get what a sequential run gets.
 
 The pictures are drawn on the spot (`yoloom.scenes`) and the model comes with the package.
 """
@@ -39,7 +39,7 @@ OPTIONS: tuple[Mapping[str, Any], ...] = (
     {"conf": 0.4, "iou": 0.9, "imgsz": 480},
     {"agnostic_nms": True, "imgsz": 256},
 )
-"""What the threads ask for, one each: had they a state to mix up, the bits would differ."""
+"""What the threads ask for, in turn: had they a state to mix up, the bits would differ."""
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
@@ -91,7 +91,7 @@ def _facts(shared: Run, alone: Run, threads: int, before: int) -> list[tuple[str
     count = len(shared.outcomes)
     return [
         ("images", str(count)),
-        ("threads", f"{threads}, sharing one model, each with its own options"),
+        ("threads", f"{threads}, sharing one model, with {min(threads, len(OPTIONS))} sets of options"),
         ("images/s", f"{shared.images_per_second:.1f} ({alone.images_per_second:.1f} one after the other)"),
         ("latency p50, p99", f"{shared.latency_ms(50):.1f} ms, {shared.latency_ms(99):.1f} ms"),
         ("identical to a sequential run", f"{shared.identical_to(alone)}/{count}"),

@@ -19,18 +19,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` and return its exit code: 0 all good, 1 some images failed (the others have results),
     2 wrong usage, 3 the model can not be used, 4 no input found, 130 Ctrl-C, 141 the reader of stdout went away.
     """
+    _write_utf8(sys.stdout)
+    tell_warnings()
     try:
-        _write_utf8(sys.stdout)
-        tell_warnings()
-        code = run_command(argv)
-        sys.stdout.flush()
+        return run_command(argv)
     except KeyboardInterrupt:
         tell("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         _abandon_stdout()
         return ExitCode.PIPE_CLOSED
-    return code
 
 
 def run_command(argv: Sequence[str] | None = None) -> ExitCode:
@@ -38,6 +36,7 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
     arguments = build_parser().parse_args(argv)
     try:
         code: ExitCode = import_module(f"yoloom.cli.{arguments.command}").run(arguments)
+        sys.stdout.flush()
     except BrokenPipeError:
         raise
     except (YoloomError, OSError) as error:

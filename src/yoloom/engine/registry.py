@@ -13,8 +13,8 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from pathlib import Path
 
-from yoloom.engine.engine import Engine
 from yoloom.engine.crew import Chore, Crew
+from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 
 Key = Hashable

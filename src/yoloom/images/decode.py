@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import imagesize
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +32,9 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
     """One picture as (H, W, 3) uint8 BGR, in memory that nobody else holds.
 
     source: a path (decoded by OpenCV, EXIF orientation applied), encoded bytes, a PIL image, or an array of uint8 or
-    uint16: gray, BGR or BGRA. borrow: return `source` itself when it is such an array already. Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
+    uint16: gray, BGR or BGRA. borrow: return `source` itself when it is such an array already.
+
+    Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
     """
     if isinstance(source, (str, os.PathLike)):
         return _decode_file(Path(source), max_pixels)
@@ -72,6 +73,8 @@ def _decode_bytes(encoded: bytes, what: str, max_pixels: int) -> NDArray[np.uint
 
 def _check_header(encoded: bytes, what: str, max_pixels: int) -> None:
     """Refuse a decompression bomb before its memory is taken. Formats without a readable header go to OpenCV."""
+    import imagesize  # here, because it imports an HTTP client
+
     try:
         width, height = imagesize.get(io.BytesIO(encoded))
     except Exception as error:  # a damaged header makes the parser raise whatever it stumbled on

@@ -1,0 +1,256 @@
+"""One file over HTTP: resumed where it was cut, checked, and under its name only when it is whole."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import struct
+import time
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from email.message import Message
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import IO
+from urllib.error import HTTPError
+
+from yoloom.errors import DownloadFailed, ModelNotFound
+from yoloom.formats import protobuf
+
+KNOWN_SHA256: dict[str, str] = {}
+"""File name → the hexadecimal digest that a download must have. Other names are checked by content alone."""
+
+_TIMEOUT_S = 15.0  # for the connection and for each read
+_CHUNK_BYTES = 1 << 16
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_VALIDATOR = re.compile(r'"[\x21\x23-\x7e]*"|[A-Za-z0-9 ,:]{20,40}')  # a strong ETag, or a date
+_SHA256 = re.compile(r"sha-256=:?([A-Za-z0-9+/]{43}=)", re.IGNORECASE)
+_HTML = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
+
+Tick = Callable[[int, "int | None"], None]  # bytes so far, bytes in all if known
+
+
+class _Cut(Exception):
+    """A failure that another attempt may mend."""
+
+
+class Download:
+    """One file on its way into the cache. Used by one thread at a time: the holder of the target's lock."""
+
+    def __init__(self, target: Path, url: str) -> None:
+        self.target = target
+        self.url = url
+        self.part = target.with_name(f".{target.name}.part")
+        self.version = target.with_name(f".{target.name}.version")
+        self.digests: dict[str, str] = {}
+
+    def run(self, pauses: Sequence[float], tick: Tick) -> None:
+        """Put the file under its name whole, or not at all; after a cut, keep what can be resumed later."""
+        try:
+            self._fetch(pauses, tick)
+            self._check()
+            os.replace(self.part, self.target)
+        except _Cut as cut:
+            if not self._resume_headers():
+                self._discard()
+            raise self._failed(str(cut)) from cut
+        except Exception:
+            self._discard()
+            raise
+        self.version.unlink(missing_ok=True)
+
+    def _fetch(self, pauses: Sequence[float], tick: Tick) -> None:
+        for pause in pauses:
+            with suppress(_Cut):
+                self._attempt(tick)
+                return
+            time.sleep(pause)
+        self._attempt(tick)
+
+    def _attempt(self, tick: Tick) -> None:
+        with self._open() as response:
+            total = self._total(response)
+            self._receive(response, total, tick)
+        size = self._size()
+        if total is not None and size != total:
+            raise _Cut(f"the connection ended after {size} of {total} bytes")
+
+    def _open(self) -> HTTPResponse:
+        resume = self._resume_headers()
+        try:
+            return _get(self.url, resume)
+        except HTTPError as error:
+            with error:
+                if error.code == 416 and resume:  # nothing follows the bytes we have: start over
+                    self._discard()
+                    return self._open()
+                raise self._refusal(error) from error
+
+    def _resume_headers(self) -> dict[str, str]:
+        size = self._size()
+        version = self.version.read_text("latin-1") if self.version.is_file() else ""
+        if not size or not _VALIDATOR.fullmatch(version):
+            return {}
+        return {"Range": f"bytes={size}-", "If-Range": version}
+
+    def _size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _total(self, response: HTTPResponse) -> int | None:
+        if response.headers.get_content_type() == "text/html":
+            raise self._failed("a web page came instead of a model (the sign-in page of a network or proxy?)")
+        if response.status != 206:
+            return response.length
+        span = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if span is None or int(span[1]) != self._size():
+            self._discard()
+            raise _Cut("the server did not resume where it was asked to")
+        return None if span[2] == "*" else int(span[2])
+
+    def _receive(self, response: HTTPResponse, total: int | None, tick: Tick) -> None:
+        resumed = response.status == 206
+        with self.part.open("ab" if resumed else "wb") as file:
+            # The part is empty before its new version is noted. The other way round, a process killed in between would
+            # leave old bytes under the new version, and the next one would resume them into a mixture.
+            if not resumed:
+                self._note_version(response.headers)
+            self.digests |= _announced_digests(response.headers, whole=not resumed)
+            while chunk := _read(response):
+                file.write(chunk)
+                tick(file.tell(), total)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _note_version(self, headers: Message) -> None:
+        self.digests.clear()
+        for validator in (headers.get("ETag", ""), headers.get("Last-Modified", "")):
+            if _VALIDATOR.fullmatch(validator):
+                self.version.write_text(validator, "latin-1")
+                return
+        self.version.unlink(missing_ok=True)
+
+    def _check(self) -> None:
+        fault = _digest_fault(self.part, self._expected_digests()) or _content_fault(self.part, self.target.suffix)
+        if fault:
+            raise self._failed(f"what came is not the file: {fault}")
+
+    def _expected_digests(self) -> dict[str, str]:
+        pinned = KNOWN_SHA256.get(self.target.name)
+        return self.digests | ({"sha256": pinned} if pinned else {})
+
+    def _discard(self) -> None:
+        for path in (self.part, self.version):
+            with suppress(OSError):
+                path.unlink()
+
+    def _failed(self, why: str) -> DownloadFailed:
+        return DownloadFailed(
+            f"{self.target.name} could not be downloaded from {self.url}: {why}. Try again; or fetch it by hand "
+            f"and put it at {self.target}; or set YOLOOM_MODEL_URL to a mirror that this machine can reach."
+        )
+
+    def _refusal(self, error: HTTPError) -> Exception:
+        answer = f"the server answered {error.code} {error.reason}"
+        if error.code in (404, 410):
+            return ModelNotFound(f"There is no {self.target.name} at {self.url}: {answer}. {self._other_way()}")
+        if error.code in (408, 425, 429) or error.code >= 500:
+            return _Cut(answer)
+        return self._failed(answer)
+
+    def _other_way(self) -> str:
+        if self.target.suffix == ".pt":
+            return "Check the name and YOLOOM_MODEL_URL."
+        checkpoint = self.target.with_suffix(".pt").name
+        return f"The publisher has .pt files: use {checkpoint!r}, or export that to ONNX and give the path."
+
+
+class _SafeRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http(s), and never from https down to http."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> urllib.request.Request | None:
+        allowed = ("https:",) if req.full_url.lower().startswith("https:") else ("https:", "http:")
+        if not newurl.lower().startswith(allowed):
+            raise HTTPError(newurl, code, f"with an unsafe redirect to {newurl}", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _get(url: str, headers: dict[str, str]) -> HTTPResponse:
+    """Open a URL. Raises `HTTPError` for an answer that is a refusal, `_Cut` when there is no answer."""
+    request = urllib.request.Request(url, headers={"User-Agent": "yoloom", **headers})
+    try:
+        response: HTTPResponse = urllib.request.build_opener(_SafeRedirects).open(request, timeout=_TIMEOUT_S)
+    except HTTPError:
+        raise
+    except (OSError, HTTPException) as error:
+        raise _Cut(f"no answer ({getattr(error, 'reason', None) or repr(error)})") from error
+    return response
+
+
+def _read(response: HTTPResponse) -> bytes:
+    try:
+        return response.read(_CHUNK_BYTES)
+    except (OSError, HTTPException) as error:  # apart from the writing, whose OSError is a disk's
+        raise _Cut(f"the connection was cut ({error!r})") from error
+
+
+def _announced_digests(headers: Message, *, whole: bool) -> dict[str, str]:
+    """Algorithm → hexadecimal digest of the whole file, as far as the server says."""
+    digests = {}
+    if sha256 := _SHA256.search(headers.get("Repr-Digest") or headers.get("Digest") or ""):
+        digests["sha256"] = base64.b64decode(sha256[1]).hex()
+    if whole and re.fullmatch(r"[A-Za-z0-9+/]{22}==", md5 := headers.get("Content-MD5", "")):
+        digests["md5"] = base64.b64decode(md5).hex()
+    return digests
+
+
+def _digest_fault(path: Path, expected: dict[str, str]) -> str | None:
+    for algorithm, digest in expected.items():
+        came = _digest(path, algorithm)
+        if came != digest.lower():
+            return f"expected {algorithm} {digest}, got {came}"
+    return None
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _content_fault(path: Path, suffix: str) -> str | None:
+    with path.open("rb") as file:
+        if _HTML.match(file.read(256)):
+            return "it is a web page (the sign-in page of a network or proxy?)"
+    return _checkpoint_fault(path) if suffix == ".pt" else _onnx_fault(path)
+
+
+def _checkpoint_fault(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()
+            names = archive.namelist()
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, struct.error) as error:
+        return f"not a whole zip archive ({error})"
+    if torn is not None:
+        return f"the checksum of {torn!r} in it is wrong"
+    return None if any(name.endswith("data.pkl") for name in names) else "a zip archive that is no checkpoint"
+
+
+def _onnx_fault(path: Path) -> str | None:
+    try:
+        fields = {number for number, _, _ in protobuf.fields(protobuf.mapped(path))}
+    except ValueError as error:
+        return f"not a whole ONNX model ({error})"
+    missing = {"ir_version": 1, "graph": 7, "opset_import": 8}
+    absent = [name for name, number in missing.items() if number not in fields]
+    return f"an ONNX model without {' and '.join(absent)}" if absent else None
