@@ -48,7 +48,10 @@ OPTIONS: tuple[dict[str, Any], ...] = (
 def speed(folder: Path, oracle_python: Path, rounds: int, seconds: float) -> dict[str, Any]:
     photographs = [folder / name for name in PHOTOGRAPHS]
     images = _decoded(photographs)
-    with YOLO(folder / "yolov8n_dynamic.onnx") as model, Rival(oracle_python, folder / "yolov8n.pt", photographs) as rival:
+    with (
+        YOLO(folder / "yolov8n_dynamic.onnx") as model,
+        Rival(oracle_python, folder / "yolov8n.pt", photographs) as rival,
+    ):
         turns: dict[str, Turn] = {}
         for count in CALLERS:
             turns[f"yoloom {count}"] = functools.partial(yoloom_round, model, images, count, seconds)

@@ -23,7 +23,7 @@ from yoloom.engine.engine import Engine
 from yoloom.engine.registry import registry
 
 # A machine under load is no reason to fail; the timeout of the whole test is the limit.
-settings.register_profile("yoloom", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("yoloom", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("yoloom")
 
 STRIDE = 8  # of the tiny networks: one anchor for 8 x 8 pixels

@@ -17,7 +17,8 @@ from yoloom.errors import InvalidModel
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.formats.protobuf import BYTES, FIXED32, FIXED64, VARINT, fields, mapped, messages, text
 
-_names = st.text(min_size=1, max_size=8)
+_LETTERS = "abc/_. é字\n"
+_names = st.text(_LETTERS, min_size=1, max_size=8)
 _dims = st.lists(st.one_of(st.integers(1, 2**31), st.none(), _names), max_size=5)
 _arrays = st.lists(st.integers(0, 5), max_size=20)
 
@@ -44,10 +45,12 @@ def onnx_models(draw: st.DrawFn) -> onnx.ModelProto:
         [*(listed if draw(st.booleans()) else ()), *values(draw(st.integers(0, 3)), "in")],
         values(draw(st.integers(0, 3)), "out"),
         weights,
-        doc_string=draw(st.text(max_size=5)),
+        doc_string=draw(st.text(_LETTERS, max_size=5)),
     )
-    model = helper.make_model(graph, producer_name=draw(st.text(max_size=5)))
-    helper.set_model_props(model, draw(st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=4)))
+    model = helper.make_model(graph, producer_name=draw(st.text(_LETTERS, max_size=5)))
+    helper.set_model_props(
+        model, draw(st.dictionaries(st.text(_LETTERS, max_size=5), st.text(_LETTERS, max_size=20), max_size=4))
+    )
     return model
 
 
@@ -83,7 +86,7 @@ def test_damaged_files_raise_invalid_model_or_nothing(
 
 
 @given(st.binary())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_bytes_raise_value_error_or_nothing(message: bytes) -> None:
     try:
         found = whole(message)

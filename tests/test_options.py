@@ -262,9 +262,13 @@ def test_save_options_that_are_none(name: str, value: Any) -> None:
 
 
 _values = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(), st.complex_numbers()),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text("ab 0.5é"), st.binary(), st.complex_numbers()
+    ),
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.tuples(inner, inner), st.dictionaries(st.text(max_size=3), inner, max_size=2)
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(st.text("ab", max_size=3), inner, max_size=2),
     ),
     max_leaves=5,
 )

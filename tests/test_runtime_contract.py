@@ -229,7 +229,7 @@ def test_static_and_dynamic(real: Backend, tiny_onnx: Factory) -> None:
 
 def test_changing_sizes(backend: Backend, model_of: Callable[..., Model]) -> None:
     context, fresh = context_of(backend, model_of()), model_of
-    sizes = [(64, 64), (96, 64), (32, 128), (64, 64), (160, 160), (32, 32), (96, 64)]
+    sizes = [(64, 64), (96, 64), (32, 128), (64, 64), (96, 64)]
     for seed, hw in enumerate(sizes):
         expected = context_of(backend, fresh()).run(image(seed, hw))
         assert bits(context.run(image(seed, hw))) == bits(expected)

@@ -220,6 +220,12 @@ def test_a_source_that_raises_ends_the_stream_after_what_came_before(model: YOLO
     assert list(stream) == []
 
 
+def test_a_source_that_stands_for_nothing_takes_its_place_and_the_others_follow(model: YOLO, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    outcomes = list(model.map([IMAGES[0], tmp_path / "empty", "no/*.jpg", IMAGES[1]], imgsz=160, errors="return"))
+    assert [type(outcome) for outcome in outcomes] == [Results, errors.NoImagesFound, errors.SourceNotFound, Results]
+
+
 def test_the_consumer_may_go_on_after_a_bad_image(model: YOLO) -> None:
     stream = model.map([IMAGES[0], b"junk", IMAGES[1]], imgsz=160)
     next(stream)

@@ -80,6 +80,8 @@ class Call:
     def _stream(self, sources: Iterable[Any], deadline: float | None, return_errors: bool) -> ResultStream:
         def submit(item: tuple[int, Any]) -> Future[Results]:
             index, source = item
+            if isinstance(source, YoloomError):  # it stood for no image
+                raise source
             until = self._deadline() if deadline is None else deadline
             return predict_later(self._engine, self._prediction(source, index), source, until)
 

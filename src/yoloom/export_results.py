@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import re
+import secrets
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,8 +102,15 @@ def to_pil(image: NDArray[np.uint8]) -> Any:
 
 def save_image(image: NDArray[np.uint8], path: Path) -> str:
     """Write a BGR picture, in the format that the suffix names."""
+    encoded = _encode(image, path.suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_encode(image, path.suffix))
+    # Under its name only when it is whole, whoever is interrupted or looks meanwhile.
+    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        part.write_bytes(encoded)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return str(path)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.table import print_facts
-from yoloom.engine.budget import cpu_threads
 from yoloom.formats.model import Model
 from yoloom.yolo import YOLO
 
@@ -19,7 +18,7 @@ from yoloom.yolo import YOLO
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Open the model and say what is known about it."""
     with YOLO(arguments.model, arguments.task, backend=arguments.backend, threads=arguments.threads) as model:
-        facts = _facts(model, cpu_threads(arguments.threads))
+        facts = _facts(model, model.statistics().threads)
     if arguments.json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:

@@ -53,7 +53,11 @@ _REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancel
 
 @dataclass(frozen=True)
 class Statistics:
-    """What an engine did so far, at one moment. Immutable: shared freely."""
+    """What an engine did so far, at one moment. Immutable: shared freely.
+
+    admitted, succeeded, failed, expired, cancelled: requests since the model was opened. waiting, running: now.
+    forms: in which the network is compiled. lanes: contexts of all forms. threads: the CPU budget.
+    """
 
     admitted: int
     succeeded: int
@@ -64,6 +68,7 @@ class Statistics:
     running: int
     forms: tuple[str, ...]
     lanes: int
+    threads: int
 
 
 class Engine:
@@ -177,6 +182,7 @@ class Engine:
                 running=self._policy.running,
                 forms=tuple(form.value for form in self._contexts),
                 lanes=sum(len(contexts) for contexts in self._contexts.values()),
+                threads=self.threads,
             )
 
     def threads_alive(self) -> list[threading.Thread]:

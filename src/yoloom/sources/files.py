@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from yoloom.errors import NoImagesFound, SourceNotFound, UnsupportedSource
+from yoloom.errors import InputError, NoImagesFound, SourceNotFound, UnsupportedSource
 
 IMAGE_SUFFIXES = frozenset(
     f".{name}"
@@ -34,8 +34,16 @@ def expand(source: Any) -> list[Any]:
 
 
 def expand_lazily(sources: Iterable[Any]) -> Iterator[Any]:
-    """Like `expand`, one source at a time."""
-    return (image for source in sources for image in _expand_item(source))
+    """Like `expand`, one source at a time. A source that stands for nothing gives its error instead."""
+    for source in sources:
+        yield from _expand_or_error(source)
+
+
+def _expand_or_error(source: Any) -> list[Any]:
+    try:
+        return _expand_item(source)
+    except InputError as error:
+        return [error]
 
 
 def _expand_item(source: Any) -> list[Any]:
