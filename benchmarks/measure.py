@@ -175,13 +175,9 @@ def machine() -> dict[str, Any]:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    """Of Python and of those packages that are installed."""
+    installed = {found.name: found.version for found in metadata.distributions()}
+    return {"python": platform.python_version(), **{name: installed[name] for name in packages if name in installed}}
 
 
 def finish(name: str, result: Mapping[str, Any], results_folder: Path | None) -> None:

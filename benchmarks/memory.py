@@ -1,9 +1,9 @@
 """What one more thread costs in memory, and what one more `YOLO(same file)` costs.
 
 Regime: Linux, yolov8n, default options; each caller has an array of its own, allocated before the first reading, and
-calls in a loop. Every number of callers is measured in a fresh process, in which two callers have warmed the model up, so
-that both of its forms are compiled; the reading is the highest while they work. Memory is PSS: a process's own pages and
-its share of those it shares. The slope from 2 callers to the most is what a further thread costs beside its image.
+calls in a loop. Every number of callers is measured in a fresh process, in which two callers have warmed the model up,
+so that both of its forms are compiled; the reading is the highest while they work. Memory is PSS: a process's own pages
+and its share of those it shares. The slope from 2 callers to the most is what a further thread costs beside its image.
 
 Handles: 32 threads open the same file at once and predict, in a process where one handle is open and warm.
 With --oracle-python: the same slope for Ultralytics with a model for each thread, 1 to 8.
@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import measure
 import numpy as np
+
+import measure
 from rival import Rival
 from throughput import Image, yoloom_round
-
 from yoloom import YOLO
 
 CALLERS = (2, 4, 8, 16, 32, 64)
@@ -108,23 +108,24 @@ def with_handles(model_path: Path, image_path: Path, handles: int) -> dict[str, 
 MODES: dict[str, Callable[[Path, Path, int], dict[str, float]]] = {"callers": with_callers, "handles": with_handles}
 
 
-def in_fresh_process(mode: str, model: Path, image: Path, count: int) -> dict[str, Any]:
+def in_fresh_process(mode: str, model: Path, image: Path, count: int) -> dict[str, float]:
     command = [sys.executable, __file__, "--child", mode, str(model), str(image), str(count)]
     answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     measure.log(f"{mode} {count}: {answer}")
     return dict(answer)
 
 
-def per_thread(readings: list[dict[str, Any]]) -> float:
+def per_thread(readings: list[dict[str, float]]) -> float:
     """MiB for each further caller, from the fewest to the most, beside the image that it brought."""
     first, last = readings[0], readings[-1]
-    return round((last["growth_mib"] - first["growth_mib"]) / (last["callers"] - first["callers"]), 3)
+    growth = last["growth_mib"] - first["growth_mib"]
+    return round(growth / (last["callers"] - first["callers"]), 3)
 
 
 def ultralytics_per_model(python: Path, model: Path, image: Path) -> float:
     with Rival(python, model, [image]) as rival:
-        one = rival.ask("memory", models=1)["after_mib"]
-        many = rival.ask("memory", models=RIVAL_MODELS)["after_mib"]
+        one: float = rival.ask("memory", models=1)
+        many: float = rival.ask("memory", models=RIVAL_MODELS)
     return round((many - one) / (RIVAL_MODELS - 1), 2)
 
 
@@ -144,7 +145,7 @@ def main() -> None:
     asked = parser.parse_args()
     model, image = asked.files / "yolov8n_dynamic.onnx", asked.files / "bus.jpg"
     readings = [in_fresh_process("callers", model, image, count) for count in CALLERS]
-    result = {
+    result: dict[str, Any] = {
         "image_mib": round(_decode(image).nbytes / 2**20, 2),
         "callers": readings,
         "yoloom_mib_per_thread": per_thread(readings),

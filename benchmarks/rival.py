@@ -19,8 +19,8 @@ class Rival:
     """A worker process. One thread at a time."""
 
     def __init__(self, python: Path, model: Path, images: Sequence[Path]) -> None:
-        # The venv's own python, unresolved: behind the link is an interpreter without the venv's packages.
-        command = [os.path.abspath(python), str(WORKER), *(str(path.resolve()) for path in (model, *images))]
+        # Not resolved: behind the link of a virtual environment is an interpreter without its packages.
+        command = [str(python.absolute()), str(WORKER), *(str(path.resolve()) for path in (model, *images))]
         environment = {**os.environ, "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(model.resolve().parent)}
         environment.pop("PYTHONPATH", None)
         self._process = subprocess.Popen(

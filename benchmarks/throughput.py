@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import measure
 import numpy as np
-from measure import Sample, Series, Turn, Work
 
+import measure
+from measure import Sample, Series, Turn, Work
 from yoloom import YOLO
 from yoloom.engine.budget import available_cpus
 from yoloom.formats.model import Layout, Model
@@ -48,7 +48,7 @@ def bare_round(
     return measure.run_callers(works, seconds)
 
 
-def bare_predict(model: Model, context: Context, image: Image) -> Image:
+def bare_predict(model: Model, context: Context, image: Image) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Letterbox, run, head, and back to the pixels of the source, in a straight line."""
     options = PredictOptions()
     hw = (image.shape[0], image.shape[1])

@@ -1,7 +1,7 @@
 """Ultralytics in a process and an environment of its own, told what to do in JSON lines on stdin.
 
-It gets its best: arrays decoded before, a warm-up, `verbose=False`, its own defaults. Started by `rival.py`; runs in the
-oracle's environment (`tools/make_oracle.sh`), without yoloom. A line names a command and its arguments:
+It gets its best: arrays decoded before, a warm-up, `verbose=False`, its own defaults. Started by `rival.py`; runs in
+the oracle's environment (`tools/make_oracle.sh`), without yoloom. A line names a command and its arguments:
 
     {"command": "throughput", "pattern": "shared", "callers": 4, "seconds": 3}
 
@@ -22,13 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+from ultralytics import YOLO
+
 import measure
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
-import cpu_torchvision  # noqa: E402, F401  before ultralytics
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-from ultralytics import YOLO  # noqa: E402
+import cpu_torchvision  # noqa: F401  lets it predict beside a torch without CUDA
 
 SHARED, OWN = "shared", "own"
 TOLERANCE = 0.01  # pixels, and of the confidence: far above what the order of a sum changes
@@ -61,11 +62,10 @@ class Worker:
         with ThreadPoolExecutor(len(options)) as pool:
             return {"wrong": sum(pool.map(caller, range(len(options)))), "of": len(options) * each}
 
-    def memory(self, models: int) -> dict[str, float]:
-        """What the process holds with that many models, each in use by a thread of its own."""
-        before = measure.memory_mib()
+    def memory(self, models: int) -> float:
+        """What the process holds, in MiB, after that many models were used, each by a thread of its own."""
         self.throughput(OWN, models, 0.5)
-        return {"before_mib": before, "after_mib": measure.memory_mib()}
+        return measure.memory_mib()
 
     def _warm(self, count: int) -> list[Any]:
         while len(self._models) < count:

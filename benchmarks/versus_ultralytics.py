@@ -1,14 +1,14 @@
 """yoloom beside Ultralytics 8.4.190 on the same photographs: images per second, and how many answers are wrong.
 
 Regime: CPU, yolov8n (random weights, which cost the same as trained ones), default options, photographs decoded to
-arrays before, verbose=False. yoloom runs the ONNX file with all callers on one model. Ultralytics runs the checkpoint in
-a process and an environment of its own, in the two ways its guide shows: one model shared by the threads, and a model
-for each thread. The processes take turns, one idle while the other works; each way is measured with 1, 2, 4 and 8
+arrays before, verbose=False. yoloom runs the ONNX file with all callers on one model. Ultralytics runs the checkpoint
+in a process and an environment of its own, in the two ways its guide shows: one model shared by the threads, and a
+model for each thread. The processes take turns, one idle while the other works; each way is measured with 1, 2, 4 and 8
 threads and the best median counts.
 
 Wrong answers: six threads share one trained model, each with its own conf, iou, classes and max_det, and each answer is
-compared with that of the same call made alone. yoloom's is wrong when one bit differs; Ultralytics' when a box is missing
-or too many, or a number is off by more than 0.01.
+compared with that of the same call made alone. yoloom's is wrong when one bit differs; Ultralytics' when a box is
+missing or too many, or a number is off by more than 0.01.
 
     python benchmarks/versus_ultralytics.py .oracle/files --oracle-python .oracle/bin/python
 """
@@ -24,12 +24,12 @@ from threading import Barrier
 from typing import Any
 
 import cv2
-import measure
 import numpy as np
+
+import measure
 from measure import Series, Turn
 from rival import Rival
 from throughput import Image, yoloom_round
-
 from yoloom import YOLO
 
 CALLERS = (1, 2, 4, 8)

@@ -75,7 +75,7 @@ def test_to_takes_dtypes(conf: Array, target: object) -> None:
     assert type(conf.to(target)) is Array
 
 
-@pytest.mark.parametrize("target", ["cuda", "cuda:0", 0, "mps", TorchThing("cuda:1"), TorchThing("torch.bfloat16")])
+@pytest.mark.parametrize("target", ["cuda", "cuda:0", 0, "mps", TorchThing("cuda:1"), TorchThing("torch.qint8")])
 def test_to_another_device_says_so(conf: Array, target: object) -> None:
     with pytest.raises(UnknownDevice, match="on the CPU"):
         conf.to(target)

@@ -131,10 +131,13 @@ def test_sizes_behind_names_of_axes(tmp_path: Path) -> None:
     path = tmp_path / "free.onnx"
     path.write_bytes(empty_network({"images": ("batch", 3, "height", "width")}, {"output0": free}, NOTES_8_0))
     assert read_model(path).names[2] == "car"
-    assert read_model(path, names=["a", "b"]).names == {0: "a", 1: "b"}
+    assert read_model(path, names=["a", "b", "c"]).names == {0: "a", 1: "b", 2: "c"}
+    with pytest.raises(InvalidModel, match="has 3 classes, but there are 2 names"):
+        read_model(path, names=["a", "b"])
     path.write_bytes(empty_network({"images": ("batch", 3, "height", "width")}, {"output0": free}))
     with pytest.raises(InvalidModel, match=r"names=\[\.\.\.\]"):
         read_model(path)
+    assert read_model(path, names=["a", "b"]).names == {0: "a", 1: "b"}
 
 
 def test_demo_model(demo_model: Path) -> None:
@@ -281,7 +284,13 @@ def test_metadata_that_can_not_be_read(tiny_onnx: Factory, key: str, value: str)
         read_model(tiny_onnx(metadata={key: value}))
 
 
-@given(st.dictionaries(st.sampled_from(["task", "stride", "imgsz", "names", "args", "channels", "end2end"]), st.text()))
+_keys = st.sampled_from(["task", "stride", "imgsz", "names", "args", "channels", "end2end"])
+_pieces = st.sampled_from(
+    [*"[](){},:'\"-.#\\ \n0123é", "1e999", "nan", "None", "True", "0: 'a'", "1: 'b'", "detect", "\0"]
+)
+
+
+@given(st.dictionaries(_keys, st.lists(_pieces, max_size=8).map("".join)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_in_the_metadata(declared: Factory, metadata: dict[str, str]) -> None:
     path = declared((1, 7, 21), images=(1, 3, 32, 32), metadata=metadata)

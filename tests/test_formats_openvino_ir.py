@@ -131,12 +131,18 @@ def test_strange_sizes(tiny_ir: Factory) -> None:
     assert read_model(folder).dynamic
 
 
+# Each line refers nine times to the one before it: written out, the last is a billion words.
+ALIAS_BOMB = b"a0: &a0 lol\n" + b"".join(
+    b"a%d: &a%d [%s]\n" % (level, level, b", ".join([b"*a%d" % (level - 1)] * 9)) for level in range(1, 10)
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         b"", b"just a text", b"- a\n- list", b"names: [", b"\xff\xfe\0\xff", b"date: 2026-13-45", b"[" * 1000,
         b"names: !!python/object/apply:os.getcwd []", b"stride: .inf", b"stride: .nan", b"imgsz: [64, .inf]",
-        b"names: a", b"end2end: 'no'", b"args: 5",
+        b"names: a", b"end2end: 'no'", b"args: 5", ALIAS_BOMB,
     ],
 )  # fmt: skip
 def test_broken_metadata(tiny_ir: Factory, text: bytes) -> None:

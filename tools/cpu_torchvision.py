@@ -1,14 +1,15 @@
-"""Import torchvision also beside a torch without CUDA. Import this before ultralytics.
+"""Import torchvision also beside a torch without CUDA. Import this before Ultralytics predicts for the first time.
 
-The torchvision that the package index has for Linux brings operators compiled for CUDA. Beside a CPU build of torch they
-do not load, and the import fails because nobody has declared `torchvision::nms`. Here it is declared, and computed by
-numpy. Where torchvision works by itself nothing is changed.
+The torchvision that the package index has for Linux brings operators compiled for CUDA. Beside a CPU build of torch
+they do not load, and the import fails because nobody has declared `torchvision::nms`. Here it is declared, and computed
+by numpy. Where torchvision works by itself nothing is changed.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,7 +50,8 @@ def _import_torchvision() -> torch.library.Library | None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]
         library = _declare()
-        importlib.import_module("torchvision.extension")._has_ops = lambda: True
+        extension: Any = importlib.import_module("torchvision.extension")
+        extension._has_ops = lambda: True
         return library
     return None
 

@@ -2,8 +2,8 @@
 
     python tools/oracle_files.py .oracle/files
 
-best_dynamic.onnx: the export of best.pt for any size. yolov8n.pt: a nano network with random weights, which costs what a
-trained one does; its exports are yolov8n_dynamic.onnx and yolov8n_static.onnx.
+best_dynamic.onnx: the export of best.pt for any size. yolov8n.pt: a nano network with random weights, which costs what
+a trained one does; its exports are yolov8n_dynamic.onnx and yolov8n_static.onnx.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import cpu_torchvision  # noqa: F401  before ultralytics
 import torch
 from ultralytics import YOLO
 from ultralytics.utils import ASSETS
+
+import cpu_torchvision  # noqa: F401  lets it predict beside a torch without CUDA
 
 SEED = 0
 

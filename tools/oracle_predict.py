@@ -2,8 +2,8 @@
 
     python tools/oracle_predict.py .oracle/files
 
-Writes `predictions.json`: a list of {"model", "image", "options", "rows"}, where rows are x1, y1, x2, y2, confidence and
-class of each box, best first.
+Writes `predictions.json`: a list of {"model", "image", "options", "rows"}, where rows are x1, y1, x2, y2, confidence
+and class of each box, best first.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cpu_torchvision  # noqa: F401  before ultralytics
 from ultralytics import YOLO
+
+import cpu_torchvision  # noqa: F401  lets it predict beside a torch without CUDA
 
 MODELS = ("best.pt", "best_dynamic.onnx", "best_fp16.onnx")
 IMAGES = ("bus.jpg", "zidane.jpg")

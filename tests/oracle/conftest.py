@@ -8,7 +8,6 @@ Collected only when YOLOOM_ORACLE_FILES names the prepared folder:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,5 +16,5 @@ collect_ignore_glob = [] if os.environ.get("YOLOOM_ORACLE_FILES") else ["test_*.
 
 
 @pytest.fixture(scope="session")
-def files() -> Iterator[Path]:
-    yield Path(os.environ["YOLOOM_ORACLE_FILES"])
+def files() -> Path:
+    return Path(os.environ["YOLOOM_ORACLE_FILES"])

@@ -1,4 +1,4 @@
-"""The same boxes as Ultralytics 8.4.190: within 0.1 px, confidences within 1e-3, the same classes, none more or less."""
+"""The boxes of Ultralytics 8.4.190: as many, within 0.1 px, confidences within 1e-3, the same classes."""
 
 from __future__ import annotations
 

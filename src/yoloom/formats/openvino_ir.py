@@ -11,6 +11,8 @@ from yoloom.errors import InvalidModel, ModelNotFound
 from yoloom.formats.model import Graph
 from yoloom.formats.signature import Dims, Signature
 
+_MOST_ALIASES = 8
+
 
 def read_openvino_ir(path: Path) -> tuple[Graph, Signature, Mapping[str, Any]]:
     """What an IR folder (or the `.xml` in it) declares. Raises ModelNotFound or InvalidModel."""
@@ -54,7 +56,11 @@ def _notes(path: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        notes = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        # References to references grow by their product: few of them are harmless, and Ultralytics writes none or few.
+        if sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text)) > _MOST_ALIASES:
+            raise InvalidModel(f"{path} refers to its own values more than {_MOST_ALIASES} times; write them out.")
+        notes = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8, no such date, brackets without end
         raise InvalidModel(f"{path} can not be read as YAML: {error}") from error
     if not isinstance(notes, dict):

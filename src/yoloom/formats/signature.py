@@ -107,7 +107,7 @@ def _names(
     if layout is Layout.END2END:
         return dict(names) if names is not None else {}
     if output[1] is None:
-        return _names_alone(graph, output, names)
+        return _names_alone(graph, output, said, names)
     classes = output[1] - 4
     if classes < 1:
         raise _no_yolo(graph, f"4 box values and at least one class for each anchor, got {_listed([output])}")
@@ -121,12 +121,14 @@ def _names(
     return dict(names)
 
 
-def _names_alone(graph: Graph, output: Dims, names: Mapping[int, str] | None) -> dict[int, str]:
+def _names_alone(graph: Graph, output: Dims, said: Metadata, names: Mapping[int, str] | None) -> dict[int, str]:
     if names is None:
         raise InvalidModel(
             f"{graph.path} does not say how many classes it has, neither in its output {_listed([output])} nor by "
             "their names: give them, YOLO(path, names=[...])."
         )
+    if said.names is not None and len(names) != len(said.names):
+        raise InvalidModel(f"{graph.path} has {len(said.names)} classes, but there are {len(names)} names.")
     return dict(names)
 
 
