@@ -60,7 +60,10 @@ def graph_of(network: Exported) -> onnx.ModelProto:
         opset_version=OPSET,
         dynamo=False,
     )
-    return onnx.load_from_string(buffer.getvalue())
+    model = onnx.load_from_string(buffer.getvalue())
+    # The tracer loses the one fixed axis of the output.
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 4 + len(NAMES)
+    return model
 
 
 def halve(model: onnx.ModelProto) -> None:

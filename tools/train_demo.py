@@ -1,6 +1,6 @@
 """Train the demo detector on synthetic scenes.
 
-    python tools/train_demo.py --out /tmp/demo --steps 6000          # train, or --resume
+    python tools/train_demo.py --out /tmp/demo          # --resume goes on after an interruption
     python tools/export_demo.py /tmp/demo/checkpoint.pt src/yoloom/assets/demo.onnx
 
 Every batch is drawn afresh from seeds that the evaluation never uses. Assignment is task-aligned (Feng 2021), box
@@ -269,11 +269,11 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description="Train yoloom's demo detector on synthetic scenes.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument(
         "--batch", type=int, default=16, help="images per step at 320x240; fewer where images are larger"
     )
-    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes")
     parser.add_argument("--threads", type=int, default=2, help="PyTorch's threads")
     parser.add_argument("--resume", action="store_true", help="go on from the folder's checkpoint")

@@ -24,7 +24,7 @@ from yoloom.export_results import save_image
 from yoloom.scenes import scene
 from yoloom.yolo import YOLO
 
-SHOWN_SEEDS = (3_000_007, 3_000_022, 3_000_038, 3_000_030, 3_000_024, 3_000_008)
+SHOWN_SEEDS = (3_000_007, 3_000_041, 3_000_015, 3_000_037, 3_000_048, 3_000_027)
 FIRST_SEED = 3_000_100
 SHEET_COLUMNS = 3
 TILE_WH = (480, 360)
