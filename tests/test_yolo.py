@@ -418,6 +418,8 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
         ({"backend": "tensorflow"}, errors.InvalidOption),
         ({"device": "tpu"}, errors.UnknownDevice),
         ({"threads": 0}, errors.InvalidOption),
+        ({"threads": 1.5}, errors.InvalidOption),
+        ({"max_pixels": -1}, errors.InvalidOption),
         ({"names": ["one"]}, errors.InvalidModel),
         ({"task": "segment"}, errors.UnsupportedTask),
     ],

@@ -156,7 +156,8 @@ def _integer(name: str, value: Any) -> int:
         raise InvalidOption(f"{name} must be a whole number, got {value!r}.") from None
 
 
-def _positive(name: str, value: Any) -> int:
+def positive(name: str, value: Any) -> int:
+    """`value` as a whole number of at least 1. Raises InvalidOption."""
     number = _integer(name, value)
     if number < 1:
         raise InvalidOption(f"{name} must be at least 1, got {value!r}.")
@@ -177,7 +178,7 @@ def _size_hw(name: str, value: Any) -> tuple[int, int] | None:
         sides = [sides[0], sides[0]]
     if len(sides) != 2:
         raise InvalidOption(f"{name} must be one size or (height, width) in pixels, got {value!r}.")
-    height, width = (_positive(name, side) for side in sides)
+    height, width = (positive(name, side) for side in sides)
     if max(height, width) > MAX_IMGSZ:
         raise InvalidOption(f"{name} must be at most {MAX_IMGSZ} pixels, got {value!r}.")
     return height, width
@@ -208,7 +209,7 @@ def _text(name: str, value: Any) -> str | None:
 
 
 def _line_width(name: str, value: Any) -> int | None:
-    return None if value is None else _positive(name, value)
+    return None if value is None else positive(name, value)
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
@@ -216,7 +217,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "iou": _fraction,
     "imgsz": _size_hw,
     "rect": _flag,
-    "max_det": _positive,
+    "max_det": positive,
     "classes": _classes,
     "agnostic_nms": _flag,
     "save": _flag,

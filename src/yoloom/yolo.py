@@ -22,7 +22,7 @@ from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
 from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import parse_options
+from yoloom.options import parse_options, positive
 from yoloom.results import Results
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Guarantee
@@ -72,7 +72,7 @@ class YOLO:
             threads=threads,
             max_pixels=max_pixels,
         )
-        self._max_pixels = max_pixels
+        self._max_pixels = positive("max_pixels", max_pixels)
         self._model = described = read_model(path, task, names)
         budget = cpu_threads(threads)
         runtime = find_backend(backend, device)
@@ -137,13 +137,13 @@ class YOLO:
         Options and sources are checked and frozen before this returns, also for a stream. The same image and options
         give the same bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, EngineClosed.
         """
-        call = self._call(options, errors, timeout)
         if source is None:
             raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
         images = expand(source)
+        call = self._call(options, errors, timeout)
         if stream:
             return call.stream(images)
-        if isinstance(images, list) and len(images) == 1 and errors == "raise":
+        if len(images) == 1 and errors == "raise":
             return [call.now(images[0])]
         return call.all(images)
 

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from yoloom.errors import InvalidOption
+from yoloom.options import positive
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -20,11 +20,7 @@ def available_cpus() -> int:
 
 def cpu_threads(asked: int | None) -> int:
     """The CPU budget in threads: what was asked for, else what is there. Raises InvalidOption."""
-    if asked is None:
-        return available_cpus()
-    if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
-        raise InvalidOption(f"threads must be a whole number of at least 1, got {asked!r}.")
-    return asked
+    return available_cpus() if asked is None else positive("threads", asked)
 
 
 def _affinity() -> int:
