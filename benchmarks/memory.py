@@ -2,8 +2,9 @@
 
 Regime: Linux, yolov8n, default options; each caller has an array of its own, allocated before the first reading, and
 calls in a loop. Every number of callers is measured in a fresh process, in which two callers have warmed the model up,
-so that both of its forms are compiled; the reading is the highest while they work. Memory is PSS: a process's own pages
-and its share of those it shares. The slope from 2 callers to the most is what a further thread costs beside its image.
+so that both of its forms are compiled; readings are taken while they work, and the median and the highest are given. PSS
+is read: a process's own pages and its share of those it shares. The slope from 2 callers to the most is what a further
+thread costs beside its image; that of the highest readings includes what the allocator keeps for later.
 
 Handles: 32 threads open the same file at once and predict, in a process where one handle is open and warm.
 With --oracle-python: the same slope for Ultralytics with a model for each thread, 1 to 8.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import threading
@@ -35,33 +37,26 @@ from yoloom import YOLO
 CALLERS = (2, 4, 8, 16, 32, 64)
 HANDLES = 32
 SECONDS = 4.0
+INTERVAL = 0.05
 RIVAL_MODELS = 8
 
 
-class Peak:
-    """The highest reading while the block runs."""
-
-    def __init__(self) -> None:
-        self.mib = measure.memory_mib()
-        self._over = threading.Event()
-
-    def watch(self) -> None:
-        while not self._over.wait(0.02):
-            self.mib = max(self.mib, measure.memory_mib())
-
-    def stop(self) -> None:
-        self._over.set()
-
-
 @contextmanager
-def peak_memory() -> Iterator[Peak]:
-    peak = Peak()
-    watcher = threading.Thread(target=peak.watch)
+def watched_memory() -> Iterator[list[float]]:
+    """Readings in MiB, taken while the block runs."""
+    readings: list[float] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(INTERVAL):
+            readings.append(measure.memory_mib())
+
+    watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        yield peak
+        yield readings
     finally:
-        peak.stop()
+        over.set()
         watcher.join()
 
 
@@ -78,9 +73,10 @@ def with_callers(model_path: Path, image_path: Path, callers: int) -> dict[str, 
     with YOLO(model_path) as model:
         warm_up(model, images[0])
         before = measure.memory_mib()
-        with peak_memory() as peak:
+        with watched_memory() as readings:
             yoloom_round(model, images, callers, SECONDS)
-        return {"callers": callers, "before_mib": before, "peak_mib": peak.mib, "growth_mib": peak.mib - before}
+    growth = [reading - before for reading in readings]
+    return {"callers": callers, "before_mib": before, "median_mib": statistics.median(growth), "peak_mib": max(growth)}
 
 
 def with_handles(model_path: Path, image_path: Path, handles: int) -> dict[str, float]:
@@ -115,11 +111,10 @@ def in_fresh_process(mode: str, model: Path, image: Path, count: int) -> dict[st
     return dict(answer)
 
 
-def per_thread(readings: list[dict[str, float]]) -> float:
+def per_thread(readings: list[dict[str, float]], key: str) -> float:
     """MiB for each further caller, from the fewest to the most, beside the image that it brought."""
     first, last = readings[0], readings[-1]
-    growth = last["growth_mib"] - first["growth_mib"]
-    return round(growth / (last["callers"] - first["callers"]), 3)
+    return round((last[key] - first[key]) / (last["callers"] - first["callers"]), 3)
 
 
 def ultralytics_per_model(python: Path, model: Path, image: Path) -> float:
@@ -148,7 +143,10 @@ def main() -> None:
     result: dict[str, Any] = {
         "image_mib": round(_decode(image).nbytes / 2**20, 2),
         "callers": readings,
-        "yoloom_mib_per_thread": per_thread(readings),
+        "yoloom_mib_per_thread": {
+            "median": per_thread(readings, "median_mib"),
+            "peak": per_thread(readings, "peak_mib"),
+        },
         "handles": in_fresh_process("handles", model, image, HANDLES),
         "versions": measure.versions("numpy", "openvino", "opencv-python-headless", "yoloom"),
     }

@@ -6,6 +6,7 @@ import gc
 import importlib.resources
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,9 @@ from yoloom.engine.registry import registry
 # A machine under load is no reason to fail; the timeout of the whole test is the limit.
 settings.register_profile("yoloom", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("yoloom")
+
+# A shell that starts the tests in the background has them, and all their children, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STRIDE = 8  # of the tiny networks: one anchor for 8 x 8 pixels
 
