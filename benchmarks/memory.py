@@ -2,9 +2,9 @@
 
 Regime: Linux, yolov8n, default options; each caller has an array of its own, allocated before the first reading, and
 calls in a loop. Every number of callers is measured in a fresh process, in which two callers have warmed the model up,
-so that both of its forms are compiled; readings are taken while they work, and the median and the highest are given. PSS
-is read: a process's own pages and its share of those it shares. The slope from 2 callers to the most is what a further
-thread costs beside its image; that of the highest readings includes what the allocator keeps for later.
+so that both of its forms are compiled. Readings are taken while they work; the median and the highest are given. PSS is
+read: a process's own pages and its share of those it shares. The slope from 2 callers to the most is what a further
+thread costs beside its image; it includes what the allocator keeps for later.
 
 Handles: 32 threads open the same file at once and predict, in a process where one handle is open and warm.
 With --oracle-python: the same slope for Ultralytics with a model for each thread, 1 to 8.

@@ -56,7 +56,9 @@ def bare_predict(model: Model, context: Context, image: Image) -> np.ndarray[Any
         letterbox = plan_letterbox(hw, model.input.hw, stride=None)
     else:
         letterbox = plan_letterbox(hw, round_up_to_stride(model.imgsz_hw, model.stride), model.stride)
-    outputs = context.run(letterbox.apply(image))
+    batch = np.empty((1, *letterbox.canvas_hw, 3), np.uint8)
+    letterbox.draw(image, batch[0])
+    outputs = context.run(batch)
     detect = detect_raw if model.layout is Layout.RAW else detect_end2end
     rows = detect(outputs[0][0], options, None)
     rows[:, :4] = letterbox.to_source(rows[:, :4])

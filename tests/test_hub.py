@@ -192,8 +192,20 @@ def test_a_local_folder_is_returned_and_a_symlink_is_kept(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "name",
-    "yolov3u.pt yolov3-tinyu.pt yolov5n6u.pt yolov8x-oiv7.pt yolov8l-cls.onnx yolov9e.pt yolov10b.pt "
-    "yolo11n.onnx yolo11s-seg.pt yolo12m.pt yolo26n-pose.pt yolo26x-obb.pt".split(),  # noqa: SIM905
+    [
+        "yolov3u.pt",
+        "yolov3-tinyu.pt",
+        "yolov5n6u.pt",
+        "yolov8x-oiv7.pt",
+        "yolov8l-cls.onnx",
+        "yolov9e.pt",
+        "yolov10b.pt",
+        "yolo11n.onnx",
+        "yolo11s-seg.pt",
+        "yolo12m.pt",
+        "yolo26n-pose.pt",
+        "yolo26x-obb.pt",
+    ],
 )
 def test_published_names_are_known(name: str) -> None:
     assert name in hub.KNOWN_NAMES

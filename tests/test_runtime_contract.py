@@ -265,7 +265,10 @@ def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str) 
 
 def letterboxed(seed: int) -> Batch:
     picture = scene(seed, (160, 128)).image
-    return plan_letterbox((128, 160), (160, 160), 32).apply(picture)
+    letterbox = plan_letterbox((128, 160), (160, 160), 32)
+    batch = np.empty((1, *letterbox.canvas_hw, 3), np.uint8)
+    letterbox.draw(picture, batch[0])
+    return batch
 
 
 # ---- What goes into the network

@@ -118,11 +118,11 @@ class ResultFuture(Future[Results]):
 def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, borrow: bool) -> None:
     """Prepare an admitted request. A fault gives its place back and is how the request ends."""
     try:
-        batch = prediction.prepare(source, borrow)
+        prediction.prepare(source, borrow)
     except YoloomError as error:
         engine.cancel(request, error)
     except BaseException as error:
         engine.cancel(request, RuntimeFailed(f"the image could not be prepared: {type(error).__name__}: {error}"))
         raise
     else:
-        engine.run_when_free(request, batch)
+        engine.run_when_free(request, prediction)

@@ -1,9 +1,9 @@
 """The shell around the policy: one lock, the lanes' threads, and the compiled forms.
 
 ```
- caller's thread                     lane threads                        caller's thread, or a helper
- admit ─▶ decode, letterbox ─▶ prepared ─▶ │ next_action ─▶ context.run │ ─▶ on_end ─▶ heads, NMS, Results
- └───────── Policy, under the engine's lock ─────────┘  no lock is held here
+ caller's thread                  lane's thread                               caller's thread, or a helper
+ admit ─▶ decode ─▶ prepared ─▶   next_action ─▶ letterbox ─▶ context.run ─▶  on_end ─▶ heads, NMS, Results
+ └──────── Policy, under the engine's lock ────┘ └──────────────── no lock is held ─────────────────────┘
 ```
 
 The engine holds at most two compiled forms: LATENCY from the start, THROUGHPUT from the first time that two requests
@@ -26,7 +26,7 @@ import numpy as np
 from yoloom.clock import Clock, monotonic
 from yoloom.engine.crew import Crew
 from yoloom.engine.policy import Expire, Policy, Run, Ticket
-from yoloom.engine.request import Request, Signal
+from yoloom.engine.request import Image, Request, Signal
 from yoloom.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -37,7 +37,7 @@ from yoloom.errors import (
     YoloomError,
 )
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Backend, Batch, Context, Form
+from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs
 
 log = logging.getLogger("yoloom.engine")
 
@@ -127,10 +127,10 @@ class Engine:
             if self._policy.crowded and self._compiler is None:
                 self._compiler = _started(self._expand, "yoloom-compile")
 
-    def run_when_free(self, request: Request, batch: Batch) -> None:
+    def run_when_free(self, request: Request, image: Image) -> None:
         """The image of an admitted request is prepared: let it run in its turn."""
         with self._lock:
-            request.batch = batch
+            request.image = image
             self._policy.prepared(request.id)
             self._work.notify()
 
@@ -288,20 +288,21 @@ class Engine:
         return None
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
-        started = self._clock()
         error: YoloomError | None = None
-        outputs: tuple[np.ndarray, ...] = ()
+        outputs: Outputs = ()
+        run_ms = 0.0
         try:
-            batches = [request.batch for request in requests if request.batch is not None]
-            outputs = self._contexts[run.form][run.lane].run(
-                batches[0] if len(batches) == 1 else np.concatenate(batches)
-            )
+            # Drawn here and not by the callers: those who wait for their turn hold no canvas, and it is still in the
+            # CPU's caches when it runs.
+            batch = _drawn(requests)
+            started = self._clock()
+            outputs = self._contexts[run.form][run.lane].run(batch)
+            run_ms = (self._clock() - started) * 1e3
         except YoloomError as failure:
             error = failure
         except Exception as failure:  # a fault of the backend must not end the lane
             log.exception("backend %s raised outside its contract", self.backend.name)
             error = RuntimeFailed(f"backend {self.backend.name} raised {type(failure).__name__}: {failure}")
-        run_ms = (self._clock() - started) * 1e3
         with self._lock:
             self._policy.finished(run)
             self._counts["failed" if error else "succeeded"] += len(requests)
@@ -310,6 +311,15 @@ class Engine:
                 request.fail(error)
             else:
                 request.succeed(tuple(output[row] for output in outputs), run_ms)
+
+
+def _drawn(requests: list[Request]) -> Batch:
+    """The images of the requests, which have equal canvases, as one batch."""
+    images = [request.image for request in requests if request.image is not None]
+    batch = np.empty((len(images), *images[0].canvas_hw, 3), np.uint8)
+    for canvas, image in zip(batch, images, strict=True):
+        image.draw(canvas)
+    return batch
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

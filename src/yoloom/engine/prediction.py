@@ -1,9 +1,12 @@
-"""The pure first and last part of a prediction: source → batch of one, outputs → Results."""
+"""What is pure in a prediction: source → canvas, outputs → Results."""
 
 from __future__ import annotations
 
 import os
 import time
+
+import numpy as np
+from numpy.typing import NDArray
 
 from yoloom.engine.request import Request
 from yoloom.formats.model import Layout, Model
@@ -12,13 +15,13 @@ from yoloom.images.decode import MAX_PIXELS, decode_image
 from yoloom.images.letterbox import Letterbox, plan_letterbox, round_up_to_stride
 from yoloom.options import PredictOptions, class_ids
 from yoloom.results import Results
-from yoloom.runtime.protocol import Batch, Outputs
+from yoloom.runtime.protocol import Outputs
 
 _HEADS = {Layout.RAW: detect_raw, Layout.END2END: detect_end2end}
 
 
 class Prediction:
-    """One image, what was asked of it, and where the letterbox put it. One thread at a time: prepare, finish."""
+    """One image, what was asked of it, and where the letterbox put it. One thread at a time: prepare, draw, finish."""
 
     def __init__(
         self,
@@ -36,19 +39,26 @@ class Prediction:
         self._max_pixels = max_pixels
         self._save_dir = save_dir
 
-    def prepare(self, source: object, borrow: bool = False) -> Batch:
-        """Decode and letterbox. Raises InputError for a source that is no usable image.
+    def prepare(self, source: object, borrow: bool = False) -> None:
+        """Decode, and plan the letterbox. Raises InputError for a source that is no usable image.
 
         borrow: the caller leaves an array alone until `finish`, so its pixels are copied only then: callers that wait
         for their turn hold one copy of their image, not two.
         """
         self._image = decode_image(source, self._max_pixels, borrow)
         self._borrowed = self._image is source
-        started = time.perf_counter()
         self._letterbox = _plan(self._model, self._options, self._image.shape[:2])
-        batch = self._letterbox.apply(self._image)
+
+    @property
+    def canvas_hw(self) -> tuple[int, int]:
+        """Size of the canvas that `draw` needs, in pixels."""
+        return self._letterbox.canvas_hw
+
+    def draw(self, canvas: NDArray[np.uint8]) -> None:
+        """Letterbox the prepared image on `canvas` (*canvas_hw, 3)."""
+        started = time.perf_counter()
+        self._letterbox.draw(self._image, canvas)
         self._preprocess_ms = (time.perf_counter() - started) * 1e3
-        return batch
 
     def finish(self, outputs: Outputs, inference_ms: float) -> Results:
         """Rows, NMS, and back to the pixels of the source. outputs: those of this image, without the batch axis."""

@@ -5,9 +5,22 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from yoloom.errors import YoloomError
-from yoloom.runtime.protocol import Batch, Outputs
+from yoloom.runtime.protocol import Outputs
+
+
+class Image(Protocol):
+    """A prepared image, as the lane that runs it needs it."""
+
+    @property
+    def canvas_hw(self) -> tuple[int, int]: ...
+
+    def draw(self, canvas: NDArray[np.uint8]) -> None: ...
 
 
 class Request:
@@ -16,19 +29,19 @@ class Request:
     Exactly one of `outputs` and `error` is set when it has ended. run_ms: what the runtime took, in milliseconds.
     """
 
-    __slots__ = ("batch", "deadline", "error", "id", "on_end", "outputs", "run_ms")
+    __slots__ = ("deadline", "error", "id", "image", "on_end", "outputs", "run_ms")
 
     def __init__(self, request_id: int, deadline: float, on_end: Callable[[Request], None]) -> None:
         self.id = request_id
         self.deadline = deadline
         self.on_end = on_end
-        self.batch: Batch | None = None
+        self.image: Image | None = None
         self.outputs: Outputs | None = None
         self.error: YoloomError | None = None
         self.run_ms = 0.0
 
     def succeed(self, outputs: Outputs, run_ms: float) -> None:
-        self.outputs, self.run_ms, self.batch = outputs, run_ms, None
+        self.outputs, self.run_ms, self.image = outputs, run_ms, None
         self.on_end(self)
 
     def take_outputs(self) -> Outputs:
@@ -48,7 +61,7 @@ class Request:
             del error  # its traceback holds this frame
 
     def fail(self, error: YoloomError) -> None:
-        self.error, self.batch = error, None
+        self.error, self.image = error, None
         self.on_end(self)
 
 

@@ -24,21 +24,19 @@ class Letterbox:
     top: int
     left: int
 
-    def apply(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """`image` (H, W, 3) on a new canvas (1, canvas height, canvas width, 3), uint8: one resize, one pad."""
+    def draw(self, image: NDArray[np.uint8], canvas: NDArray[np.uint8]) -> None:
+        """Draw `image` (H, W, 3) on `canvas` (canvas height, canvas width, 3), both uint8: one resize, one pad."""
         height, width = self.content_hw
         bottom, right = self.top + height, self.left + width
-        canvas = np.empty((1, *self.canvas_hw, image.shape[2]), np.uint8)
-        canvas[0, : self.top] = PAD_VALUE
-        canvas[0, bottom:] = PAD_VALUE
-        canvas[0, self.top : bottom, : self.left] = PAD_VALUE
-        canvas[0, self.top : bottom, right:] = PAD_VALUE
-        content = canvas[0, self.top : bottom, self.left : right]
+        canvas[: self.top] = PAD_VALUE
+        canvas[bottom:] = PAD_VALUE
+        canvas[self.top : bottom, : self.left] = PAD_VALUE
+        canvas[self.top : bottom, right:] = PAD_VALUE
+        content = canvas[self.top : bottom, self.left : right]
         if self.content_hw == self.source_hw:
             content[...] = image
         else:
             cv2.resize(image, (width, height), dst=content, interpolation=cv2.INTER_LINEAR)
-        return canvas
 
     def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes (N, 4) from canvas pixels to source pixels, clipped to the source."""
