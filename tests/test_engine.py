@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, wait
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +20,15 @@ from yoloom.clock import monotonic
 from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, predict_now
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction
-from yoloom.errors import DeadlineExceeded, EngineClosed, ImageDecodeError, InvalidImage, QueueFull, RuntimeFailed
+from yoloom.errors import (
+    DeadlineExceeded,
+    EngineClosed,
+    ForkedEngine,
+    ImageDecodeError,
+    InvalidImage,
+    QueueFull,
+    RuntimeFailed,
+)
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
 from yoloom.results import Results
@@ -361,3 +372,135 @@ def test_an_error_keeps_no_image_alive(engine: Engine) -> None:
         assert kept() is None
     finally:
         gc.enable()
+
+
+# ---- Futures that end, callbacks that do not
+
+
+def test_cancelled_futures_are_done_for_wait_and_as_completed(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to wait for ever without `set_running_or_notify_cancel`."""
+    gate, futures = occupied(engine, backend)
+    waiting = [later(engine, picture(seed)) for seed in range(4)]
+    assert all(future.cancel() for future in waiting)
+    assert all(future.cancel() for future in waiting)  # twice is harmless
+    assert not wait(waiting, timeout=5).not_done
+    gate.open()
+    wait(futures)
+
+
+def test_a_callback_may_predict_and_block(backend: FakeBackend, model: Model) -> None:
+    """Seen to deadlock when callbacks run on the threads that finish results."""
+    engine = Engine(model, backend, threads=1)
+    engine.start()
+    answers: list[int] = []
+    called, release = threading.Event(), threading.Event()
+
+    def callback(_: object) -> None:
+        answers.append(len(later(engine, picture(1)).result(30)))
+        answers.append(len(now(engine, picture(2))))
+        called.set()
+        release.wait(30)
+
+    later(engine, picture(0)).add_done_callback(callback)
+    assert called.wait(30)
+    assert len(answers) == 2
+    assert len(later(engine, picture(3)).result(30)), "a callback that blocks must not keep results"
+    release.set()
+    engine.close()
+
+
+def test_a_callback_of_an_expired_request_may_predict(model: Model) -> None:
+    """Seen to deadlock when errors are delivered on the lane that found the deadline passed."""
+    backend, clock = FakeBackend(lanes=1), ManualClock()
+    engine = Engine(model, backend, threads=2, clock=clock)
+    engine.start()
+    gate, futures = occupied(engine, backend)
+    answered = threading.Event()
+    late = [predict_later(engine, prediction(engine), picture(seed), deadline=5.0) for seed in range(3)]
+    late[0].add_done_callback(lambda _: (predict_now(engine, prediction(engine), picture(9), NEVER), answered.set()))
+    clock.advance(5.0)
+    gate.open()
+    for future in late:
+        assert isinstance(future.exception(30), DeadlineExceeded)
+    assert answered.wait(30)
+    wait(futures)
+    engine.close()
+
+
+def test_a_callback_that_exits_ends_nothing_but_itself(backend: FakeBackend, model: Model) -> None:
+    """Seen to kill the only helper when the crew lets SystemExit through."""
+    engine = Engine(model, backend, threads=1)
+    engine.start()
+    for seed in range(3):
+        future = later(engine, picture(seed))
+        future.add_done_callback(lambda _: sys.exit("a callback's own idea"))
+        assert len(future.result(30))
+    engine.close()
+
+
+def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, model: Model, tmp_path: Path) -> None:
+    """Seen to deadlock when helpers wait for places that only helpers can free: capacity 4, and files to decode."""
+    engine = Engine(model, backend, threads=1, capacity=4)
+    engine.start()
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), picture(0))
+    gate = Gate()
+    engine.on_helper(gate)
+    gate.wait_for()
+    awaited = predict_elsewhere(engine, prediction(engine), picture(0), NEVER)
+    futures: list[ResultFuture] = []
+    filler = threading.Thread(target=lambda: futures.extend(later(engine, path) for _ in range(4)))
+    filler.start()  # files: they fill the queue, and wait for the helper
+    while engine.statistics().waiting < 4:
+        threading.Event().wait(0.001)
+    gate.open()
+    filler.join(30)
+    assert all(len(future.result(30)) for future in (awaited, *futures))
+    engine.close()
+
+
+def test_a_deadline_is_kept_while_the_image_is_still_being_decoded(backend: FakeBackend, model: Model) -> None:
+    """Seen to be missed when `admit` wakes no idle lane."""
+    engine = Engine(model, backend, threads=1)
+    engine.start()
+    now(engine, picture(0))
+    while not engine._work._waiters:  # type: ignore[attr-defined]
+        threading.Event().wait(0.001)
+    expired = threading.Event()
+    request = engine.new_request(monotonic() + 0.05, lambda _: expired.set())
+    engine.admit(request)  # and never prepared
+    assert expired.wait(30)
+    assert isinstance(request.error, DeadlineExceeded)
+    engine.close()
+
+
+@pytest.mark.parametrize("timeout", [1e10, float(sys.maxsize)])
+def test_a_deadline_in_the_far_future_is_none(engine: Engine, timeout: float) -> None:
+    """Seen to kill the lane with OverflowError without a bound on its waits."""
+    assert len(now(engine, picture(0), timeout=timeout))
+    assert len(later(engine, picture(1), timeout=timeout).result(30))
+    assert len(now(engine, picture(2)))
+
+
+def test_a_file_that_changes_while_it_is_open_gets_no_second_form(
+    backend: FakeBackend, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Seen to give the other file's results under load when only the path is kept."""
+    state = [1]
+    engine = Engine(model, backend, threads=2, version=lambda: state[0])
+    engine.start()
+    state[0] = 2
+    futures = [later(engine, picture(seed)) for seed in range(20)]
+    assert all(len(future.result(30)) for future in futures)
+    engine.close()
+    assert engine.statistics().forms == ()
+    assert "was changed while it is open" in caplog.text
+
+
+def test_a_future_in_a_forked_child_does_not_wait(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    future = later(engine, picture(0))
+    future.result(30)
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(ForkedEngine):
+        future.result()
+    monkeypatch.undo()

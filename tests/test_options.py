@@ -73,19 +73,19 @@ def test_fractions(name: str, value: Any) -> None:
 @pytest.mark.parametrize("name", ["conf", "iou"])
 @pytest.mark.parametrize(
     "value",
-    [-0.1, 1.0001, 25, math.nan, math.inf, -math.inf, True, "0.5", None, [0.5], 1j, 10**400, np.array([0.1, 0.2])],
+    [-0.1, 1.0001, 25, math.nan, math.inf, -math.inf, True, np.True_, "0.5", [0.5], 1j, 10**400, np.array([0.1, 0.2])],
 )
 def test_fractions_that_are_none(name: str, value: Any) -> None:
     with pytest.raises(InvalidOption, match=f"{name} must be"):
         predict(**{name: value})
 
 
-@pytest.mark.parametrize("value", [1, 300.0, np.int32(7), np.uint8(3)])
+@pytest.mark.parametrize("value", [1, 300.0, np.int32(7), np.uint8(3), np.float32(3), np.array(3.0)])
 def test_max_det(value: Any) -> None:
     assert predict(max_det=value).max_det == int(value)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, math.nan, math.inf, True, "3", None, [3]])
+@pytest.mark.parametrize("value", [0, -1, 1.5, math.nan, math.inf, True, np.True_, np.float32(1.5), "3", [3]])
 def test_max_det_that_is_none(value: Any) -> None:
     with pytest.raises(InvalidOption, match="max_det must be"):
         predict(max_det=value)
@@ -133,7 +133,7 @@ def test_flags(name: str) -> None:
     options = parse_options({name: True})
     assert any(getattr(option, name, False) is True for option in options)
     assert not getattr(parse_options({name: 0})[name not in ("rect", "agnostic_nms")], name)
-    for value in ("yes", "True", 2, None, [], np.array([True, False]), math.nan):
+    for value in ("yes", "True", 2, [], np.array([True, False]), math.nan):
         with pytest.raises(InvalidOption, match=f"{name} must be True or False"):
             parse_options({name: value})
 
@@ -182,7 +182,7 @@ def test_unknown_class(wanted: int | str, message: str) -> None:
 
 
 def test_long_lists_of_names_are_cut() -> None:
-    with pytest.raises(UnknownClass, match=r"It names 80: 0 c0, .*, 7 c7, \.\.\.\."):
+    with pytest.raises(UnknownClass, match=r"It names 80: 0 c0, .*, 7 c7, \.\.\.$"):
         class_ids(("no",), {index: f"c{index}" for index in range(80)})
 
 
@@ -225,14 +225,16 @@ def test_options_that_mean_nothing_here(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_options_of_ultralytics_that_are_not_here(name: str) -> None:
     neutral = {"vid_stride": 1}.get(name, None if name in ("embed", "end2end", "nms", "quantize") else False)
-    assert parse_options({name: neutral}) == (PredictOptions(), SaveOptions())
+    for value in (neutral, None):
+        assert parse_options({name: value}) == (PredictOptions(), SaveOptions())
     for value in (7, [1], np.array([1, 2])):
         with pytest.raises(UnsupportedOption, match=f"{name}=.* is not available"):
             predict(**{name: value})
 
 
 def test_device_is_chosen_when_the_model_is_opened() -> None:
-    assert predict(device=None) == predict(device="cpu") == PredictOptions()
+    for device in (None, "cpu", "CPU", "cpu:0", ""):
+        assert predict(device=device) == PredictOptions()
     for device in ("cuda:0", 0, [0, 1], "mps", np.array([0, 1])):
         with pytest.raises(UnknownDevice, match="when the model is opened"):
             predict(device=device)
@@ -259,6 +261,27 @@ def test_save_options_that_are_none(name: str, value: Any) -> None:
 
 
 # ---- Anything at all
+
+
+@pytest.mark.parametrize("name", [*OPTIONS, *IGNORED, *REFUSED, "device"])
+def test_none_asks_for_the_default(name: str) -> None:
+    assert parse_options({name: None}) == (PredictOptions(), SaveOptions())
+
+
+class Hostile:
+    """A value that can not even be looked at."""
+
+    def fail(self, *_: object) -> Any:
+        raise RuntimeError("no")
+
+    __eq__ = __float__ = __index__ = __str__ = __repr__ = __iter__ = __fspath__ = fail
+    __hash__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("name", [*OPTIONS, *REFUSED, "device"])
+def test_values_that_raise_are_refused_in_our_words(name: str) -> None:
+    with pytest.raises(InvalidOption, match="a value of type Hostile"):
+        parse_options({name: Hostile()})
 
 
 _values = st.recursive(

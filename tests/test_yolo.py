@@ -163,6 +163,34 @@ def test_a_prediction_inside_a_stream_works(model: YOLO) -> None:
         assert bits(nested) == bits(result)
 
 
+def test_a_stream_and_a_future_keep_their_model_open(demo_model: Path) -> None:
+    """Seen to end in EngineClosed when only the handle holds the engine's lease."""
+    assert len(list(YOLO(demo_model, threads=1).predict(IMAGES, stream=True, imgsz=160))) == len(IMAGES)
+    assert isinstance(YOLO(demo_model, threads=1).submit(IMAGES[0], imgsz=160).result(60), Results)
+    gc.collect()
+
+
+def test_an_awaitable_has_its_own_copy_and_its_own_options(model: YOLO) -> None:
+    """Seen to give the bits of the last image eight times when the array is read only once it is awaited."""
+    alone = [bits(model(image, imgsz=160)[0]) for image in IMAGES]
+    frame, classes = np.empty_like(IMAGES[2]), None
+
+    async def together() -> list[bytes]:
+        tasks = []
+        for image in IMAGES[2::4]:
+            frame[:] = image
+            tasks.append(asyncio.create_task(model.predict_async(frame, imgsz=160, classes=classes)))
+        frame[:] = 0
+        return [bits(result) for result in await asyncio.gather(*tasks)]
+
+    assert asyncio.run(together()) == alone[2::4]
+
+
+def test_an_awaitable_keeps_its_deadline(model: YOLO) -> None:
+    with pytest.raises(errors.DeadlineExceeded):
+        asyncio.run(model.predict_async(IMAGES[0], timeout=1e-6))
+
+
 def test_two_zipped_streams_work(model: YOLO) -> None:
     pairs = zip(
         model.predict(IMAGES, stream=True, imgsz=160),
@@ -414,7 +442,10 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
     ("arguments", "error"),
     [
         ({"model": "nowhere.onnx"}, errors.ModelNotFound),
-        ({"model": "yolov8q.pt"}, errors.ModelNotFound),
+        ({"model": "yolov8q.onnx"}, errors.ModelNotFound),
+        ({"model": "yolov8n.pt"}, errors.UnsupportedModel),
+        ({"model": None}, errors.ModelNotFound),
+        ({"threads": 10**6}, errors.InvalidOption),
         ({"backend": "tensorflow"}, errors.InvalidOption),
         ({"device": "tpu"}, errors.UnknownDevice),
         ({"threads": 0}, errors.InvalidOption),

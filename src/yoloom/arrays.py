@@ -84,6 +84,22 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
     def _cast(self, dtype: DTypeLike) -> Array:
         return _as_array(self.astype(dtype))
 
+    def numel(self) -> builtins.int:
+        """How many values there are."""
+        return self.size
+
+    def dim(self) -> builtins.int:
+        """How many axes there are."""
+        return self.ndim
+
+    def unsqueeze(self, dim: builtins.int) -> Array:
+        """With a new axis of length 1 at `dim`."""
+        return _as_array(np.expand_dims(self, dim))
+
+    def unique(self) -> Array:
+        """The different values, sorted."""
+        return _as_array(np.unique(self))
+
     def clone(self) -> Array:
         """A writable copy."""
         return _as_array(self.copy())
@@ -99,6 +115,14 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
     def float(self) -> Array:
         """The values as float32."""
         return self._cast(np.float32)
+
+    def half(self) -> Array:
+        """The values as float16."""
+        return self._cast(np.float16)
+
+    def double(self) -> Array:
+        """The values as float64."""
+        return self._cast(np.float64)
 
     def bool(self) -> Array:
         """True where a value is not zero."""

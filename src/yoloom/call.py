@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from typing import Any, Literal
+
+import numpy as np
 
 from yoloom.clock import monotonic
 from yoloom.engine.calls import predict_elsewhere, predict_later, predict_now
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction, source_path
 from yoloom.engine.stream import ResultStream
-from yoloom.errors import InvalidOption, PartialFailure, YoloomError
+from yoloom.errors import DeadlineExceeded, InvalidOption, PartialFailure, YoloomError
 from yoloom.formats.model import Model
-from yoloom.options import PredictOptions, SaveOptions, class_ids
+from yoloom.options import PredictOptions, SaveOptions, class_ids, number
 from yoloom.output import open_output, plot_options
 from yoloom.results import Results
 
@@ -26,6 +28,7 @@ class Call:
 
     def __init__(
         self,
+        owner: object,
         engine: Engine,
         model: Model,
         options: PredictOptions,
@@ -34,10 +37,14 @@ class Call:
         timeout: float | None,
         max_pixels: int,
     ) -> None:
-        """Raises InvalidOption or UnknownClass."""
+        """owner: the handle, which must not be given back while a stream or a future of this call lives.
+
+        Raises InvalidOption or UnknownClass.
+        """
         if errors not in ("raise", "return"):
             raise InvalidOption(f"errors must be 'raise' or 'return', got {errors!r}.")
         class_ids(options.classes, model.names)
+        self._owner = owner
         self._engine = engine
         self._model = model
         self._options = options
@@ -57,11 +64,20 @@ class Call:
             self._engine, self._prediction(source), source, self._deadline(), self._delivered_by_helper()
         )
 
-    def elsewhere(self, source: Any) -> Future[Results]:
-        """Predict one image in the background, and block nobody while it is decoded."""
-        return predict_elsewhere(
-            self._engine, self._prediction(source), source, self._deadline(), self._delivered_by_helper()
-        )
+    def awaitable(self, source: Any) -> Coroutine[Any, Any, Results]:
+        """A coroutine for one image. An array is copied now: until it is awaited, the caller may reuse it."""
+        mine = source.copy() if isinstance(source, (np.ndarray, bytearray)) else source
+        return self._awaited(mine, self._deadline(), self._delivered_by_helper())
+
+    async def _awaited(self, source: Any, deadline: float, deliver: Callable[[Results], Results]) -> Results:
+        import asyncio  # whoever awaits this has imported it
+
+        left = None if deadline == math.inf else max(0.0, deadline - monotonic())
+        future = predict_elsewhere(self._engine, self._prediction(source), source, deadline, deliver)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), left)
+        except asyncio.TimeoutError:
+            raise DeadlineExceeded("the request's time ran out before its result was there.") from None
 
     def all(self, sources: Iterable[Any]) -> list[Results | YoloomError]:
         """Predict all images within one timeout. Raises PartialFailure at the end, unless errors are returned."""
@@ -107,9 +123,10 @@ class Call:
         return results
 
 
-def _seconds(timeout: float | None) -> float | None:
+def _seconds(timeout: Any) -> float | None:
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+    seconds = number("timeout", timeout)
+    if not 0 < seconds < math.inf:
         raise InvalidOption(f"timeout must be a positive number of seconds, or None for no limit, got {timeout!r}.")
-    return float(timeout)
+    return seconds

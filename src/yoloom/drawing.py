@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from yoloom.errors import InvalidOption, UnknownOption
+from yoloom.options import number, shown
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR
 Color: TypeAlias = tuple[int, int, int]  # blue, green, red
@@ -21,6 +25,10 @@ PALETTE: tuple[Color, ...] = tuple((int(c[4:], 16), int(c[2:4], 16), int(c[:2], 
 WHITE: Color = (255, 255, 255)
 BLACK: Color = (16, 16, 16)
 FONT_WEIGHT = 500  # medium: readable at 10 pixels, not heavy at 60
+MAX_FONT_SIZE = 1000  # pixels: OpenCV draws every glyph in memory, and ends the process when that runs out
+
+# Arguments of Ultralytics' `plot` for what other tasks find, or for fonts that are files.
+IDLE_OPTIONS = frozenset({"font", "masks", "probs", "kpt_radius", "kpt_line", "im_gpu"})
 
 
 def palette_color(index: int) -> Color:
@@ -61,20 +69,32 @@ def draw_boxes(
         xyxy: (N, 4) corners in pixels; cut at the edge of the picture.
         colors: N colours (BGR).
         labels: N texts in any language, or none; an empty text draws no label.
-        line_width: pixels; scaled to the picture when None.
-        font_size: pixels; scaled to the picture when None.
+        line_width: pixels, at most the picture's longer side; scaled to the picture when None.
+        font_size: pixels, at most MAX_FONT_SIZE; scaled to the picture when None.
         text_color: BGR; black or white to suit each label when None.
+
+    Raises:
+        InvalidOption: for a size that is no finite number, or a colour that is not three numbers from 0 to 255.
     """
     canvas = np.array(image, order="C")
-    width = _pixels(line_width, default_line_width(canvas.shape))
+    width = _pixels("line_width", line_width, default_line_width(canvas.shape), max(canvas.shape))
+    height = _pixels("font_size", font_size, default_font_size(canvas.shape), MAX_FONT_SIZE)
+    ink = None if text_color is None else _color(text_color)
     corners = _corners(xyxy, canvas.shape)
     for box, color in reversed(list(zip(corners, colors, strict=True))):
         _draw_frame(canvas, box, color, width)
     if any(labels):
-        writer = _Writer(canvas, _pixels(font_size, default_font_size(canvas.shape)), width)
+        writer = _Writer(canvas, height, width)
         for box, color, label in reversed(list(zip(corners, colors, labels, strict=True))):
-            writer.write(label, box, color, text_color or text_color_on(color))
+            writer.write(label, box, color, ink or text_color_on(color))
     return canvas
+
+
+def check_idle(given: Iterable[str]) -> None:
+    """Raise UnknownOption for a name that is not one of Ultralytics' that mean nothing here."""
+    for name in given:
+        if name not in IDLE_OPTIONS:
+            raise UnknownOption(f"plot() has no option {name!r}; accepted without effect: {', '.join(sorted(IDLE_OPTIONS))}.")
 
 
 class _Writer:
@@ -124,8 +144,24 @@ def _scale(shape_hw: tuple[int, ...]) -> float:
     return float(np.sqrt(shape_hw[0] * shape_hw[1]))
 
 
-def _pixels(wanted: float | None, default: int) -> int:
-    return default if wanted is None else max(1, round(wanted))
+def _pixels(name: str, wanted: float | None, default: int, most: int) -> int:
+    if wanted is None:
+        return default
+    size = number(name, wanted)
+    if not math.isfinite(size):
+        raise InvalidOption(f"{name} must be a finite number of pixels, got {shown(wanted)}.")
+    return max(1, round(min(size, most)))
+
+
+def _color(wanted: object) -> Color:
+    parts = list(wanted) if isinstance(wanted, (tuple, list, np.ndarray)) else []
+    levels = [number("txt_color", part) for part in parts]
+    if len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
+        raise InvalidOption(
+            f"txt_color must be (blue, green, red), each from 0 to 255, got {shown(wanted)}; None chooses for you."
+        )
+    blue, green, red = map(round, levels)
+    return blue, green, red
 
 
 def _corners(xyxy: ArrayLike, shape: tuple[int, ...]) -> list[list[int]]:

@@ -14,6 +14,8 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,21 +105,28 @@ def to_pil(image: NDArray[np.uint8]) -> Any:
 def save_image(image: NDArray[np.uint8], path: Path) -> str:
     """Write a BGR picture, in the format that the suffix names."""
     encoded = _encode(image, path.suffix)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Under its name only when it is whole, whoever is interrupted or looks meanwhile.
-    part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        part.write_bytes(encoded)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Under its name only when it is whole, whoever is interrupted or looks meanwhile.
+        part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        try:
+            part.write_bytes(encoded)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
     return str(path)
 
 
 def picture_name(source: str) -> str:
     """A file name for a picture made from `source`: "results_bus.jpg"; a video or a camera gets ".jpg" added."""
-    name = f"results_{Path(source).name}"
-    return name if cv2.haveImageWriter(name) else f"{name}.jpg"
+    path = Path(source)
+    return f"results_{path.name}" if writes_color(path.suffix) else f"results_{path.name}.jpg"
+
+
+@cache
+def writes_color(suffix: str) -> bool:
+    """Whether OpenCV writes colour pictures under this suffix: .pgm is gray, some formats are not built in."""
+    return _encoded(np.zeros((8, 8, 3), np.uint8), suffix) is not None
 
 
 def save_txt(results: Results, txt_file: Path, save_conf: bool) -> str:
@@ -126,9 +135,10 @@ def save_txt(results: Results, txt_file: Path, save_conf: bool) -> str:
     columns = np.column_stack([boxes.xywhn, boxes.conf] if save_conf else [boxes.xywhn]).tolist()
     lines = [_txt_line(cls, values) for cls, values in zip(boxes.cls.int().tolist(), columns, strict=True)]
     if lines:
-        txt_file.parent.mkdir(parents=True, exist_ok=True)
-        with txt_file.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
+        with _writing(txt_file):
+            txt_file.parent.mkdir(parents=True, exist_ok=True)
+            with txt_file.open("a", encoding="utf-8") as file:
+                file.write("".join(lines))
     return str(txt_file)
 
 
@@ -147,9 +157,31 @@ def _require(module: str, message: str) -> Any:
 
 
 def _encode(image: NDArray[np.uint8], suffix: str) -> bytes:
-    if not cv2.haveImageWriter(f"image{suffix}"):
+    encoded = _encoded(image, suffix)
+    if encoded is not None:
+        return encoded
+    if not writes_color(suffix):
         raise InvalidOption(f"expected a file name that ends in .jpg, .png or the like, got the suffix {suffix!r}")
-    return cv2.imencode(suffix, image)[1].tobytes()
+    height, width = image.shape[:2]
+    raise InvalidOption(f"{suffix} can not hold a picture of {width} x {height} pixels: save it as .png or shrink it")
+
+
+def _encoded(image: NDArray[np.uint8], suffix: str) -> bytes | None:
+    try:
+        written, encoded = cv2.imencode(suffix, image)
+    except (cv2.error, ValueError):  # a format that is not there, or refuses the size; a suffix that is no text
+        return None
+    return encoded.tobytes() if written else None  # without the flag, the first bytes of a file
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say which file could not be written, as an error of the caller's path."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidOption(f"{str(path)!r} can not be written: {reason}; choose another path") from error
 
 
 def _txt_line(cls: int, values: list[float]) -> str:
@@ -171,15 +203,16 @@ def _folder_name(class_name: str) -> str:
 
 def _write_new(path: Path, image: NDArray[np.uint8]) -> str:
     """Write a JPEG under the first free name of im.jpg, im-2.jpg, ...; two threads never get the same one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = _encode(image, ".jpg")
-    for candidate in _numbered(path):
-        try:
-            with candidate.open("xb") as file:
-                file.write(content)
-        except FileExistsError:
-            continue
-        return str(candidate)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for candidate in _numbered(path):
+            try:
+                with candidate.open("xb") as file:
+                    file.write(content)
+            except FileExistsError:
+                continue
+            return str(candidate)
     raise AssertionError("unreachable: the names never end")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
 
 from yoloom.errors import InvalidOption, UnknownClass, UnknownDevice, UnknownOption, UnsupportedOption
 
@@ -58,14 +59,14 @@ class SaveOptions:
 
 # Options of Ultralytics that mean nothing here: the engine plans its own batches, and logging has its own switch.
 _ACCEPTED_AND_IDLE = frozenset({"batch", "verbose", "stream_buffer", "dnn", "compile", "channels_last", "data"})
-# Options of Ultralytics that yoloom does not have, with the values that ask for nothing.
+# Options of Ultralytics that yoloom does not have, with the values that ask for nothing, as None does.
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "augment": (False,),
-    "embed": (None,),
-    "end2end": (None,),
+    "embed": (),
+    "end2end": (),
     "half": (False,),
-    "nms": (None,),
-    "quantize": (None,),
+    "nms": (),
+    "quantize": (),
     "retina_masks": (False,),
     "save_frames": (False,),
     "vid_stride": (1,),
@@ -77,13 +78,15 @@ _ALL_NAMES = _PREDICT_NAMES | _SAVE_NAMES | _ACCEPTED_AND_IDLE | _NEUTRAL.keys()
 
 
 def parse_options(given: Mapping[str, Any]) -> tuple[PredictOptions, SaveOptions]:
-    """Check the keyword arguments of one call.
+    """Check the keyword arguments of one call. None asks for the default.
 
     Raises UnknownOption (with the nearest name), UnsupportedOption, UnknownDevice or InvalidOption.
     """
     for name, value in given.items():
         _refuse_what_is_not_here(name, value)
-    asked = {name: _CHECKS[name](name, value) for name, value in given.items() if name in _CHECKS}
+    asked = {
+        name: _CHECKS[name](name, value) for name, value in given.items() if name in _CHECKS and value is not None
+    }
     return (
         PredictOptions(**{name: value for name, value in asked.items() if name in _PREDICT_NAMES}),
         SaveOptions(**{name: value for name, value in asked.items() if name in _SAVE_NAMES}),
@@ -106,8 +109,8 @@ def _ids_of(wanted: int | str, names: Mapping[int, str]) -> list[int]:
     near = difflib.get_close_matches(str(wanted), names.values(), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     some = ", ".join(f"{index} {name}" for index, name in list(names.items())[:8]) or "ask by number"
-    more = ", ..." if len(names) > 8 else ""
-    raise UnknownClass(f"the model has no class {wanted!r}{hint} It names {len(names)}: {some}{more}.")
+    more = ", ..." if len(names) > 8 else "."
+    raise UnknownClass(f"the model has no class {wanted!r}{hint} It names {len(names)}: {some}{more}")
 
 
 def _refuse_what_is_not_here(name: str, value: Any) -> None:
@@ -115,82 +118,102 @@ def _refuse_what_is_not_here(name: str, value: Any) -> None:
         near = difflib.get_close_matches(name, _ALL_NAMES, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(_ALL_NAMES))}."
         raise UnknownOption(f"there is no option {name!r}. {hint}")
-    if name == "device" and value is not None and str(value) != "cpu":
-        raise UnknownDevice(f"device={value!r} is chosen once, when the model is opened: YOLO(path, device=...).")
+    if value is None:
+        return
+    if name == "device" and not _is_cpu(value):
+        raise UnknownDevice(f"device={shown(value)} is chosen once, when the model is opened: YOLO(path, device=...).")
     if name in _NEUTRAL and not _is_one_of(value, _NEUTRAL[name]):
-        raise UnsupportedOption(f"{name}={value!r} is not available in yoloom; leave {name!r} out.")
+        raise UnsupportedOption(f"{name}={shown(value)} is not available in yoloom; leave {name!r} out.")
+
+
+def _is_cpu(device: object) -> bool:
+    try:
+        return str(device).lower() in ("", "cpu", "cpu:0")
+    except Exception:  # its words are the caller's code
+        return False
+
+
+def shown(value: object) -> str:
+    """`value` in a message, also when it can not say what it is: an integer of 5000 digits, say."""
+    try:
+        return repr(value)
+    except Exception:  # its words are the caller's code
+        return f"a value of type {type(value).__name__}"
 
 
 def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
     try:
         return value in allowed
-    except ValueError:  # an array of several values can not be compared
+    except Exception:  # an array of several values can not be compared; other classes have errors of their own
         return False
 
 
-def _number(name: str, value: Any) -> float:
-    # bool and str convert to float without complaint, which hides swapped arguments.
-    if isinstance(value, (bool, str)) or not isinstance(value, (SupportsFloat, SupportsIndex)):
-        raise InvalidOption(f"{name} must be a number, got {value!r}.")
+def number(name: str, value: Any) -> float:
+    """`value` as a float, which may be infinite or NaN. Raises InvalidOption."""
     try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):  # an array of several, or an integer beyond all floats
-        raise InvalidOption(f"{name} must be a number, got {value!r}.") from None
+        if _is_real(value):
+            return float(value)
+    except Exception:  # an array of several, an integer beyond all floats, or whatever the caller's class raises
+        raise InvalidOption(f"{name} must be a number, got {shown(value)}.") from None
+    raise InvalidOption(f"{name} must be a number, got {shown(value)}.")
+
+
+def _is_real(value: Any) -> bool:
+    # bool and str convert to float without complaint, which hides swapped arguments.
+    if isinstance(value, (bool, np.bool_, str)) or getattr(value, "dtype", None) == np.bool_:
+        return False
+    return isinstance(value, (SupportsFloat, SupportsIndex))
 
 
 def _fraction(name: str, value: Any) -> float:
-    number = _number(name, value)
-    if not 0.0 <= number <= 1.0:  # false for NaN too
-        raise InvalidOption(f"{name} must be between 0 and 1, got {value!r}.")
-    return number
+    fraction = number(name, value)
+    if not 0.0 <= fraction <= 1.0:  # false for NaN too
+        raise InvalidOption(f"{name} must be between 0 and 1, got {shown(value)}.")
+    return fraction
 
 
 def _integer(name: str, value: Any) -> int:
     try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        if isinstance(value, float) and math.isfinite(value) and value.is_integer():
-            return int(value)
-        raise InvalidOption(f"{name} must be a whole number, got {value!r}.") from None
+        if _is_real(value):
+            return operator.index(value)
+    except Exception:  # no integer: 3.0 is one too, and what can not be converted is told below
+        real = number(name, value)
+        if real.is_integer():
+            return int(real)
+    raise InvalidOption(f"{name} must be a whole number, got {shown(value)}.")
 
 
 def positive(name: str, value: Any) -> int:
     """`value` as a whole number of at least 1. Raises InvalidOption."""
-    number = _integer(name, value)
-    if number < 1:
-        raise InvalidOption(f"{name} must be at least 1, got {value!r}.")
-    return number
+    whole = _integer(name, value)
+    if whole < 1:
+        raise InvalidOption(f"{name} must be at least 1, got {shown(value)}.")
+    return whole
 
 
 def _flag(name: str, value: Any) -> bool:
     if not _is_one_of(value, (True, False)):
-        raise InvalidOption(f"{name} must be True or False, got {value!r}.")
-    return bool(value)
+        raise InvalidOption(f"{name} must be True or False, got {shown(value)}.")
+    return _is_one_of(value, (True,))
 
 
-def _size_hw(name: str, value: Any) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    sides = _listed(value)
+def _size_hw(name: str, value: Any) -> tuple[int, int]:
+    sides = _listed(name, value)
     if len(sides) == 1:
         sides = [sides[0], sides[0]]
     if len(sides) != 2:
-        raise InvalidOption(f"{name} must be one size or (height, width) in pixels, got {value!r}.")
+        raise InvalidOption(f"{name} must be one size or (height, width) in pixels, got {shown(value)}.")
     height, width = (positive(name, side) for side in sides)
     if max(height, width) > MAX_IMGSZ:
-        raise InvalidOption(f"{name} must be at most {MAX_IMGSZ} pixels, got {value!r}.")
+        raise InvalidOption(f"{name} must be at most {MAX_IMGSZ} pixels, got {shown(value)}.")
     return height, width
 
 
-def _classes(name: str, value: Any) -> tuple[int | str, ...] | None:
-    if value is None:
-        return None
-    return tuple(item if isinstance(item, str) else _integer(name, item) for item in _listed(value))
+def _classes(name: str, value: Any) -> tuple[int | str, ...]:
+    return tuple(item if isinstance(item, str) else _integer(name, item) for item in _listed(name, value))
 
 
-def _listed(value: Any) -> list[Any]:
+def _listed(name: str, value: Any) -> list[Any]:
     """The items of a list, an array, a set, ...; anything else is a list of one."""
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         return [value]
@@ -198,18 +221,14 @@ def _listed(value: Any) -> list[Any]:
         return list(value)
     except TypeError:  # an array without axes
         return [value]
+    except Exception:  # an iterator of the caller
+        raise InvalidOption(f"{name} must be readable as a list, got {shown(value)}.") from None
 
 
-def _text(name: str, value: Any) -> str | None:
-    if value is None:
-        return None
+def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) and not hasattr(value, "__fspath__"):
-        raise InvalidOption(f"{name} must be a text or a path, got {value!r}.")
+        raise InvalidOption(f"{name} must be a text or a path, got {shown(value)}.")
     return str(value)
-
-
-def _line_width(name: str, value: Any) -> int | None:
-    return None if value is None else positive(name, value)
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
@@ -228,7 +247,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "show_labels": _flag,
     "show_conf": _flag,
     "show_boxes": _flag,
-    "line_width": _line_width,
+    "line_width": positive,
     "project": _text,
     "name": _text,
     "exist_ok": _flag,

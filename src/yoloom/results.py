@@ -141,37 +141,29 @@ class Results(Frozen):
         show: bool = False,
         save: bool = False,
         filename: str | os.PathLike[str] | None = None,
+        **idle: object,
     ) -> NDArray[np.uint8]:
-        """Draw the detections on a copy of the picture.
+        """Draw the detections on a copy of the picture: (H, W, 3) uint8 BGR, new and writable.
 
         Args:
             conf: write the confidence behind the name.
-            line_width: pixels; scaled to the picture when None.
-            font_size: pixels; scaled to the picture when None.
-            labels: write names.
-            boxes: draw boxes; False draws nothing.
+            line_width, font_size: pixels, cut to what fits; scaled to the picture when None.
+            labels, boxes: write names; draw boxes, without which nothing is drawn.
             img: (H, W, 3) uint8 BGR to draw on a copy of, instead of the original picture.
             color_mode: one colour a "class", or one an "instance".
             txt_color: blue, green, red; black or white to suit each label when None.
             pil: return a `PIL.Image.Image` instead.
-            show: show it too, see `show`.
-            save: write it too, to `filename`, see `save`.
-
-        Returns:
-            (H, W, 3) uint8 BGR, new and writable.
+            show, save: show it too, see `show`; write it too, to `filename`, see `save`.
+            idle: Ultralytics' font, masks, probs, kpt_radius, kpt_line and im_gpu, which change nothing here.
 
         Raises:
-            InvalidImage, InvalidOption: for an `img` of another kind, or another `color_mode`.
+            InvalidImage, InvalidOption: for an `img` of another kind, or an option that can not be had.
         """
-        image = drawing.draw_boxes(
-            self.orig_img if img is None else _picture(img),
-            self.boxes.xyxy if boxes else (),
-            self._colors(color_mode) if boxes else (),
-            self._labels(conf) if boxes and labels else (),
-            line_width=line_width,
-            font_size=font_size,
-            text_color=txt_color,
-        )
+        drawing.check_idle(idle)
+        picture = self.orig_img if img is None else _picture(img)
+        labelled = (self.boxes.xyxy, self._colors(color_mode), self._labels(conf) if labels else ())
+        what = labelled if boxes else ((), (), ())
+        image = drawing.draw_boxes(picture, *what, line_width=line_width, font_size=font_size, text_color=txt_color)
         if save:
             export_results.save_image(image, self._picture_path(filename))
         if show:
@@ -208,7 +200,7 @@ class Results(Frozen):
         Folders are made where they are missing.
 
         Raises:
-            InvalidOption: for a suffix that names no picture format.
+            InvalidOption: for a suffix that names no format for this picture, or a path that can not be written.
         """
         return export_results.save_image(self.plot(**plot_options), self._picture_path(filename))
 

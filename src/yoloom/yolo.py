@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
@@ -19,7 +19,7 @@ from yoloom.engine.registry import file_identity, registry
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, SourceNotFound
 from yoloom.formats.model import Model
-from yoloom.formats.read import read_model
+from yoloom.formats.read import read_model, refuse_unreadable
 from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
 from yoloom.options import parse_options, positive
@@ -60,6 +60,10 @@ class YOLO:
         Raises ModelNotFound, DownloadFailed, InvalidModel, UnsupportedModel, UnsupportedTask, InvalidOption,
         UnknownDevice or BackendUnavailable.
         """
+        self._max_pixels = positive("max_pixels", max_pixels)
+        budget = cpu_threads(threads)
+        runtime = find_backend(backend, device)
+        refuse_unreadable(model)  # before it is downloaded
         path = resolve(model)
         self._recipe = functools.partial(
             YOLO,
@@ -72,12 +76,10 @@ class YOLO:
             threads=threads,
             max_pixels=max_pixels,
         )
-        self._max_pixels = positive("max_pixels", max_pixels)
         self._model = described = read_model(path, task, names)
-        budget = cpu_threads(threads)
-        runtime = find_backend(backend, device)
-        key = (file_identity(self._model.graph.files), backend, device, budget)
-        self._lease = registry().claim(key, lambda: _started(Engine(described, runtime, budget)))
+        version = functools.partial(file_identity, described.graph.files)
+        key = (version(), backend, device, budget)
+        self._lease = registry().claim(key, lambda: _started(Engine(described, runtime, budget, version=version)))
         self._closed = False
         self._finalizer = weakref.finalize(self, self._lease.abandon)
         self._finalizer.atexit = False  # the registry closes the engines then
@@ -163,11 +165,15 @@ class YOLO:
         """
         return self._call(options, errors, timeout).stream(expand_lazily(images))
 
-    async def predict_async(self, image: Any, *, timeout: float | None = None, **options: Any) -> Results:
-        """Predict one image without blocking the event loop. A cancelled task takes its work out of the queue."""
-        import asyncio  # whoever awaits this has imported it
+    def predict_async(
+        self, image: Any, *, timeout: float | None = None, **options: Any
+    ) -> Coroutine[Any, Any, Results]:
+        """Predict one image without blocking the event loop: `result = await model.predict_async(image)`.
 
-        return await asyncio.wrap_future(self._call(options, "raise", timeout).elsewhere(image))
+        Options are checked and frozen, and an array is copied, when this is called. A cancelled task takes its work out
+        of the queue.
+        """
+        return self._call(options, "raise", timeout).awaitable(image)
 
     def guarantee(self) -> Guarantee:
         """What holds for results when many threads share this model."""
@@ -221,7 +227,7 @@ class YOLO:
         predict, save = parse_options(options)
         if predict.imgsz not in (None, self._model.input.hw) and not self._model.dynamic:
             self._warn_of_fixed_size(predict.imgsz)
-        return Call(self._engine, self._model, predict, save, errors, timeout, self._max_pixels)
+        return Call(self, self._engine, self._model, predict, save, errors, timeout, self._max_pixels)
 
     def _warn_of_fixed_size(self, asked_hw: tuple[int, int] | None) -> None:
         if self._fixed_size_said.take():

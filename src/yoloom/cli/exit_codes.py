@@ -23,6 +23,7 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     MODEL = 3
     NO_INPUT = 4
+    OUTPUT = 5
     INTERRUPTED = 130  # 128 + SIGINT, as shells do
     PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -34,6 +35,7 @@ exit codes:
   2    wrong usage, or an option that can not be had
   3    the model can not be used
   4    no input found
+  5    the output can not be written: stdout is closed, or its disk is full
   130  interrupted by Ctrl-C
   141  the reader of stdout went away
 """

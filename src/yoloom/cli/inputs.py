@@ -33,6 +33,16 @@ def _images(source: str) -> list[str] | InputError:
         images = [os.fspath(image) for image in expand(source)]
     except InputError as error:
         return error
-    if images == [source] and not Path(source).exists():
+    if images == [source] and _is_missing(Path(source)):
         return SourceNotFound(f"no such image: {source}")
     return images
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
+        return True
+    except OSError:  # a folder on the way that is closed to us: reading it will tell
+        return False
+    return False

@@ -17,7 +17,8 @@ from yoloom.errors import YoloomError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` and return its exit code: 0 all good, 1 some images failed (the others have results),
-    2 wrong usage, 3 the model can not be used, 4 no input found, 130 Ctrl-C, 141 the reader of stdout went away.
+    2 wrong usage, 3 the model can not be used, 4 no input found, 5 the output can not be written, 130 Ctrl-C, 141 the
+    reader of stdout went away.
     """
     _write_utf8(sys.stdout)
     tell_warnings()
@@ -34,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(argv: Sequence[str] | None = None) -> ExitCode:
     """`main` for a caller in this process: nothing but stdout and stderr is touched."""
     arguments = build_parser().parse_args(argv)
+    if sys.stdout is None:  # closed when Python started
+        tell("error: the output can not be written: stdout is closed.")
+        return ExitCode.OUTPUT
     try:
         code: ExitCode = import_module(f"yoloom.cli.{arguments.command}").run(arguments)
         sys.stdout.flush()
@@ -42,12 +46,29 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
     except (YoloomError, OSError) as error:
         if arguments.debug:
             raise
-        tell(f"error: {' '.join(str(error).split())}")
-        return exit_code(error)
+        return _told(error)
     return code
 
 
-def _write_utf8(stream: TextIO) -> None:
+def _told(error: YoloomError | OSError) -> ExitCode:
+    if not isinstance(error, YoloomError) and _stdout_fails():
+        _abandon_stdout()
+        tell(f"error: the output can not be written: {error.strerror or error}.")
+        return ExitCode.OUTPUT
+    tell(f"error: {' '.join(str(error).split())}")
+    return exit_code(error)
+
+
+def _stdout_fails() -> bool:
+    """Whether stdout still holds what it could not write, as on a full disk."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return True
+    return False
+
+
+def _write_utf8(stream: TextIO | None) -> None:
     """The same bytes on every platform; a file name that is no text comes out as the bytes it is."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")

@@ -111,4 +111,7 @@ def sizes(text: str) -> list[int]:
 
 def classes(text: str) -> list[int | str]:
     """ "0,person": ids and names."""
-    return [int(item) if item.isdecimal() else item for item in map(str.strip, text.split(",")) if item]
+    items = [item for item in map(str.strip, text.split(",")) if item]
+    if not items:
+        raise argparse.ArgumentTypeError(f"expected ids or names, such as 0,person, got {text!r}")
+    return [int(item) if item.isdecimal() else item for item in items]

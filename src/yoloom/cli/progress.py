@@ -12,7 +12,7 @@ Advance = Callable[[int], None]
 @contextmanager
 def progress_bar(what: str, total: int, shown: bool = True) -> Iterator[Advance]:
     """Yields the function that is told how many of `total` are done. Without a terminal nothing is shown."""
-    if not (shown and sys.stderr.isatty()):
+    if not (shown and sys.stderr is not None and sys.stderr.isatty()):
         yield lambda _done: None
         return
     from rich.console import Console

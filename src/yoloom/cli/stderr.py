@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 
 
 def tell(line: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(f"{line}\n")  # looked up at each call: a progress bar puts its own in place
+    """Write one line to stderr, if it can be: results do not wait for it."""
+    stderr = sys.stderr  # looked up at each call: a progress bar puts its own in place
+    if stderr is not None:  # closed when Python started
+        with contextlib.suppress(OSError):
+            stderr.write(f"{line}\n")
 
 
 class Teller(logging.Handler):

@@ -6,7 +6,10 @@ import math
 import os
 from pathlib import Path
 
+from yoloom.errors import InvalidOption
 from yoloom.options import positive
+
+MAX_THREADS = 1024
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
@@ -20,7 +23,12 @@ def available_cpus() -> int:
 
 def cpu_threads(asked: int | None) -> int:
     """The CPU budget in threads: what was asked for, else what is there. Raises InvalidOption."""
-    return available_cpus() if asked is None else positive("threads", asked)
+    if asked is None:
+        return available_cpus()
+    threads = positive("threads", asked)
+    if threads > MAX_THREADS:
+        raise InvalidOption(f"threads must be at most {MAX_THREADS}, got {asked!r}.")
+    return threads
 
 
 def _affinity() -> int:

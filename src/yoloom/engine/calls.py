@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
 
 from yoloom.engine.engine import Engine
+from yoloom.engine.once import Once
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request, Signal
-from yoloom.errors import Cancelled, EngineClosed, RuntimeFailed, YoloomError
+from yoloom.errors import Cancelled, QueueFull, RuntimeFailed, YoloomError
 from yoloom.results import Results
+
+log = logging.getLogger("yoloom.engine")
 
 Deliver = Callable[[Results], Results]
 
@@ -40,26 +44,29 @@ def predict_later(
     """
     future = ResultFuture(engine, prediction, deadline, deliver)
     engine.admit(future.request)
-    if isinstance(source, (str, os.PathLike, bytes)):
-        future.on_helper(future.prepare, source)
-    else:
-        future.prepare(source)
+    future.prepare(source)
     return future
 
 
 def predict_elsewhere(
     engine: Engine, prediction: Prediction, source: object, deadline: float, deliver: Deliver = _unchanged
 ) -> ResultFuture:
-    """Like `predict_later`, with all of it on helper threads: nothing blocks the caller, which is an event loop."""
+    """Like `predict_later`, but never blocks: when the queue is full, another thread waits for the place."""
     future = ResultFuture(engine, prediction, deadline, deliver)
-    future.on_helper(future.admit_and_prepare, source)
+    try:
+        engine.admit(future.request, wait=False)
+    except QueueFull:
+        engine.on_admitter(future.admit_and_prepare, source)
+    else:
+        future.prepare(source)
     return future
 
 
 class ResultFuture(Future[Results]):
     """A `concurrent.futures.Future` whose `cancel` takes waiting work out of the queue. Shared freely.
 
-    Work that is running already is let finish, and its result is thrown away.
+    Work that is running already is let finish, and its result is thrown away. Callbacks run on threads of their own, so
+    that one that blocks or predicts keeps nobody from its results.
     """
 
     def __init__(self, engine: Engine, prediction: Prediction, deadline: float, deliver: Deliver) -> None:
@@ -67,52 +74,93 @@ class ResultFuture(Future[Results]):
         self._deliver = deliver
         self._engine = engine
         self._prediction = prediction
+        # Whoever takes it ends the future: a result, an error or a cancellation, and no second one.
+        self._settled = Once()
         self.request = engine.new_request(deadline, self._ended)
 
+    def result(self, timeout: float | None = None) -> Results:
+        self._engine.check_process()
+        return super().result(timeout)
+
     def cancel(self) -> bool:
-        cancelled = super().cancel()
-        if cancelled:
-            self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
-        return cancelled
+        if not self._settled.take():
+            return self.cancelled()
+        self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
+        super().cancel()
+        self.set_running_or_notify_cancel()  # or `wait` and `as_completed` would not hear of it
+        self._forget()
+        return True
+
+    def add_done_callback(self, fn: Callable[[Future[Results]], object]) -> None:
+        super().add_done_callback(functools.partial(self._call_back, fn))
+
+    def prepare(self, source: object) -> None:
+        """Prepare the image of the admitted request, here or on a helper; its faults go to the future."""
+        if isinstance(source, (str, os.PathLike, bytes)):
+            self._on(self._engine.on_helper, self._prepare, source)
+        else:
+            self._prepare(source)
 
     def admit_and_prepare(self, source: object) -> None:
-        if not self.cancelled():
+        """For a thread that may wait for a place."""
+        try:
             self._engine.admit(self.request)
-            self.prepare(source, borrow=True)
+        except YoloomError as error:
+            self._fail(error)
+        else:
+            self.prepare(source)
 
-    def prepare(self, source: object, borrow: bool = False) -> None:
-        """Prepare the image of the admitted request; its faults go to the future."""
-        _prepare(self._engine, self.request, self._prediction, source, borrow)
+    def _prepare(self, source: object) -> None:
+        _prepare(self._engine, self.request, self._prediction, source, borrow=False)
         if self.cancelled():  # between admission and here: `cancel` found nothing to take out
             self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
 
-    def on_helper(self, work: Any, *args: object) -> None:
-        """Run `work` on a helper thread; what it raises goes to the future."""
-        try:
-            self._engine.on_helper(self._guarded, work, *args)
-        except (EngineClosed, RuntimeError) as error:  # RuntimeError: no more threads can be started
-            self._fail(error)
+    def _ended(self, request: Request) -> None:
+        # On a lane, or in the thread that closes or cancels: neither may run what follows.
+        if not self.cancelled():
+            self._on(self._engine.on_helper, self._finish)
 
-    def _guarded(self, work: Any, *args: object) -> None:
+    def _finish(self) -> None:
+        self.request.raise_error()
+        result = self._deliver(self._prediction.finish_request(self.request))
+        if self._settled.take():
+            self.set_result(result)
+            self._forget()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._settled.take():
+            self.set_exception(error)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of the model's handle, which `deliver` holds."""
+        self._deliver = _unchanged
+
+    def _on(self, crew: Callable[..., None], work: Callable[..., None], *args: object) -> None:
+        """Have a crew do `work`; what it raises goes to the future."""
+        try:
+            crew(self._guarded, work, *args)
+        except YoloomError as error:
+            self._fail(self.request.error or error)
+
+    def _guarded(self, work: Callable[..., None], *args: object) -> None:
         try:
             work(*args)
         except Exception as error:  # noqa: BLE001  whatever it is must reach the caller, or he waits for ever
             self._fail(error)
 
-    def _ended(self, request: Request) -> None:
-        if request.error is not None:
-            self._fail(request.error)
-        elif not self.cancelled():
-            self.on_helper(self._finish)
+    def _call_back(self, fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
+        try:
+            self._engine.on_caller_back(_called, fn, future)
+        except YoloomError:  # the engine has ended: what is left is to call it here
+            _called(fn, future)
 
-    def _finish(self) -> None:
-        result = self._deliver(self._prediction.finish_request(self.request))
-        if self.set_running_or_notify_cancel():
-            self.set_result(result)
 
-    def _fail(self, error: BaseException) -> None:
-        if not self.done() and self.set_running_or_notify_cancel():
-            self.set_exception(error)
+def _called(fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
+    try:
+        fn(future)
+    except Exception:
+        log.exception("a callback of a future failed")
 
 
 def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, borrow: bool) -> None:

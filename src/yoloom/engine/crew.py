@@ -11,6 +11,8 @@ import queue
 import threading
 from collections.abc import Callable
 
+from yoloom.errors import RuntimeFailed
+
 log = logging.getLogger("yoloom.engine")
 
 Chore = Callable[[], object]
@@ -31,8 +33,16 @@ class Crew:
         ]
 
     def start(self) -> None:
-        for thread in self.threads:
-            thread.start()
+        """Start all threads, or none. Raises RuntimeFailed when the system gives no more."""
+        started = []
+        try:
+            for thread in self.threads:
+                thread.start()
+                started.append(thread)
+        except RuntimeError as error:
+            self.threads = started
+            self.stop()
+            raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
 
     def later(self, chore: Chore) -> None:
         self._chores.put(chore)
@@ -49,7 +59,8 @@ class Crew:
         while (chore := self._chores.get()) is not None:
             try:
                 chore()
-            except Exception:
+            except BaseException:
+                # Even SystemExit: it is a chore's, and the thread is everybody's.
                 log.exception("a chore failed")
             # While it waits for the next one, a thread must not keep the last one's images alive.
             del chore

@@ -32,6 +32,7 @@ from yoloom.errors import (
     DeadlineExceeded,
     EngineClosed,
     ForkedEngine,
+    InvalidModel,
     QueueFull,
     RuntimeFailed,
     YoloomError,
@@ -78,12 +79,21 @@ class Engine:
     """
 
     def __init__(
-        self, model: Model, backend: Backend, threads: int, capacity: int = QUEUE_CAPACITY, clock: Clock = monotonic
+        self,
+        model: Model,
+        backend: Backend,
+        threads: int,
+        capacity: int = QUEUE_CAPACITY,
+        clock: Clock = monotonic,
+        version: Callable[[], object] = lambda: None,
     ) -> None:
+        """version: tells one state of the model's files from another; it must stay what it is now."""
         self.model = model
         self.backend = backend
         self.threads = threads
         self._clock = clock
+        self._version = version
+        self._opened_version = version()
         self._pid = os.getpid()
         self._ids = itertools.count()
         # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
@@ -95,7 +105,7 @@ class Engine:
         self._contexts: dict[Form, list[Context]] = {}
         self._lanes: list[threading.Thread] = []
         self._compiler: threading.Thread | None = None
-        self._helpers: Crew | None = None
+        self._crews: dict[str, Crew] = {}
         self._closed = False  # nothing new is taken
         self._ended = False  # and nothing runs any more
         self._counts = dict.fromkeys(("admitted", "succeeded", "failed", "expired", "cancelled"), 0)
@@ -116,7 +126,7 @@ class Engine:
 
         Raises EngineClosed, ForkedEngine, DeadlineExceeded, or (without `wait`) QueueFull.
         """
-        self._check_process()
+        self.check_process()
         ticket = Ticket(request.id, request.deadline)
         with self._lock:
             self._check_open()
@@ -124,8 +134,10 @@ class Engine:
                 self._wait_for_space(request.deadline, wait)
             self._requests[request.id] = request
             self._counts["admitted"] += 1
+            if request.deadline < math.inf:
+                self._work.notify()  # an idle lane must know until when to sleep
             if self._policy.crowded and self._compiler is None:
-                self._compiler = _started(self._expand, "yoloom-compile")
+                self._compiler = self._started_compiler()
 
     def run_when_free(self, request: Request, image: Image) -> None:
         """The image of an admitted request is prepared: let it run in its turn."""
@@ -160,21 +172,36 @@ class Engine:
         return Request(next(self._ids), deadline, on_end)
 
     def on_helper(self, work: Callable[..., None], *args: object) -> None:
-        """Have one of a few helper threads do `work`: prepare or finish what no caller waits for.
+        """Have one of a few helper threads do `work`: decode or finish what no caller waits for. It must not block.
 
         Works until the lanes have ended, so that what ran during `close` is still delivered. Raises EngineClosed.
         """
-        self._check_process()
+        self._on_crew("helper", self.threads, work, *args)
+
+    def on_admitter(self, work: Callable[..., None], *args: object) -> None:
+        """Have a thread do `work` that may wait for a place in the queue. Raises EngineClosed."""
+        self._on_crew("admitter", 1, work, *args)
+
+    def on_caller_back(self, work: Callable[..., None], *args: object) -> None:
+        """Have a thread run a user's callback, which may block or predict: nothing of ours waits behind it.
+
+        Raises EngineClosed.
+        """
+        self._on_crew("callback", self.threads, work, *args)
+
+    def _on_crew(self, name: str, threads: int, work: Callable[..., None], *args: object) -> None:
+        self.check_process()
         with self._lock:
             if self._ended:
                 self._check_open()
-            if self._helpers is None:
-                self._helpers = Crew(self.threads, "yoloom-helper")
-                self._helpers.start()
-            self._helpers.later(functools.partial(work, *args))
+            if name not in self._crews:
+                crew = Crew(threads, f"yoloom-{name}")
+                crew.start()
+                self._crews[name] = crew
+            self._crews[name].later(functools.partial(work, *args))
 
     def statistics(self) -> Statistics:
-        self._check_process()
+        self.check_process()
         with self._lock:
             return Statistics(
                 **self._counts,
@@ -188,8 +215,8 @@ class Engine:
     def threads_alive(self) -> list[threading.Thread]:
         """The threads that belong to this engine now."""
         with self._lock:
-            helpers = self._helpers.threads if self._helpers is not None else ()
-            return [thread for thread in (*self._runners(), *helpers) if thread.is_alive()]
+            crews = [thread for crew in self._crews.values() for thread in crew.threads]
+            return [thread for thread in (*self._runners(), *crews) if thread.is_alive()]
 
     def close(self) -> None:
         """End what waits with EngineClosed, let what runs finish, and end the threads. Idempotent; any thread."""
@@ -209,15 +236,16 @@ class Engine:
                 thread.join()
         with self._lock:
             self._ended = True
-            helpers, self._helpers = self._helpers, None
+            crews, self._crews = list(self._crews.values()), {}
             self._contexts.clear()
-        if helpers is not None:
-            helpers.stop()
+        for crew in crews:
+            crew.stop()
 
     def _runners(self) -> list[threading.Thread]:
         return [*self._lanes, *([self._compiler] if self._compiler is not None else [])]
 
-    def _check_process(self) -> None:
+    def check_process(self) -> None:
+        """Raise ForkedEngine in a process that is not the one which opened the engine."""
         # Before the lock: in a forked child it may be held by a thread that does not exist there.
         if os.getpid() != self._pid:
             raise ForkedEngine(
@@ -234,7 +262,7 @@ class Engine:
             raise QueueFull(f"all {self._policy.capacity} places of the queue are taken; come back later.")
         if left <= 0:
             raise _too_late()
-        self._space.wait(None if left == math.inf else left)
+        self._space.wait(_bounded(left))
         self._check_open()
 
     def _forget(self, request: Request, error: YoloomError) -> None:
@@ -244,7 +272,17 @@ class Engine:
 
     def _compile(self, form: Form) -> list[Context]:
         compiled = self.backend.compile(self.model, form, self.threads)
+        # A second form of another file would give other results under load, and nobody would know.
+        if self._version() != self._opened_version:
+            raise InvalidModel(f"{self.model.graph.path} was changed while it is open; open it again with YOLO(path).")
         return [compiled.context() for _ in range(compiled.lanes)]
+
+    def _started_compiler(self) -> threading.Thread | None:
+        try:
+            return _started(self._expand, "yoloom-compile")
+        except RuntimeFailed:  # the form for one caller serves them all meanwhile
+            log.exception("the form for many callers can not be compiled now")
+            return None
 
     def _add_form(self, form: Form, contexts: list[Context]) -> None:
         with self._lock:
@@ -284,7 +322,7 @@ class Engine:
                     self._counts["expired"] += len(requests) * isinstance(action, Expire)
                     self._space.notify(len(requests))
                     return action, requests
-                self._work.wait(None if action.until == math.inf else max(0.0, action.until - now))
+                self._work.wait(_bounded(action.until - now))
         return None
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
@@ -325,8 +363,16 @@ def _drawn(requests: list[Request]) -> Batch:
 def _started(work: Callable[[], None], name: str) -> threading.Thread:
     # Daemon, so that a forgotten close can not keep the interpreter alive; the registry closes at exit.
     thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
     return thread
+
+
+def _bounded(seconds: float) -> float | None:
+    """How long to wait on a condition, which takes no infinity and nothing beyond TIMEOUT_MAX."""
+    return None if seconds == math.inf else min(max(0.0, seconds), threading.TIMEOUT_MAX)
 
 
 def _too_late() -> DeadlineExceeded:

@@ -78,7 +78,7 @@ class Prediction:
 def source_path(source: object, index: int = 0) -> str:
     """The path that Results carry: the file's own, or a stand-in with the position in the call."""
     if isinstance(source, (str, os.PathLike)):
-        return os.fspath(source) if isinstance(source, str) else str(source)
+        return os.fsdecode(source)
     return str(getattr(source, "filename", None) or f"image{index}.jpg")
 
 

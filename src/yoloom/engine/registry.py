@@ -16,6 +16,7 @@ from pathlib import Path
 from yoloom.engine.crew import Chore, Crew
 from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
+from yoloom.errors import EngineClosed
 
 Key = Hashable
 
@@ -59,17 +60,18 @@ class Registry:
     def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
         """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error."""
         with self._lock:
+            if self._keeper is None:
+                keeper = Crew(1, "yoloom-keeper")
+                keeper.start()  # before anything is promised: it may fail
+                self._keeper = keeper
             pending = self._engines.get(key)
             mine = pending is None
             if pending is None:
                 pending = self._engines[key] = Future()
             self._claims[key] = self._claims.get(key, 0) + 1
-            if self._keeper is None:
-                self._keeper = Crew(1, "yoloom-keeper")
-                self._keeper.start()
-        if mine:
-            _settle(pending, build)
         try:
+            if mine:
+                _settle(pending, build)
             return Lease(self, key, pending.result())
         except BaseException:
             self.release(key)
@@ -118,8 +120,11 @@ def file_identity(files: tuple[Path, ...]) -> Key:
 def _settle(pending: Future[Engine], build: Callable[[], Engine]) -> None:
     try:
         engine = build()
-    except BaseException as error:  # noqa: BLE001  all who wait for this engine must hear of it
+    except Exception as error:  # noqa: BLE001  all who wait for this engine must hear of it
         pending.set_exception(error)
+    except BaseException:  # Ctrl-C is for this thread alone
+        pending.set_exception(EngineClosed("opening the model was interrupted in another thread; open it again."))
+        raise
     else:
         pending.set_result(engine)
 

@@ -79,4 +79,4 @@ class Signal:
 
     def wait(self, seconds: float) -> bool:
         """Whether the request ended within `seconds`."""
-        return self._lock.acquire(timeout=-1 if seconds == math.inf else max(0.0, seconds))
+        return self._lock.acquire(timeout=-1 if seconds == math.inf else min(max(0.0, seconds), threading.TIMEOUT_MAX))

@@ -20,9 +20,10 @@ T = TypeVar("T")
 class ResultStream(Iterator[Any]):
     """An iterator over results. One consumer at a time; any number of streams side by side.
 
-    It reads at most `window` sources ahead of what was fetched, in the consumer's own thread, and holds no lock between
-    two calls of `next`. An image that fails raises its error from `next`, or is returned as that error when asked for
-    with `errors="return"`; either way the iteration can go on. `close`, or forgetting the stream, cancels what waits.
+    It reads at most `window` sources ahead of what was fetched (twice the CPUs and two), in the consumer's own thread,
+    and holds no lock between two calls of `next`. An image that fails raises its error from `next`, or is returned as
+    that error when asked for with `errors="return"`; either way the iteration can go on. `close`, or forgetting the
+    stream, cancels what waits.
     """
 
     def __init__(

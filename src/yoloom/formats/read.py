@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from yoloom.errors import InvalidModel, ModelNotFound, UnsupportedModel
-from yoloom.formats.model import Model
+from yoloom.formats.model import Graph, Model
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.formats.openvino_ir import read_openvino_ir
-from yoloom.formats.signature import describe
+from yoloom.formats.signature import Signature, describe
 
 
 def read_model(path: Path, task: str | None = None, names: Mapping[int, str] | Sequence[str] | None = None) -> Model:
@@ -36,16 +38,24 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _reader(path: Path):  # type: ignore[no-untyped-def]
-    if path.is_dir() or path.suffix == ".xml":
-        return read_openvino_ir
-    if path.suffix == ".onnx":
-        return read_onnx
+def refuse_unreadable(name: object) -> None:
+    """Raise for what can not be a model that this version reads, whether or not it exists."""
+    if not isinstance(name, (str, os.PathLike)):
+        raise ModelNotFound(f"expected the path or the name of a model, got {type(name).__name__}.")
+    path = Path(os.fsdecode(name))
     if path.suffix == ".pt":
         raise UnsupportedModel(
             f"{path}: checkpoints are not read by this version. Export it once, where Ultralytics is installed: "
             f"yolo export model={path.name} format=onnx dynamic=True"
         )
+
+
+def _reader(path: Path) -> Callable[[Path], tuple[Graph, Signature, Mapping[str, Any]]]:
+    refuse_unreadable(path)
+    if path.is_dir() or path.suffix == ".xml":
+        return read_openvino_ir
+    if path.suffix == ".onnx":
+        return read_onnx
     raise UnsupportedModel(
         f"{path}: expected an .onnx file or an OpenVINO IR folder, got {path.suffix or 'no suffix'}."
     )

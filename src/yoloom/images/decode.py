@@ -32,19 +32,27 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
     """One picture as (H, W, 3) uint8 BGR, in memory that nobody else holds.
 
     source: a path (decoded by OpenCV, EXIF orientation applied), encoded bytes, a PIL image, or an array of uint8 or
-    uint16: gray, BGR or BGRA. borrow: return `source` itself when it is such an array already.
+    uint16: gray, BGR or BGRA. borrow: return `source` itself when it is such an array already,
+    and a plain one.
 
     Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
     """
     if isinstance(source, (str, os.PathLike)):
         return _decode_file(Path(source), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode_bytes(bytes(source), "the bytes given", max_pixels)
+        return _decode_bytes(_copied(source), "the bytes given", max_pixels)
     if isinstance(source, np.ndarray):
         return _bgr(source, max_pixels, borrow)
     if _is_pil(source):
         return _from_pil(source, max_pixels)
     raise InvalidImage(f"{_EXPECTED}, got {type(source).__module__}.{type(source).__qualname__}.{_hint(source)}")
+
+
+def _copied(source: bytes | bytearray | memoryview) -> bytes:
+    try:
+        return bytes(source)
+    except ValueError as error:
+        raise InvalidImage(f"{_EXPECTED}, got a memoryview without its memory: {error}") from None
 
 
 def _decode_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
@@ -85,10 +93,12 @@ def _check_header(encoded: bytes, what: str, max_pixels: int) -> None:
 
 def _bgr(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8]:
     _check_array(array, max_pixels)
-    if borrow and array.dtype == np.uint8 and array.shape[2:] == (3,) and array.flags.c_contiguous:
+    is_plain = type(array) is np.ndarray  # no masked array, matrix or file in memory
+    if borrow and is_plain and array.dtype == np.uint8 and array.shape[2:] == (3,) and array.flags.c_contiguous:
         return array
-    pixels = array if array.ndim == 3 else array[:, :, None]
-    if pixels.dtype == np.uint16:
+    plain = np.asarray(array)
+    pixels = plain if plain.ndim == 3 else plain[:, :, None]
+    if pixels.dtype.itemsize == 2:
         pixels = (pixels >> 8).astype(np.uint8)
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
@@ -96,7 +106,7 @@ def _bgr(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8
 
 
 def _check_array(array: NDArray[Any], max_pixels: int) -> None:
-    if array.dtype not in (np.uint8, np.uint16):
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
         raise InvalidImage(
             f"expected an array of uint8 or uint16, got {array.dtype}: scale it to 0..255 and convert it."
         )
@@ -129,7 +139,7 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
     if 0 in source.size:
         raise InvalidImage(f"expected an image with at least one pixel, got PIL size {source.size}.")
     try:
-        with _pil_locks[id(source) % len(_pil_locks)]:
+        with _pil_lock(source):
             upright = ImageOps.exif_transpose(source)
         if upright.mode.startswith("I;16"):
             return _bgr(np.asarray(upright, np.uint16), max_pixels, borrow=False)
@@ -137,6 +147,10 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
     except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
         raise ImageDecodeError(f"the PIL image can not be decoded: {error}") from error
     return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _pil_lock(source: object) -> threading.Lock:
+    return _pil_locks[(id(source) >> 6) % len(_pil_locks)]  # the lowest bits of all addresses are the same
 
 
 def _hint(source: object) -> str:

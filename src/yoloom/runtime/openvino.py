@@ -22,15 +22,23 @@ _core: tuple[int, ov.Core] | None = None  # with the process that made it
 def core() -> ov.Core:
     """The Core of this process, made on first use. Shared freely. Raises ForkedEngine where only its copy is."""
     global _core
-    with _core_lock:
-        if _core is None:
-            _core = os.getpid(), ov.Core()
+    if _core is None:
+        with _core_lock:
+            if _core is None:
+                _core = os.getpid(), _new_core()
     if _core[0] != os.getpid():
         raise ForkedEngine(
             "OpenVINO was used before this process forked, and its threads are not here: start processes with "
             "multiprocessing.get_context('spawn'), or open the first model after the fork."
         )
     return _core[1]
+
+
+def _new_core() -> ov.Core:
+    made = ov.Core()
+    # Weights in a mapped file would change under a running model when somebody writes to the file.
+    made.set_property({"ENABLE_MMAP": False})
+    return made
 
 
 class OpenVINOBackend:

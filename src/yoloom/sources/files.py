@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def _expand_item(source: Any) -> list[Any]:
     if not isinstance(source, (str, os.PathLike)):
         return [source]
     text = os.fsdecode(source)
+    if not text:
+        raise SourceNotFound("expected the path of an image, a folder or a pattern, got an empty text.")
     if "://" in text:
         raise UnsupportedSource(f"{text}: addresses are not read; fetch the picture and pass its bytes.")
     path = Path(text)
@@ -71,15 +74,27 @@ def _single(source: Any, text: str) -> Any:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    try:
+        found = sorted(path for path in folder.iterdir() if _is_image(path))
+    except OSError as error:
+        raise SourceNotFound(f"{folder}: this folder can not be read: {error.strerror or error}.") from error
     if not found:
         raise NoImagesFound(f"{folder}: no images in this folder (looked for {' '.join(sorted(IMAGE_SUFFIXES))}).")
     return found
 
 
+def _is_image(path: Path) -> bool:
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return False
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # a link to nowhere, a file that is closed to us: reading it will tell
+        return True
+
+
 def _matches(pattern: str) -> list[Path]:
     found = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
-    images = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    images = [path for path in found if _is_image(path)]
     if not found:
         raise SourceNotFound(f"{pattern}: nothing matches this pattern.")
     if not images:
