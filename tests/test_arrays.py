@@ -208,3 +208,11 @@ def test_frozen_copies_views_and_writable_arrays() -> None:
     assert frozen(array[:1]).flags.owndata
     clone = array.clone()
     assert not np.shares_memory(frozen(clone), clone)
+
+
+def test_small_methods_of_torch() -> None:
+    array = frozen([[3, 1], [1, 2]], np.float32)
+    assert (array.numel(), array.dim(), array.unsqueeze(0).shape) == (4, 2, (1, 2, 2))
+    assert (array.half().dtype, array.double().dtype) == (np.float16, np.float64)
+    assert array.unique().tolist() == [1, 2, 3]
+    assert isinstance(array.unique(), Array)

@@ -404,3 +404,25 @@ def test_arguments_become_what_predict_takes() -> None:
     )
     assert (parsed.source, parsed.imgsz, parsed.save) == (["a", "b"], [480, 640], False)
     assert parsed.classes == ["car", 3, "traffic light"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_that_can_not_be_written_has_its_exit_code(pictures: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            command("predict", DEMO_MODEL, "a.jpg", *SMALL, "--format", "jsonl"),
+            cwd=pictures,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            check=False,
+        )
+    assert run.returncode == ExitCode.OUTPUT
+    assert run.stderr.startswith("error: the output can not be written: ")
+
+
+def test_empty_classes_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("", ","):
+        assert run_here("predict", DEMO_MODEL, "a.jpg", "--classes", text) == ExitCode.USAGE
+    assert "expected ids or names" in capsys.readouterr().err

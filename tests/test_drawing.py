@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from yoloom import drawing
 from yoloom.drawing import PALETTE, draw_boxes, palette_color, text_color_on
+from yoloom.errors import InvalidOption
 
 RED, GREEN = (0, 0, 255), (0, 255, 0)
 
@@ -211,3 +213,12 @@ def test_threads_draw_the_same() -> None:
 
     with ThreadPoolExecutor(len(sizes)) as pool:
         assert list(pool.map(draw_together, sizes)) == expected
+
+
+def test_sizes_are_cut_and_nonsense_is_refused() -> None:
+    boxes: tuple[Any, ...] = (blank(), [[20, 40, 90, 100]], [RED], ["person"])
+    assert draw_boxes(*boxes, font_size=1e9, line_width=1e30).shape == blank().shape
+    wrong: list[dict[str, Any]] = [{"line_width": float("nan")}, {"line_width": "a"}, {"font_size": float("inf")}]
+    for options in [*wrong, {"text_color": "red"}, {"text_color": (1, 2)}]:
+        with pytest.raises(InvalidOption):
+            draw_boxes(*boxes, **options)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InputError, InvalidImage, SourceNotFound
+from yoloom.images import decode
 from yoloom.images.decode import MAX_PIXELS, decode_image
 from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
@@ -323,3 +324,28 @@ def test_same_bits_in_many_threads() -> None:
     expected = decode_image(content)
     decode: Callable[[int], np.ndarray] = lambda _: decode_image(content)  # noqa: E731
     assert all(np.array_equal(image, expected) for image in barrier_run(8, decode))
+
+
+def test_arrays_of_other_classes_become_plain(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", BGR)
+    for array in (np.ma.masked_array(BGR, BGR > 9), np.load(tmp_path / "a.npy", mmap_mode="r")):
+        image = decode_image(array, borrow=True)
+        assert type(image) is np.ndarray
+        assert is_own_bgr(image)
+
+
+def test_foreign_byte_order() -> None:
+    wide = BGR.astype(">u2") << 8
+    assert np.array_equal(decode_image(wide.astype(">u2")), BGR)
+
+
+def test_released_memoryview() -> None:
+    view = memoryview(encoded(".png"))
+    view.release()
+    with pytest.raises(InvalidImage, match="memoryview"):
+        decode_image(view)
+
+
+def test_pil_images_share_few_locks() -> None:
+    images = [Image.new("L", (1, 1)) for _ in range(200)]
+    assert len({id(decode._pil_lock(image)) for image in images}) > 8

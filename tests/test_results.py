@@ -464,6 +464,21 @@ def test_save_in_no_known_format(results: Results, tmp_path: Path, name: str) ->
         results.new().save(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.webp", "a.gif", "a.pgm"])
+def test_save_in_a_format_that_can_not_hold_it(tmp_path: Path, name: str) -> None:
+    wide = Results(np.zeros((2, 70_000, 3), np.uint8), "wide", NAMES)
+    with pytest.raises(InvalidOption):
+        wide.save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["zero\0.png", "file/a.png", "x" * 300 + ".png"])
+def test_save_to_a_path_that_can_not_be_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InvalidOption, match="can not be written"):
+        make(shape=(20, 20)).new().save(tmp_path / name)
+
+
 # --- Results: pictures ----------------------------------------------------------------------------------------------
 
 
@@ -605,3 +620,8 @@ def test_threads_that_share_results_see_the_same(small: Results) -> None:
 def test_using_results_needs_no_other_library(small: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "polars", "pandas", "supervision", "PIL", "IPython.display", "torch")
     assert everything(small)
+
+
+def test_plot_accepts_what_other_tasks_draw(small: Results) -> None:
+    picture = small.plot(font="Arial.ttf", masks=True, probs=True, kpt_radius=5, kpt_line=True, im_gpu=None)
+    assert np.array_equal(picture, small.plot())

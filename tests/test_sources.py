@@ -127,3 +127,22 @@ def test_folder_that_may_not_be_read(tmp_path: Path) -> None:
 
 def test_suffixes_are_lower_case_with_a_dot() -> None:
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in IMAGE_SUFFIXES)
+
+
+def test_an_empty_text_is_not_the_current_folder() -> None:
+    with pytest.raises(SourceNotFound, match="empty text"):
+        expand("")
+
+
+def test_a_folder_that_can_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SourceNotFound, match="can not be read: Permission denied"):
+        expand(tmp_path)
+
+
+def test_a_link_to_nowhere_is_listed(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
+    assert names(expand(tmp_path)) == ["a.jpg"]

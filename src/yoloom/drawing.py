@@ -94,7 +94,9 @@ def check_idle(given: Iterable[str]) -> None:
     """Raise UnknownOption for a name that is not one of Ultralytics' that mean nothing here."""
     for name in given:
         if name not in IDLE_OPTIONS:
-            raise UnknownOption(f"plot() has no option {name!r}; accepted without effect: {', '.join(sorted(IDLE_OPTIONS))}.")
+            raise UnknownOption(
+                f"plot() has no option {name!r}; accepted without effect: {', '.join(sorted(IDLE_OPTIONS))}."
+            )
 
 
 class _Writer:

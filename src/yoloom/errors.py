@@ -27,7 +27,7 @@ from typing import Any, ClassVar
 
 
 class YoloomError(Exception):
-    """Base of everything that yoloom raises on purpose."""
+    """Base of the errors that a request, an image, an option or a model file can end in."""
 
     http_status: ClassVar[int] = 500
 

@@ -84,9 +84,7 @@ def parse_options(given: Mapping[str, Any]) -> tuple[PredictOptions, SaveOptions
     """
     for name, value in given.items():
         _refuse_what_is_not_here(name, value)
-    asked = {
-        name: _CHECKS[name](name, value) for name, value in given.items() if name in _CHECKS and value is not None
-    }
+    asked = {name: _CHECKS[name](name, value) for name, value in given.items() if name in _CHECKS and value is not None}
     return (
         PredictOptions(**{name: value for name, value in asked.items() if name in _PREDICT_NAMES}),
         SaveOptions(**{name: value for name, value in asked.items() if name in _SAVE_NAMES}),
@@ -129,7 +127,7 @@ def _refuse_what_is_not_here(name: str, value: Any) -> None:
 def _is_cpu(device: object) -> bool:
     try:
         return str(device).lower() in ("", "cpu", "cpu:0")
-    except Exception:  # its words are the caller's code
+    except Exception:  # noqa: BLE001  its words are the caller's code
         return False
 
 
@@ -137,14 +135,14 @@ def shown(value: object) -> str:
     """`value` in a message, also when it can not say what it is: an integer of 5000 digits, say."""
     try:
         return repr(value)
-    except Exception:  # its words are the caller's code
+    except Exception:  # noqa: BLE001  its words are the caller's code
         return f"a value of type {type(value).__name__}"
 
 
 def _is_one_of(value: Any, allowed: tuple[Any, ...]) -> bool:
     try:
         return value in allowed
-    except Exception:  # an array of several values can not be compared; other classes have errors of their own
+    except Exception:  # noqa: BLE001  an array of several values can not be compared; other classes have errors of their own
         return False
 
 
@@ -153,7 +151,7 @@ def number(name: str, value: Any) -> float:
     try:
         if _is_real(value):
             return float(value)
-    except Exception:  # an array of several, an integer beyond all floats, or whatever the caller's class raises
+    except Exception:  # noqa: BLE001  an array of several, an integer beyond all floats, or whatever the caller's class raises
         raise InvalidOption(f"{name} must be a number, got {shown(value)}.") from None
     raise InvalidOption(f"{name} must be a number, got {shown(value)}.")
 
@@ -176,7 +174,7 @@ def _integer(name: str, value: Any) -> int:
     try:
         if _is_real(value):
             return operator.index(value)
-    except Exception:  # no integer: 3.0 is one too, and what can not be converted is told below
+    except Exception:  # noqa: BLE001  no integer: 3.0 is one too, and what can not be converted is told below
         real = number(name, value)
         if real.is_integer():
             return int(real)
@@ -221,14 +219,17 @@ def _listed(name: str, value: Any) -> list[Any]:
         return list(value)
     except TypeError:  # an array without axes
         return [value]
-    except Exception:  # an iterator of the caller
+    except Exception:  # noqa: BLE001  an iterator of the caller
         raise InvalidOption(f"{name} must be readable as a list, got {shown(value)}.") from None
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) and not hasattr(value, "__fspath__"):
         raise InvalidOption(f"{name} must be a text or a path, got {shown(value)}.")
-    return str(value)
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001  its words are the caller's code
+        raise InvalidOption(f"{name} must be a text or a path, got {shown(value)}.") from None
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {

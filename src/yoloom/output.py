@@ -6,9 +6,8 @@ import itertools
 import threading
 from pathlib import Path
 
-import cv2
-
 from yoloom.errors import InvalidOption
+from yoloom.export_results import writes_color
 from yoloom.options import SaveOptions
 from yoloom.results import Results
 
@@ -31,7 +30,7 @@ class OutputFolder:
         source = Path(results.path)
         stem = self._free_stem(source.stem)
         if options.save:
-            suffix = source.suffix if cv2.haveImageWriter(f"x{source.suffix}") else ".jpg"
+            suffix = source.suffix if writes_color(source.suffix) else ".jpg"
             results.save(self.path / f"{stem}{suffix}", **plot_options(options))
         if options.save_txt:
             results.save_txt(self.path / "labels" / f"{stem}.txt", save_conf=options.save_conf)

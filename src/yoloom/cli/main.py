@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -51,7 +52,7 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
 
 
 def _told(error: YoloomError | OSError) -> ExitCode:
-    if not isinstance(error, YoloomError) and _stdout_fails():
+    if not isinstance(error, YoloomError) and _is_of_stdout(error):
         _abandon_stdout()
         tell(f"error: the output can not be written: {error.strerror or error}.")
         return ExitCode.OUTPUT
@@ -59,13 +60,9 @@ def _told(error: YoloomError | OSError) -> ExitCode:
     return exit_code(error)
 
 
-def _stdout_fails() -> bool:
-    """Whether stdout still holds what it could not write, as on a full disk."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
+def _is_of_stdout(error: OSError) -> bool:
+    """Whether a write to stdout failed: files have a name, and those for results have errors of ours."""
+    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def _write_utf8(stream: TextIO | None) -> None:
