@@ -1,0 +1,1 @@
+"""Ultralytics `.pt` checkpoints, read as data: nothing that a file names is imported or called."""

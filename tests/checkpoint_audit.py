@@ -1,0 +1,70 @@
+"""Reads every file of a folder as a checkpoint and prints, as JSON, what Python saw happen meanwhile.
+
+For each file: the error's class or None, the audit events, the seconds of this process, and the most memory that
+was taken. Runs in a process of its own, because an audit hook can not be taken away again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+from yoloom.errors import ModelError
+from yoloom.formats.checkpoint.read import read_checkpoint
+
+events: list[tuple[str, str]] = []
+listening = False
+
+
+def listen(event: str, arguments: tuple[Any, ...]) -> None:
+    if listening and event != "builtins.id":  # heard a hundred thousand times, and harmless
+        events.append((event, repr(arguments)[:200]))
+
+
+def read(path: Path) -> str | None:
+    global listening
+    try:
+        listening = True
+        read_checkpoint(path)
+    except ModelError as error:
+        return type(error).__name__
+    finally:
+        listening = False
+    return None
+
+
+def examine(path: Path) -> dict[str, Any]:
+    started = time.process_time()
+    error = read(path)
+    return {"error": error, "seconds": time.process_time() - started, "peak": peak(path)}
+
+
+def peak(path: Path) -> int:
+    tracemalloc.start()
+    read(path)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return taken
+
+
+def heard(path: Path) -> list[tuple[str, str]]:
+    events.clear()
+    read(path)
+    return list(events)
+
+
+def main() -> None:
+    paths = sorted(Path(sys.argv[1]).iterdir())
+    cases = {path.name: examine(path) for path in paths}
+    sys.addaudithook(listen)
+    for path in paths:
+        cases[path.name]["events"] = heard(path)
+    print(json.dumps(cases))
+
+
+if __name__ == "__main__":
+    main()
