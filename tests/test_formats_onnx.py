@@ -214,11 +214,82 @@ def test_small_static_raw_file_that_says_it_is_raw(declared: Factory, ultralytic
     assert read_model(declared((1, 14, 6), metadata=metadata)).layout is Layout.RAW
 
 
+# ---- Tasks
+
+PROTOTYPES = (1, 32, 160, 160)
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "more", "notes"),
+    [
+        ("segment", (1, 39, 8400), {"output1": PROTOTYPES}, {}),
+        ("segment", ("batch", 39, "anchors"), {"output1": ("batch", 32, "h", "w")}, {}),
+        ("pose", (1, 58, 8400), {}, {"kpt_shape": [17, 3]}),
+        ("pose", (1, 17, 8400), {}, {"kpt_shape": [5, 2]}),
+        ("obb", (1, 8, 21504), {}, {}),
+        ("classify", (1, 3), {}, {}),
+    ],
+)
+def test_raw_outputs_of_all_tasks(
+    declared: Factory, ultralytics_notes: Notes, task: str, output: Any, more: Any, notes: Any
+) -> None:
+    model = read_model(declared(output, metadata=ultralytics_notes(task=task, **notes), **more))
+    assert (model.task, model.layout, len(model.names)) == (task, Layout.RAW, 3)
+    assert model.kpt_shape == (tuple(notes["kpt_shape"]) if notes else None)
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "more", "notes"),
+    [
+        ("segment", 38, {"output1": PROTOTYPES}, {}),
+        ("pose", 57, {}, {"kpt_shape": [17, 3]}),
+        ("obb", 7, {}, {}),
+    ],
+)
+def test_suppressed_outputs_of_all_tasks(
+    declared: Factory, ultralytics_notes: Notes, task: str, columns: int, more: Any, notes: Any
+) -> None:
+    said = ultralytics_notes(task=task, end2end=True, **notes)
+    assert read_model(declared((1, 300, columns), metadata=said, **more)).layout is Layout.END2END
+    unsaid = {key: value for key, value in said.items() if key not in ("end2end", "args")}
+    assert read_model(declared((1, 300, columns), metadata=unsaid, **more)).layout is Layout.END2END
+    with pytest.raises(InvalidModel, match=f"rows of {columns} values"):
+        read_model(declared((1, 300, columns + 1), metadata=said, **more))
+
+
+def test_segmentation_without_metadata(declared: Factory) -> None:
+    model = read_model(declared((1, 116, 8400), output1=PROTOTYPES))
+    assert (model.task, len(model.names)) == ("segment", 80)
+
+
+def test_names_behind_extras_that_do_not_fit(declared: Factory, ultralytics_notes: Notes) -> None:
+    path = declared((1, 40, 8400), metadata=ultralytics_notes(task="segment"), output1=PROTOTYPES)
+    with pytest.raises(InvalidModel, match="4 classes after 4 box values, 32 others, but there are 3 names"):
+        read_model(path)
+    with pytest.raises(InvalidModel, match="5 classes, but there are 3 names"):
+        read_model(declared((1, 5), metadata=ultralytics_notes(task="classify")))
+
+
+def test_keypoints_that_the_file_does_not_describe(declared: Factory, ultralytics_notes: Notes) -> None:
+    """Those of COCO are recognised by their number."""
+    said = ultralytics_notes(nc=1, task="pose")
+    assert read_model(declared((1, 56, 8400), metadata=said)).kpt_shape == (17, 3)
+    with pytest.raises(InvalidModel, match="kpt_shape"):
+        read_model(declared((1, 20, 8400), metadata=said))
+
+
+@pytest.mark.parametrize("kpt_shape", ["[17, 4]", "[17, 1]", "[0, 3]", "[17]", "seventeen"])
+def test_keypoint_shapes_that_are_none(declared: Factory, ultralytics_notes: Notes, kpt_shape: str) -> None:
+    said = ultralytics_notes(nc=1, task="pose") | {"kpt_shape": kpt_shape}
+    with pytest.raises(InvalidModel, match="kpt_shape"):
+        read_model(declared((1, 56, 8400), metadata=said))
+
+
 # ---- Overrides
 
 
 def test_task_overrides_the_file(declared: Factory, ultralytics_notes: Notes) -> None:
-    path = declared((1, 7, 8400), metadata=ultralytics_notes(task="segment"))
+    path = declared((1, 7, 8400), metadata=ultralytics_notes(task="depth"))
     assert read_model(path, task="detect").task == "detect"
 
 
@@ -284,7 +355,7 @@ def test_metadata_that_can_not_be_read(tiny_onnx: Factory, key: str, value: str)
         read_model(tiny_onnx(metadata={key: value}))
 
 
-_keys = st.sampled_from(["task", "stride", "imgsz", "names", "args", "channels", "end2end"])
+_keys = st.sampled_from(["task", "kpt_shape", "head", "stride", "imgsz", "names", "args", "channels", "end2end"])
 _pieces = st.sampled_from(
     [*"[](){},:'\"-.#\\ \n0123é", "1e999", "nan", "None", "True", "0: 'a'", "1: 'b'", "detect", "\0"]
 )
@@ -301,20 +372,38 @@ def test_any_text_in_the_metadata(declared: Factory, metadata: dict[str, str]) -
 # ---- What is refused
 
 
-@pytest.mark.parametrize("task", ["segment", "pose", "obb", "classify", "semantic", "depth", "no such task"])
-def test_other_tasks(declared: Factory, ultralytics_notes: Notes, task: str) -> None:
+@pytest.mark.parametrize("task", ["semantic", "depth", "no such task"])
+def test_tasks_that_are_not_here(declared: Factory, ultralytics_notes: Notes, task: str) -> None:
     with pytest.raises(UnsupportedTask, match=task):
         read_model(declared((1, 56, 8400), metadata=ultralytics_notes(task=task)))
 
 
-def test_segmentation_without_metadata(declared: Factory) -> None:
-    with pytest.raises(UnsupportedTask, match="segment"):
-        read_model(declared((1, 116, 8400), output1=(1, 32, 160, 160)))
-
-
 def test_task_of_the_caller(tiny_onnx: Factory) -> None:
-    with pytest.raises(UnsupportedTask, match="pose"):
-        read_model(tiny_onnx(), task="pose")
+    with pytest.raises(UnsupportedTask, match="semantic"):
+        read_model(tiny_onnx(), task="semantic")
+
+
+def test_heads_that_stretch_the_image(declared: Factory, ultralytics_notes: Notes) -> None:
+    """RT-DETR's rows look like those of an end-to-end head, and mean something else."""
+    path = declared((1, 300, 6), metadata=ultralytics_notes(head="RTDETRDecoder", end2end=True))
+    with pytest.raises(UnsupportedModel, match="RTDETRDecoder"):
+        read_model(path)
+
+
+@pytest.mark.parametrize(
+    ("task", "output"),
+    [
+        ("segment", (1, 39, 8400)),  # without prototypes
+        ("classify", (1, 3, 8400)),
+        ("pose", (1, 3)),
+        ("obb", (1, 4)),
+    ],
+)
+def test_outputs_that_the_task_does_not_have(
+    declared: Factory, ultralytics_notes: Notes, task: str, output: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidModel, match=f"axes for {task}, got"):
+        read_model(declared(output, metadata=ultralytics_notes(task=task)))
 
 
 @pytest.mark.parametrize(

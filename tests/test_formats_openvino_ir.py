@@ -72,7 +72,7 @@ def test_suppressed_layouts(tiny_ir: Factory, layout: str) -> None:
 
 
 def test_overrides(tiny_ir: Factory) -> None:
-    folder = tiny_ir(YAML | {"task": "segment"})
+    folder = tiny_ir(YAML | {"task": "depth"})
     assert read_model(folder, task="detect", names=["x", "y", "z"]).names[0] == "x"
     with pytest.raises(UnsupportedTask):
         read_model(folder)

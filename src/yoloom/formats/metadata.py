@@ -17,10 +17,12 @@ class Metadata:
     """What the file says about itself; None where it says nothing."""
 
     task: str | None = None
+    head: str | None = None
     stride: int | None = None
     imgsz_hw: tuple[int, int] | None = None
     channels: int | None = None
     names: Mapping[int, str] | None = None
+    kpt_shape: tuple[int, int] | None = None
     suppressed: bool | None = None  # the graph ends with its own selection of boxes
 
 
@@ -30,10 +32,12 @@ def parse_metadata(notes: Mapping[str, Any]) -> Metadata:
     end2end, nms = _read(notes, "end2end", _flag), args.get("nms")
     return Metadata(
         task=_read(notes, "task", str),
+        head=_read(notes, "head", str),
         stride=_read(notes, "stride", _positive),
         imgsz_hw=_read(notes, "imgsz", _size_hw),
         channels=_read(notes, "channels", _positive),
         names=_read(notes, "names", parse_names),
+        kpt_shape=_read(notes, "kpt_shape", _pair),
         # `nms` in an export's arguments is True, False, or None for "neither said".
         suppressed=None if end2end is None and nms is None else bool(end2end) or nms is True,
     )
@@ -85,8 +89,12 @@ def _positive(value: Any) -> int:
 
 
 def _size_hw(value: Any) -> tuple[int, int]:
-    height, width = [value, value] if isinstance(value, int) else value
-    return _positive(height), _positive(width)
+    return _pair([value, value] if isinstance(value, int) else value)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    first, second = value
+    return _positive(first), _positive(second)
 
 
 def _shortened(value: Any) -> str:

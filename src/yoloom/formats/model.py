@@ -11,10 +11,10 @@ from yoloom.frozen import FrozenDict
 
 
 class Layout(enum.Enum):
-    """The form of a detection head's output, B images at once."""
+    """The form of a head's first output, B images at once. Extras: mask coefficients, keypoints, or an angle."""
 
-    RAW = "raw"  # (B, 4 + nc, A): xywh in canvas pixels, a score for each class, no suppression
-    END2END = "end2end"  # (B, N, 6): x1, y1, x2, y2, score, class; suppressed in the graph, zero rows as padding
+    RAW = "raw"  # (B, 4 + nc + extras, A): xywh in canvas pixels, a score for each class; (B, nc) for classify
+    END2END = "end2end"  # (B, N, 6 + extras): box, score, class; suppressed in the graph, zero rows as padding
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class Model:
     """A YOLO network and what is known about it. Immutable: shared freely.
 
     names: class id -> name. stride: what height and width must be multiples of, in pixels.
-    imgsz_hw: the size it was exported for; other sizes work only when `input.hw` is None.
+    imgsz_hw: the size it was exported for; other sizes work only when `input.hw` is None. kpt_shape: (keypoints,
+    values of each), of a pose network.
     """
 
     graph: Graph
@@ -53,6 +54,7 @@ class Model:
     input: Shape
     layout: Layout
     metadata: Mapping[str, str]
+    kpt_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", FrozenDict(self.names))

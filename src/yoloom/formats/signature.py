@@ -13,10 +13,13 @@ from yoloom.formats.model import Graph, Layout, Model, Shape
 Dims = tuple["int | None", ...]
 """A tensor's shape; None where any number goes."""
 
-TASKS = ("detect",)
+TASKS = ("detect", "segment", "pose", "obb", "classify")
 DEFAULT_STRIDE = 32
 DEFAULT_IMGSZ_HW = (640, 640)
-_END2END_COLUMNS = 6
+_STRETCHING_HEADS = ("RTDETRDecoder",)
+_BOX = 4
+_SUPPRESSED_COLUMNS = 6  # x1, y1, x2, y2, score, class
+_COCO_KEYPOINTS = (17, 3)
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,19 @@ def describe(
     """
     said = parse_metadata(notes)
     shape = _input_shape(graph, signature.inputs, said)
-    _check_task(graph, task or said.task or _infer_task(graph, signature.outputs))
-    output = _only_output(graph, signature.outputs)
-    layout = _layout(graph, output, said)
+    task = task or said.task or _infer_task(graph, signature.outputs)
+    _check_task(graph, task, said)
+    head = _Head(graph, task, signature.outputs, said, said.names if names is None else _given_names(names))
     return Model(
         graph=graph,
-        task="detect",
-        names=_names(graph, output, layout, said, names),
+        task=task,
+        names=head.names(),
         stride=max(said.stride or DEFAULT_STRIDE, DEFAULT_STRIDE),
         imgsz_hw=shape.hw or said.imgsz_hw or DEFAULT_IMGSZ_HW,
         input=shape,
-        layout=layout,
+        layout=head.layout(),
         metadata={key: str(value) for key, value in notes.items()},
+        kpt_shape=head.kpt_shape() if task == "pose" else None,
     )
 
 
@@ -69,67 +73,133 @@ def _input_shape(graph: Graph, inputs: Sequence[Dims], said: Metadata) -> Shape:
 
 
 def _infer_task(graph: Graph, outputs: Sequence[Dims]) -> str:
-    ranks = [len(dims) for dims in outputs]
-    if ranks == [3]:
-        return "detect"
-    if sorted(ranks) == [3, 4]:
-        return "segment"
+    """Of a file that does not say. Only these two show: keypoints look like classes, and a classifier like anything."""
+    ranks = sorted(len(dims) for dims in outputs)
+    if ranks in ([3], [3, 4]):
+        return "detect" if ranks == [3] else "segment"
     raise _no_yolo(graph, f"an output (batch, 4 + classes, anchors) or (batch, boxes, 6), got {_listed(outputs)}")
 
 
-def _check_task(graph: Graph, task: str) -> None:
+def _check_task(graph: Graph, task: str, said: Metadata) -> None:
     if task not in TASKS:
         raise UnsupportedTask(f"{graph.path} is for the task {task!r}; this version of yoloom does {', '.join(TASKS)}.")
+    if said.head in _STRETCHING_HEADS:
+        raise UnsupportedModel(f"{graph.path} has the head {said.head}; this version of yoloom reads YOLO heads only.")
 
 
-def _only_output(graph: Graph, outputs: Sequence[Dims]) -> Dims:
-    if len(outputs) != 1 or len(outputs[0]) != 3:
-        raise _no_yolo(graph, f"one output of three axes for detection, got {_listed(outputs)}")
-    return outputs[0]
+class _Head:
+    """What the outputs of one graph mean. One thread, for the length of `describe`."""
 
+    def __init__(
+        self, graph: Graph, task: str, outputs: Sequence[Dims], said: Metadata, names: Mapping[int, str] | None
+    ) -> None:
+        self._graph = graph
+        self._task = task
+        self._said = said
+        self._given = names
+        self._rows = self._predictions(outputs)
+        self._prototypes: Dims = next((dims for dims in outputs if len(dims) == 4), ())
 
-def _layout(graph: Graph, output: Dims, said: Metadata) -> Layout:
-    _, rows, columns = output
-    suppressed = said.suppressed
-    if suppressed is None:  # older files do not say
-        suppressed = columns == _END2END_COLUMNS and (rows is None or rows > columns)
-    if suppressed and columns not in (None, _END2END_COLUMNS):
-        raise _no_yolo(
-            graph, f"rows of {_END2END_COLUMNS} values from a head that suppresses by itself, got {_listed([output])}"
-        )
-    return Layout.END2END if suppressed else Layout.RAW
+    def layout(self) -> Layout:
+        if self._task == "classify":
+            return Layout.RAW
+        _, rows, columns = self._rows
+        wanted = self._columns()
+        suppressed = self._said.suppressed
+        if suppressed is None:  # older files do not say
+            suppressed = wanted is not None and columns == wanted and (rows is None or rows > columns)
+        if suppressed and wanted is not None and columns not in (None, wanted):
+            raise self._contradiction(f"rows of {wanted} values from a head that suppresses by itself")
+        return Layout.END2END if suppressed else Layout.RAW
 
+    def names(self) -> dict[int, str]:
+        names = self._given
+        if self.layout() is Layout.END2END:
+            return dict(names) if names is not None else {}
+        classes = self._classes()
+        if classes is None:
+            return self._names_alone()
+        if classes < 1:
+            raise self._contradiction(f"{self._before_classes()} and at least one class for each anchor")
+        if names is None:
+            return {index: f"class{index}" for index in range(classes)}
+        if len(names) != classes:
+            raise InvalidModel(
+                f"{self._graph.path}: the output {_listed([self._rows])} has {classes} classes"
+                f"{self._after()}, but there are {len(names)} names. A file of another task needs "
+                "YOLO(path, task=...), other names YOLO(path, names=...)."
+            )
+        return dict(names)
 
-def _names(
-    graph: Graph, output: Dims, layout: Layout, said: Metadata, given: Mapping[int, str] | Sequence[str] | None
-) -> dict[int, str]:
-    names = _given_names(given) if given is not None else said.names
-    if layout is Layout.END2END:
-        return dict(names) if names is not None else {}
-    if output[1] is None:
-        return _names_alone(graph, output, said, names)
-    classes = output[1] - 4
-    if classes < 1:
-        raise _no_yolo(graph, f"4 box values and at least one class for each anchor, got {_listed([output])}")
-    if names is None:
-        return {index: f"class{index}" for index in range(classes)}
-    if len(names) != classes:
-        raise InvalidModel(
-            f"{graph.path}: the output {_listed([output])} has {classes} classes after 4 box values, but there are "
-            f"{len(names)} names. A file of another task needs YOLO(path, task=...), other names YOLO(path, names=...)."
-        )
-    return dict(names)
+    def kpt_shape(self) -> tuple[int, int]:
+        """(keypoints, values of each). A file that does not say may still have those of COCO."""
+        shape = self._said.kpt_shape
+        if shape is None and self._unexplained() == _COCO_KEYPOINTS[0] * _COCO_KEYPOINTS[1]:
+            return _COCO_KEYPOINTS
+        if shape is None:
+            raise InvalidModel(
+                f"{self._graph.path} is for pose and does not say how many keypoints it has (kpt_shape in its "
+                "metadata): export it again."
+            )
+        if shape[1] not in (2, 3):
+            raise self._contradiction(f"kpt_shape with 2 or 3 values for each keypoint, got {shape}")
+        return shape
 
+    def _predictions(self, outputs: Sequence[Dims]) -> Dims:
+        wanted = {"classify": [2], "segment": [3, 4]}.get(self._task, [3])
+        if sorted(len(dims) for dims in outputs) != wanted:
+            axes = " and ".join(map(str, wanted))
+            raise _no_yolo(self._graph, f"output of {axes} axes for {self._task}, got {_listed(outputs)}")
+        return next(dims for dims in outputs if len(dims) == wanted[0])
 
-def _names_alone(graph: Graph, output: Dims, said: Metadata, names: Mapping[int, str] | None) -> dict[int, str]:
-    if names is None:
-        raise InvalidModel(
-            f"{graph.path} does not say how many classes it has, neither in its output {_listed([output])} nor by "
-            "their names: give them, YOLO(path, names=[...])."
-        )
-    if said.names is not None and len(names) != len(said.names):
-        raise InvalidModel(f"{graph.path} has {len(said.names)} classes, but there are {len(names)} names.")
-    return dict(names)
+    def _extras(self) -> int | None:
+        """How many values an anchor has behind its box and its classes; None where the file leaves that open."""
+        if self._task == "segment":
+            return self._prototypes[1]
+        if self._task == "pose":
+            keypoints, values = self.kpt_shape()
+            return keypoints * values
+        return 1 if self._task == "obb" else 0
+
+    def _columns(self) -> int | None:
+        extras = self._extras()
+        return None if extras is None else _SUPPRESSED_COLUMNS + extras
+
+    def _classes(self) -> int | None:
+        if self._task == "classify":
+            return self._rows[1]
+        extras = self._extras()
+        if self._rows[1] is None or extras is None:
+            return None
+        return self._rows[1] - _BOX - extras
+
+    def _unexplained(self) -> int | None:
+        """What the row of a pose network has besides its box and the classes that are named."""
+        _, rows, columns = self._rows
+        if self._said.suppressed:
+            return None if columns is None else columns - _SUPPRESSED_COLUMNS
+        return None if rows is None or self._given is None else rows - _BOX - len(self._given)
+
+    def _names_alone(self) -> dict[int, str]:
+        names, said = self._given, self._said.names
+        if names is None:
+            raise InvalidModel(
+                f"{self._graph.path} does not say how many classes it has, neither in its output "
+                f"{_listed([self._rows])} nor by their names: give them, YOLO(path, names=[...])."
+            )
+        if said is not None and len(names) != len(said):
+            raise InvalidModel(f"{self._graph.path} has {len(said)} classes, but there are {len(names)} names.")
+        return dict(names)
+
+    def _before_classes(self) -> str:
+        extras = self._extras()
+        return f"{_BOX} box values" + (f", {extras} others" if extras else "")
+
+    def _after(self) -> str:
+        return "" if self._task == "classify" else f" after {self._before_classes()}"
+
+    def _contradiction(self, expected: str) -> InvalidModel:
+        return _no_yolo(self._graph, f"{expected}, got {_listed([self._rows])}")
 
 
 def _given_names(given: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
