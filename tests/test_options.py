@@ -25,7 +25,6 @@ REFUSED = [
     "half",
     "nms",
     "quantize",
-    "retina_masks",
     "save_frames",
     "vid_stride",
     "visualize",
@@ -39,7 +38,7 @@ def predict(**options: Any) -> PredictOptions:
 def test_defaults_are_those_of_ultralytics() -> None:
     assert parse_options({}) == (PredictOptions(), SaveOptions())
     assert predict() == PredictOptions(
-        conf=0.25, iou=0.7, imgsz=None, rect=True, max_det=300, classes=None, agnostic_nms=False
+        conf=0.25, iou=0.7, imgsz=None, rect=True, max_det=300, classes=None, agnostic_nms=False, retina_masks=False
     )
 
 
@@ -128,11 +127,11 @@ def test_imgsz_that_is_none(value: Any) -> None:
         predict(imgsz=value)
 
 
-@pytest.mark.parametrize("name", ["rect", "agnostic_nms", "save", "save_txt", "show", "exist_ok"])
+@pytest.mark.parametrize("name", ["rect", "agnostic_nms", "retina_masks", "save", "save_txt", "show", "exist_ok"])
 def test_flags(name: str) -> None:
     options = parse_options({name: True})
     assert any(getattr(option, name, False) is True for option in options)
-    assert not getattr(parse_options({name: 0})[name not in ("rect", "agnostic_nms")], name)
+    assert not getattr(parse_options({name: 0})[name not in ("rect", "agnostic_nms", "retina_masks")], name)
     for value in ("yes", "True", 2, [], np.array([True, False]), math.nan):
         with pytest.raises(InvalidOption, match=f"{name} must be True or False"):
             parse_options({name: value})

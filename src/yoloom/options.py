@@ -23,7 +23,8 @@ class PredictOptions:
     conf: keep scores above it, 0 to 1. iou: NMS drops a box that overlaps a better one by more, 0 to 1.
     imgsz: height and width of the network input in pixels, None for the model's own. rect: pad to the smallest
     rectangle where the model allows it. max_det: most boxes for one image. classes: class ids or names to keep,
-    None for all. agnostic_nms: boxes of different classes suppress each other.
+    None for all. agnostic_nms: boxes of different classes suppress each other. retina_masks: masks as large as the
+    source, not as the network input.
     """
 
     conf: float = 0.25
@@ -33,6 +34,7 @@ class PredictOptions:
     max_det: int = 300
     classes: tuple[int | str, ...] | None = None
     agnostic_nms: bool = False
+    retina_masks: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,6 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "half": (False,),
     "nms": (),
     "quantize": (),
-    "retina_masks": (False,),
     "save_frames": (False,),
     "vid_stride": (1,),
     "visualize": (False,),
@@ -240,6 +241,7 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "max_det": positive,
     "classes": _classes,
     "agnostic_nms": _flag,
+    "retina_masks": _flag,
     "save": _flag,
     "save_txt": _flag,
     "save_conf": _flag,

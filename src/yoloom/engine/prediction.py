@@ -10,18 +10,19 @@ from numpy.typing import NDArray
 
 from yoloom.engine.request import Request
 from yoloom.formats.model import Layout, Model
-from yoloom.heads.detect import detect_end2end, detect_raw
+from yoloom.heads.shape import HeadShape
+from yoloom.heads.tasks import TASKS
+from yoloom.images.centre_crop import CentreCrop
 from yoloom.images.decode import MAX_PIXELS, decode_image
-from yoloom.images.letterbox import Letterbox, plan_letterbox, round_up_to_stride
+from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
+from yoloom.images.placement import Placement
 from yoloom.options import PredictOptions, class_ids
 from yoloom.results import Results
 from yoloom.runtime.protocol import Outputs
 
-_HEADS = {Layout.RAW: detect_raw, Layout.END2END: detect_end2end}
-
 
 class Prediction:
-    """One image, what was asked of it, and where the letterbox put it. One thread at a time: prepare, draw, finish."""
+    """One image, what was asked of it, and where it was placed. One thread at a time: prepare, draw, finish."""
 
     def __init__(
         self,
@@ -40,35 +41,35 @@ class Prediction:
         self._save_dir = save_dir
 
     def prepare(self, source: object, borrow: bool = False) -> None:
-        """Decode, and plan the letterbox. Raises InputError for a source that is no usable image.
+        """Decode, and plan the placement. Raises InputError for a source that is no usable image.
 
         borrow: the caller leaves an array alone until `finish`, so its pixels are copied only then: callers that wait
         for their turn hold one copy of their image, not two.
         """
         self._image = decode_image(source, self._max_pixels, borrow)
         self._borrowed = self._image is source
-        self._letterbox = _plan(self._model, self._options, self._image.shape[:2])
+        self._placed = _place(self._model, self._options, self._image.shape[:2])
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
         """Size of the canvas that `draw` needs, in pixels."""
-        return self._letterbox.canvas_hw
+        return self._placed.canvas_hw
 
     def draw(self, canvas: NDArray[np.uint8]) -> None:
-        """Letterbox the prepared image on `canvas` (*canvas_hw, 3)."""
+        """Letterbox, or crop, the prepared image on `canvas` (*canvas_hw, 3)."""
         started = time.perf_counter()
-        self._letterbox.draw(self._image, canvas)
+        self._placed.draw(self._image, canvas)
         self._preprocess_ms = (time.perf_counter() - started) * 1e3
 
     def finish(self, outputs: Outputs, inference_ms: float) -> Results:
         """Rows, NMS, and back to the pixels of the source. outputs: those of this image, without the batch axis."""
         started = time.perf_counter()
-        rows = _HEADS[self._model.layout](outputs[0], self._options, self._keep)
-        rows[:, :4] = self._letterbox.to_source(rows[:, :4])
+        head = _head(self._model)
+        found = TASKS[self._model.task](outputs, head, self._placed, self._options, self._keep)
         postprocess_ms = (time.perf_counter() - started) * 1e3
         speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
         image = self._image.copy() if self._borrowed else self._image
-        return Results(image, self._path, self._model.names, rows, speed=speed, save_dir=self._save_dir)
+        return Results(image, self._path, self._model.names, found.boxes, speed=speed, save_dir=self._save_dir)
 
     def finish_request(self, request: Request) -> Results:
         """`finish` for a request that has succeeded."""
@@ -82,8 +83,14 @@ def source_path(source: object, index: int = 0) -> str:
     return str(getattr(source, "filename", None) or f"image{index}.jpg")
 
 
-def _plan(model: Model, options: PredictOptions, source_hw: tuple[int, int]) -> Letterbox:
-    if model.input.hw is not None:
-        return plan_letterbox(source_hw, model.input.hw, stride=None)
-    imgsz_hw = round_up_to_stride(options.imgsz or model.imgsz_hw, model.stride)
-    return plan_letterbox(source_hw, imgsz_hw, model.stride if options.rect else None)
+def _place(model: Model, options: PredictOptions, source_hw: tuple[int, int]) -> Placement:
+    free = model.input.hw is None
+    canvas_hw = model.input.hw or round_up_to_stride(options.imgsz or model.imgsz_hw, model.stride)
+    if model.task == "classify":
+        return CentreCrop(source_hw, canvas_hw)
+    return plan_letterbox(source_hw, canvas_hw, model.stride if free and options.rect else None)
+
+
+def _head(model: Model) -> HeadShape:
+    end2end = model.layout is Layout.END2END
+    return HeadShape(end2end=end2end, nc=None if end2end else len(model.names))

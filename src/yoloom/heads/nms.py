@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 MAX_CANDIDATES = 30_000
 """Best-scored boxes that enter NMS; the rest are dropped by rank, never by time."""
 
-_CLASS_OFFSET = 7680.0
+CLASS_OFFSET = 7680.0
 """Boxes of different classes are moved this far apart, in pixels, so that one pass serves all classes."""
 
 
@@ -27,7 +27,7 @@ def nms(
     torchvision operator on class-shifted boxes that Ultralytics calls: borderline pairs fall the same way.
     """
     with np.errstate(all="ignore"):  # boxes without area, infinite or NaN: such an IoU is NaN, and suppresses nothing
-        return _greedy(xyxy if agnostic else xyxy + cls[:, None] * np.float32(_CLASS_OFFSET), iou, max_det)
+        return _greedy(xyxy if agnostic else xyxy + cls[:, None] * np.float32(CLASS_OFFSET), iou, max_det)
 
 
 def _greedy(boxes: NDArray[np.float32], iou: float, max_det: int) -> NDArray[np.intp]:

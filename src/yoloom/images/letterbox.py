@@ -40,17 +40,50 @@ class Letterbox:
 
     def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes (N, 4) from canvas pixels to source pixels, clipped to the source."""
+        return self.points_to_source(xyxy.reshape(-1, 2)).reshape(-1, 4)
+
+    def points_to_source(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points (..., 2) from canvas pixels to source pixels, clipped to the source."""
         height, width = self.source_hw
-        # The two gains differ by the rounding of the content's sides; the padding follows from them, not from `left`.
-        gain = min(self.canvas_hw[0] / height, self.canvas_hw[1] / width)
-        content_h, content_w = max(round(height * gain), 1), max(round(width * gain), 1)
-        pad_x = round((self.canvas_hw[1] - content_w) / 2 - 0.1)
-        pad_y = round((self.canvas_hw[0] - content_h) / 2 - 0.1)
-        pad = np.array([pad_x, pad_y, pad_x, pad_y], np.float32)
-        gain_x, gain_y = content_w / width, content_h / height
-        boxes = (xyxy - pad) / np.array([gain_x, gain_y, gain_x, gain_y], np.float32)
-        limit = np.array([width, height, width, height], np.float32)
-        return np.clip(boxes, np.float32(0), limit)
+        return np.clip(self._unclipped(xy), np.float32(0), np.array([width, height], np.float32))
+
+    def xywh_to_source(self, xywh: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Centres and sizes (N, 4) from canvas pixels to source pixels, not clipped: an oriented box may reach out."""
+        return np.concatenate([self._unclipped(xywh[:, :2]), xywh[:, 2:] / self._fit.gain_xy], axis=1)
+
+    @property
+    def _fit(self) -> Fit:
+        return fit(self.source_hw, self.canvas_hw)
+
+    def _unclipped(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        corner = np.array([self._fit.left, self._fit.top], np.float32)
+        return (xy - corner) / self._fit.gain_xy
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a source lies on a plane, as the way back sees it: from the two sizes alone. Immutable: shared freely.
+
+    On a canvas it is not always what was drawn: the content may fill a canvas after its side was rounded down.
+    """
+
+    source_hw: tuple[int, int]
+    content_hw: tuple[int, int]
+    top: int
+    left: int
+
+    @property
+    def gain_xy(self) -> NDArray[np.float32]:
+        """Pixels of the plane for one of the source; the two differ by the rounding of the content's sides."""
+        return np.array([self.content_hw[axis] / self.source_hw[axis] for axis in (1, 0)], np.float32)
+
+
+def fit(source_hw: tuple[int, int], plane_hw: tuple[int, int]) -> Fit:
+    """A source of `source_hw` as large as it goes in the middle of a plane of `plane_hw`."""
+    gain = min(plane_hw[0] / source_hw[0], plane_hw[1] / source_hw[1])
+    content_h, content_w = max(round(source_hw[0] * gain), 1), max(round(source_hw[1] * gain), 1)
+    top, left = round((plane_hw[0] - content_h) / 2 - 0.1), round((plane_hw[1] - content_w) / 2 - 0.1)
+    return Fit(source_hw, (content_h, content_w), top, left)
 
 
 def plan_letterbox(source_hw: tuple[int, int], imgsz_hw: tuple[int, int], stride: int | None) -> Letterbox:
@@ -58,9 +91,7 @@ def plan_letterbox(source_hw: tuple[int, int], imgsz_hw: tuple[int, int], stride
 
     With a `stride` the canvas shrinks to the smallest multiple of it that holds the image; with None it stays.
     """
-    height, width = source_hw
-    ratio = min(imgsz_hw[0] / height, imgsz_hw[1] / width)
-    content_h, content_w = max(round(height * ratio), 1), max(round(width * ratio), 1)
+    content_h, content_w = fit(source_hw, imgsz_hw).content_hw
     spare_h, spare_w = imgsz_hw[0] - content_h, imgsz_hw[1] - content_w
     if stride is not None:
         spare_h, spare_w = spare_h % stride, spare_w % stride
