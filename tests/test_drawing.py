@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yoloom import drawing
-from yoloom.drawing import PALETTE, draw_boxes, palette_color, text_color_on
+from yoloom import drawing_style
+from yoloom.colors import PALETTE, Color, palette_color, text_color_on
+from yoloom.drawing import draw_boxes
 from yoloom.errors import InvalidOption
 
 RED, GREEN = (0, 0, 255), (0, 255, 0)
@@ -117,8 +118,8 @@ def test_pictures_of_any_size(shape: tuple[int, int]) -> None:
 
 def test_lines_and_letters_grow_with_the_picture() -> None:
     shapes = [(32, 32), (480, 640), (1080, 1920), (2160, 3840)]
-    lines = [drawing.default_line_width(shape) for shape in shapes]
-    fonts = [drawing.default_font_size(shape) for shape in shapes]
+    lines = [drawing_style.default_line_width(shape) for shape in shapes]
+    fonts = [drawing_style.default_font_size(shape) for shape in shapes]
     assert lines == sorted(set(lines))
     assert fonts == sorted(set(fonts))
     assert (lines[0], fonts[0]) == (1, 10)
@@ -147,18 +148,18 @@ def test_text_colour_can_be_chosen() -> None:
 
 
 @pytest.mark.parametrize(("background", "expected"), [((0, 0, 0), 255), ((255, 255, 255), 16), ((0, 255, 255), 16)])
-def test_text_colour_suits_the_background(background: drawing.Color, expected: int) -> None:
+def test_text_colour_suits_the_background(background: Color, expected: int) -> None:
     assert text_color_on(background) == (expected,) * 3
 
 
-def contrast(one: drawing.Color, other: drawing.Color) -> float:
+def contrast(one: Color, other: Color) -> float:
     """The contrast ratio of WCAG 2, 1 to 21."""
     low, high = sorted(float((np.array(c) / 255) ** 2.2 @ (0.0722, 0.7152, 0.2126)) for c in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("color", PALETTE)
-def test_every_label_can_be_read(color: drawing.Color) -> None:
+def test_every_label_can_be_read(color: Color) -> None:
     assert contrast(color, text_color_on(color)) > 2.5
 
 

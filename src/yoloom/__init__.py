@@ -8,15 +8,19 @@ from yoloom.engine.calls import ResultFuture
 from yoloom.engine.engine import Statistics
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import YoloomError
-from yoloom.results import Boxes, Results
+from yoloom.results import OBB, Boxes, Keypoints, Masks, Probs, Results
 from yoloom.runtime.protocol import Guarantee
 from yoloom.yolo import YOLO
 
 __version__ = "0.1.0"
 __all__ = [
+    "OBB",
     "YOLO",
     "Boxes",
     "Guarantee",
+    "Keypoints",
+    "Masks",
+    "Probs",
     "ResultFuture",
     "ResultStream",
     "Results",

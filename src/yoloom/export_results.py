@@ -12,8 +12,7 @@ import itertools
 import json
 import re
 import secrets
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,77 +22,82 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.boxes import Boxes
+from yoloom.crop import oriented_crop, upright_crop
 from yoloom.errors import BackendUnavailable, InvalidOption
+from yoloom.label_lines import label_lines
+from yoloom.obb import OBB
+from yoloom.summary import Row, columns, corner_names, summary
 
 if TYPE_CHECKING:
     from yoloom.results import Results
 
-CORNERS = ("x1", "y1", "x2", "y2")
-TABLE_COLUMNS = ("name", "class", "confidence", "box")
-CROP_GAIN = 1.02  # a crop is this much wider and higher than its box,
-CROP_PADDING = 10  # and this many pixels on top
 
-
-def summary(results: Results, normalize: bool = False, decimals: int = 5) -> list[dict[str, Any]]:
-    """One dictionary for each detection: name, class, confidence, box."""
-    boxes = results.boxes
-    corners = boxes.xyxyn if normalize else boxes.xyxy
-    columns = (boxes.cls.int().tolist(), boxes.conf.tolist(), corners.tolist())
-    return [
-        {
-            "name": results.class_name(cls),
-            "class": cls,
-            "confidence": round(conf, decimals),
-            "box": {corner: round(value, decimals) for corner, value in zip(CORNERS, xyxy, strict=True)},
-        }
-        for cls, conf, xyxy in zip(*columns, strict=True)
-    ]
-
-
-def verbose(results: Results) -> str:
-    """The counts in words, by class number: "2 persons, 1 bus, "."""
-    if not len(results):
-        return "(no detections), "
-    counts = Counter(results.boxes.cls.int().tolist())
-    return "".join(f"{n} {results.class_name(cls)}{'s' * (n > 1)}, " for cls, n in sorted(counts.items()))
-
-
-def to_json(rows: list[dict[str, Any]]) -> str:
+def to_json(rows: list[Row]) -> str:
     """The rows of a summary as compact JSON."""
     return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
 
 
-def to_csv(rows: list[dict[str, Any]]) -> str:
+def to_csv(rows: list[Row], keys: Sequence[str]) -> str:
     """The rows of a summary as CSV with a header line."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, TABLE_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, keys, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
-def to_df(rows: list[dict[str, Any]]) -> Any:
-    """The rows of a summary as a polars DataFrame, or a pandas one where only pandas is installed."""
+def to_df(results: Results, normalize: bool, decimals: int) -> Any:
+    """The summary as a polars DataFrame, or a pandas one where only pandas is installed."""
+    rows, keys = summary(results, normalize, decimals), columns(results)
     try:
         polars = importlib.import_module("polars")
     except ImportError:
         pandas = _require("pandas", "to_df() needs polars or pandas: pip install polars")
-        return pandas.DataFrame(rows, columns=list(TABLE_COLUMNS))
-    box = polars.Struct(dict.fromkeys(CORNERS, polars.Float64))
-    types = (polars.String, polars.Int64, polars.Float64, box)
-    return polars.DataFrame(rows, schema=dict(zip(TABLE_COLUMNS, types, strict=True)))
+        return pandas.DataFrame(rows, columns=list(keys))
+    types = _polars_types(polars, results)
+    return polars.DataFrame(rows, schema={key: types[key] for key in keys})
+
+
+def _polars_types(polars: Any, results: Results) -> dict[str, Any]:
+    corners = corner_names(2 if results.obb is None else 4)
+    visible = ["visible"] * (results.keypoints is not None and results.keypoints.has_visible)
+    numbers = polars.List(polars.Float64)
+    return {
+        "name": polars.String,
+        "class": polars.Int64,
+        "confidence": polars.Float64,
+        "box": polars.Struct(dict.fromkeys(corners, polars.Float64)),
+        "segments": polars.Struct(dict.fromkeys("xy", numbers)),
+        "keypoints": polars.Struct(dict.fromkeys(["x", "y", *visible], numbers)),
+    }
 
 
 def to_supervision(results: Results) -> Any:
-    """The boxes as `supervision.Detections`, with arrays of their own."""
+    """What was found as `supervision.Detections`, or `Classifications`, with arrays of their own."""
     supervision = _require("supervision", "to_supervision() needs supervision: pip install supervision")
-    boxes = results.boxes
+    found = results.detections
+    if found is None:
+        return _classifications(supervision, results)
     return supervision.Detections(
-        xyxy=boxes.xyxy.numpy(),
-        confidence=boxes.conf.numpy(),
-        class_id=boxes.cls.long().numpy(),
-        data={"class_name": np.array(results.class_names, dtype=str)},
+        xyxy=found.xyxy.numpy(),
+        mask=None if results.masks is None else results.masks.on_picture().astype(bool),
+        confidence=found.conf.numpy(),
+        class_id=found.cls.long().numpy(),
+        data=_extras(results, found),
     )
+
+
+def _classifications(supervision: Any, results: Results) -> Any:
+    if results.probs is None:
+        return supervision.Detections.empty()
+    values = results.probs.data.numpy()
+    return supervision.Classifications(class_id=np.arange(len(values)), confidence=values)
+
+
+def _extras(results: Results, found: Boxes | OBB) -> dict[str, NDArray[Any]]:
+    names = {"class_name": np.array(results.class_names, dtype=str)}
+    return names | ({"xyxyxyxy": found.xyxyxyxy.numpy()} if isinstance(found, OBB) else {})
 
 
 def to_pil(image: NDArray[np.uint8]) -> Any:
@@ -130,10 +134,8 @@ def writes_color(suffix: str) -> bool:
 
 
 def save_txt(results: Results, txt_file: Path, save_conf: bool) -> str:
-    """Append one line for each detection: class, centre x, centre y, width, height (0 to 1) and the confidence."""
-    boxes = results.boxes
-    columns = np.column_stack([boxes.xywhn, boxes.conf] if save_conf else [boxes.xywhn]).tolist()
-    lines = [_txt_line(cls, values) for cls, values in zip(boxes.cls.int().tolist(), columns, strict=True)]
+    """Append the lines of `label_lines`; without any, no file is made."""
+    lines = label_lines(results, save_conf)
     if lines:
         with _writing(txt_file):
             txt_file.parent.mkdir(parents=True, exist_ok=True)
@@ -144,9 +146,11 @@ def save_txt(results: Results, txt_file: Path, save_conf: bool) -> str:
 
 def save_crops(results: Results, folder: Path, file_name: Path) -> list[str]:
     """Write what is in each box as a JPEG under `folder`/class name/."""
-    pairs = zip(results.class_names, results.boxes.xywh, strict=True)
-    crops = [(name, _crop(results.orig_img, xywh)) for name, xywh in pairs]
-    return [_write_new(folder / _folder_name(name) / file_name, crop) for name, crop in crops if crop.size]
+    found = results.detections
+    if found is None:
+        return []
+    pairs = zip(results.class_names, _crops(results.orig_img, found), strict=True)
+    return [_write_new(folder / _folder_name(name) / file_name, crop) for name, crop in pairs if crop.size]
 
 
 def _require(module: str, message: str) -> Any:
@@ -184,16 +188,10 @@ def _writing(path: Path) -> Iterator[None]:
         raise InvalidOption(f"{str(path)!r} can not be written: {reason}; choose another path") from error
 
 
-def _txt_line(cls: int, values: list[float]) -> str:
-    return f"{cls} {' '.join(f'{value:g}' for value in values)}\n"
-
-
-def _crop(image: NDArray[np.uint8], xywh: NDArray[np.float32]) -> NDArray[np.uint8]:
-    half = (xywh[2:] * CROP_GAIN + CROP_PADDING) / 2
-    size_wh = image.shape[1::-1]
-    left, top = np.clip(xywh[:2] - half, 0, size_wh).astype(int)
-    right, bottom = np.clip(xywh[:2] + half, 0, size_wh).astype(int)
-    return image[int(top) : int(bottom), int(left) : int(right)]
+def _crops(image: NDArray[np.uint8], found: Boxes | OBB) -> Iterator[NDArray[np.uint8]]:
+    if isinstance(found, OBB):
+        return (oriented_crop(image, xywhr) for xywhr in found.xywhr)
+    return (upright_crop(image, xywh) for xywh in found.xywh)
 
 
 def _folder_name(class_name: str) -> str:

@@ -7,50 +7,84 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import FrozenInstanceError
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yoloom import drawing, export_results
-from yoloom.arrays import require_cpu
+from yoloom import export_results
+from yoloom import summary as words
 from yoloom.boxes import Boxes
+from yoloom.colors import Color
 from yoloom.display import show_image
-from yoloom.drawing import Color
-from yoloom.errors import InvalidImage, InvalidOption
-from yoloom.frozen import Frozen, FrozenDict
+from yoloom.errors import InputError, InvalidImage
+from yoloom.frozen import FrozenDict
+from yoloom.keypoints import Keypoints
+from yoloom.masks import Masks
+from yoloom.obb import OBB
+from yoloom.on_cpu import OnCpu
+from yoloom.plot import PlotOptions, check_idle, plot_results
+from yoloom.probs import Probs
+from yoloom.rows import Rows
 
-__all__ = ["Boxes", "Results"]
+__all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 
 NOT_TIMED = FrozenDict[str, float | None](preprocess=None, inference=None, postprocess=None)
 
+# For type checkers, a member has its own type: who asks for it knows the task. (typeshed has the same word for this.)
+MaybeNone: TypeAlias = Any
 
-class Results(Frozen):
-    """The detections in one picture. Threads: anybody, frozen.
+T = TypeVar("T", bound=Rows)
 
-    `results[i]`, `results[mask]` and iteration give `Results` with the chosen detections.
+
+class _Kept:
+    """Stands for an argument that was not given, where None means something."""
+
+    def __repr__(self) -> str:
+        return "KEPT"
+
+
+KEPT: Any = _Kept()
+
+
+class Results(OnCpu):
+    """What was found in one picture. Threads: anybody, frozen.
+
+    A task that does not look for a member leaves it None: `boxes` is None for classify and obb.
+
+    `results[i]`, `results[mask]` and iteration give `Results` with the chosen detections, and with what belongs to
+    them. `len` counts detections, or classes where the task is classify.
 
     Args:
         orig_img: (H, W, 3) uint8 BGR. Not copied: the results own it from here on, and show it read-only.
         path: where the picture came from.
         names: class number to class name. A class without a name is called "class7".
-        boxes: (N, 6) of x1, y1, x2, y2 in pixels, confidence, class. Copied. None means no detections.
+        boxes: (N, 6) of x1, y1, x2, y2 in pixels, confidence, class.
+        masks: (N, h, w) uint8 of 0 and 1, letterboxed or in the picture's size.
+        probs: (nc,) probability of each class.
+        keypoints: (N, K, 2 or 3) of x, y in pixels, and visibility.
+        obb: (N, 7) of centre x, centre y, width, height in pixels, rotation in radians, confidence, class.
         speed: milliseconds of "preprocess", "inference" and "postprocess".
         save_dir: the folder that the prediction was saved to, if any.
 
+    All five are copied, unless they are members of other results.
+
     Raises:
-        InputError: for boxes of another shape.
+        InputError: for a member of another shape, or members with different numbers of detections.
     """
 
-    __slots__ = ("boxes", "names", "orig_img", "path", "save_dir", "speed")
+    __slots__ = ("boxes", "keypoints", "masks", "names", "obb", "orig_img", "path", "probs", "save_dir", "speed")
 
     orig_img: NDArray[np.uint8]
     path: str
     names: FrozenDict[int, str]
-    boxes: Boxes
+    boxes: Boxes | MaybeNone
+    masks: Masks | MaybeNone
+    probs: Probs | MaybeNone
+    keypoints: Keypoints | MaybeNone
+    obb: OBB | MaybeNone
     speed: FrozenDict[str, float | None]
     save_dir: str | None
-    masks = probs = keypoints = obb = None  # what other tasks find
 
     def __init__(
         self,
@@ -58,20 +92,30 @@ class Results(Frozen):
         path: str | os.PathLike[str],
         names: Mapping[int, str],
         boxes: ArrayLike | Boxes | None = None,
+        masks: ArrayLike | Masks | None = None,
+        probs: ArrayLike | Probs | None = None,
+        keypoints: ArrayLike | Keypoints | None = None,
+        obb: ArrayLike | OBB | None = None,
         *,
         speed: Mapping[str, float | None] = NOT_TIMED,
         save_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         image = orig_img.view()
         image.flags.writeable = False
+        shape_hw = (image.shape[0], image.shape[1])
         self._store(
             orig_img=image,
             path=os.fspath(path),
             names=_frozen_dict(names),
-            boxes=_boxes(boxes, image.shape),
+            boxes=_member(Boxes, boxes, shape_hw),
+            masks=_member(Masks, masks, shape_hw),
+            probs=_member(Probs, probs, shape_hw),
+            keypoints=_member(Keypoints, keypoints, shape_hw),
+            obb=_member(OBB, obb, shape_hw),
             speed=_frozen_dict(speed),
             save_dir=None if save_dir is None else os.fspath(save_dir),
         )
+        _require_equal_lengths(self._per_detection())
 
     @property
     def orig_shape(self) -> tuple[int, int]:
@@ -80,51 +124,84 @@ class Results(Frozen):
         return height, width
 
     @property
+    def detections(self) -> Boxes | OBB | None:
+        """What has a place, a confidence and a class: the oriented boxes or the boxes, or None where there are none."""
+        found: Boxes | OBB | None = self.boxes if self.obb is None else self.obb
+        return found
+
+    @property
+    def classes(self) -> list[int]:
+        """The class number of each detection; for classify, of the five most probable classes, best first."""
+        found = self.detections
+        if found is None:
+            return [] if self.probs is None else self.probs.top5
+        return found.cls.int().tolist()  # type: ignore[no-any-return]
+
+    @property
     def class_names(self) -> list[str]:
-        """The name of each detection's class."""
-        return [self.class_name(cls) for cls in self.boxes.cls.int().tolist()]
+        """The names of `classes`."""
+        return [self.class_name(cls) for cls in self.classes]
+
+    @property
+    def confidences(self) -> list[float]:
+        """The confidences of `classes`, 0 to 1."""
+        found = self.detections
+        if found is None:
+            return [] if self.probs is None else self.probs.top5conf.tolist()
+        return found.conf.tolist()  # type: ignore[no-any-return]
 
     def class_name(self, cls: int) -> str:
         """The name of a class, or "class7" where it has none."""
         return self.names.get(cls, f"class{cls}")
 
     def __len__(self) -> int:
-        return len(self.boxes)
+        members = (self.boxes, self.masks, self.probs, self.keypoints, self.obb)
+        return next((len(member) for member in members if member is not None), 0)
 
     def __getitem__(self, index: Any) -> Results:
-        return self.replace(boxes=self.boxes[index])
+        chosen: dict[str, Any] = {name: member[index] for name, member in self._per_detection().items()}
+        if chosen:
+            return self.replace(**chosen)
+        raise InputError("these results hold no detections to choose from; of a classification, use results.probs")
 
     def __iter__(self) -> Iterator[Results]:
         return (self[i] for i in range(len(self)))
 
-    def replace(self, *, boxes: ArrayLike | Boxes | None) -> Results:
-        """New results for the same picture with other boxes, as in the constructor."""
-        return Results(self.orig_img, self.path, self.names, boxes, speed=self.speed, save_dir=self.save_dir)
+    def replace(
+        self,
+        *,
+        boxes: ArrayLike | Boxes | None = KEPT,
+        masks: ArrayLike | Masks | None = KEPT,
+        probs: ArrayLike | Probs | None = KEPT,
+        keypoints: ArrayLike | Keypoints | None = KEPT,
+        obb: ArrayLike | OBB | None = KEPT,
+    ) -> Results:
+        """New results for the same picture, with the given members in place of the old, as in the constructor."""
+        return Results(
+            self.orig_img,
+            self.path,
+            self.names,
+            boxes=self.boxes if boxes is KEPT else boxes,
+            masks=self.masks if masks is KEPT else masks,
+            probs=self.probs if probs is KEPT else probs,
+            keypoints=self.keypoints if keypoints is KEPT else keypoints,
+            obb=self.obb if obb is KEPT else obb,
+            speed=self.speed,
+            save_dir=self.save_dir,
+        )
 
     def new(self) -> Results:
-        """New results for the same picture, without detections."""
-        return self.replace(boxes=None)
+        """New results for the same picture, without any member."""
+        return self.replace(boxes=None, masks=None, probs=None, keypoints=None, obb=None)
 
     def update(self, *_args: object, **_kwargs: object) -> NoReturn:
         """Raise: results never change, and doing nothing in silence would be worse. Use `replace`."""
         raise FrozenInstanceError("Results are frozen: write results = results.replace(boxes=...) instead of update()")
 
-    def cpu(self) -> Results:
-        """The results themselves: they are on the CPU."""
-        return self
-
-    def numpy(self) -> Results:
-        """The results themselves: their arrays are numpy arrays."""
-        return self
-
-    def to(self, device: object = "cpu") -> Results:
-        """The results themselves. Raises `UnknownDevice` for anything but "cpu"."""
-        require_cpu(device)
-        return self
-
-    def cuda(self) -> Results:
-        """Raise `UnknownDevice`: results live on the CPU."""
-        return self.to("cuda")
+    def _per_detection(self) -> dict[str, Rows]:
+        """The members with a row for each detection."""
+        members = {"boxes": self.boxes, "masks": self.masks, "keypoints": self.keypoints, "obb": self.obb}
+        return {name: member for name, member in members.items() if member is not None}
 
     def plot(
         self,
@@ -134,6 +211,10 @@ class Results(Frozen):
         *,
         labels: bool = True,
         boxes: bool = True,
+        masks: bool = True,
+        probs: bool = True,
+        kpt_radius: float | None = None,
+        kpt_line: bool = True,
         img: NDArray[np.uint8] | None = None,
         color_mode: str = "class",
         txt_color: Color | None = None,
@@ -143,43 +224,45 @@ class Results(Frozen):
         filename: str | os.PathLike[str] | None = None,
         **idle: object,
     ) -> NDArray[np.uint8]:
-        """Draw the detections on a copy of the picture: (H, W, 3) uint8 BGR, new and writable.
+        """Draw what was found on a copy of the picture: (H, W, 3) uint8 BGR, new and writable.
 
         Args:
             conf: write the confidence behind the name.
             line_width, font_size: pixels, cut to what fits; scaled to the picture when None.
-            labels, boxes: write names; draw boxes, without which nothing is drawn.
+            labels, boxes: write names; draw boxes, without which there are no names.
+            masks, probs: tint what masks cover; list the most probable classes.
+            kpt_radius: of keypoints in pixels, like `line_width`. Points with a visibility below 0.25 are not drawn.
+            kpt_line: draw the limbs of persons (17 keypoints).
             img: (H, W, 3) uint8 BGR to draw on a copy of, instead of the original picture.
             color_mode: one colour a "class", or one an "instance".
             txt_color: blue, green, red; black or white to suit each label when None.
             pil: return a `PIL.Image.Image` instead.
             show, save: show it too, see `show`; write it too, to `filename`, see `save`.
-            idle: Ultralytics' font, masks, probs, kpt_radius, kpt_line and im_gpu, which change nothing here.
+            idle: Ultralytics' font and im_gpu, which change nothing here.
 
         Raises:
             InvalidImage, InvalidOption: for an `img` of another kind, or an option that can not be had.
         """
-        drawing.check_idle(idle)
-        picture = self.orig_img if img is None else _picture(img)
-        labelled = (self.boxes.xyxy, self._colors(color_mode), self._labels(conf) if labels else ())
-        what = labelled if boxes else ((), (), ())
-        image = drawing.draw_boxes(picture, *what, line_width=line_width, font_size=font_size, text_color=txt_color)
+        check_idle(idle)
+        options = PlotOptions(
+            conf=conf,
+            line_width=line_width,
+            font_size=font_size,
+            labels=labels,
+            boxes=boxes,
+            masks=masks,
+            probs=probs,
+            kpt_radius=kpt_radius,
+            kpt_line=kpt_line,
+            color_mode=color_mode,
+            txt_color=txt_color,
+        )
+        image = plot_results(self, self.orig_img if img is None else _picture(img), options)
         if save:
             export_results.save_image(image, self._picture_path(filename))
         if show:
             show_image(image, self.path)
         return export_results.to_pil(image) if pil else image
-
-    def _colors(self, color_mode: str) -> list[Color]:
-        if color_mode not in ("class", "instance"):
-            raise InvalidOption(f'color_mode: expected "class" or "instance", got {color_mode!r}')
-        numbers = self.boxes.cls.int().tolist() if color_mode == "class" else range(len(self))
-        return [drawing.palette_color(number) for number in numbers]
-
-    def _labels(self, conf: bool) -> list[str]:
-        if not conf:
-            return self.class_names
-        return [f"{name} {value:.2f}" for name, value in zip(self.class_names, self.boxes.conf.tolist(), strict=True)]
 
     def _picture_path(self, filename: str | os.PathLike[str] | None) -> Path:
         return Path(export_results.picture_name(self.path) if filename is None else filename)
@@ -205,7 +288,13 @@ class Results(Frozen):
         return export_results.save_image(self.plot(**plot_options), self._picture_path(filename))
 
     def save_txt(self, txt_file: str | os.PathLike[str], save_conf: bool = False) -> str:
-        """Append a line "class x y w h [conf]" for each detection, in units of the picture's size; return the path.
+        """Append a line for each detection, in units of the picture's size, and return the path.
+
+        ```
+        detect    class x y w h [conf]                obb       class x1 y1 x2 y2 x3 y3 x4 y4 [conf]
+        segment   class x1 y1 x2 y2 ... xm ym [conf]  classify  probability name, for five classes
+        pose      class x y w h x1 y1 v1 ... [conf]
+        ```
 
         Without detections nothing is written. One call's lines stay together when threads share the file.
         """
@@ -214,13 +303,18 @@ class Results(Frozen):
     def save_crop(self, save_dir: str | os.PathLike[str], file_name: str | os.PathLike[str] = "im.jpg") -> list[str]:
         """Write each box's part of the picture as JPEG `save_dir`/class name/`file_name`, and return the paths.
 
-        A crop has 2 % and 10 pixels more than its box. Nothing is overwritten: im-2.jpg, im-3.jpg, ... come next.
+        A crop has 2 % and 10 pixels more than its box; an oriented box is turned upright, and has no margin. A
+        classification has no boxes, and nothing is written. Nothing is overwritten: im-2.jpg, im-3.jpg, ... come next.
         """
         return export_results.save_crops(self, Path(save_dir), Path(file_name))
 
     def summary(self, normalize: bool = False, decimals: int = 5) -> list[dict[str, Any]]:
-        """One dictionary for each detection: name, class, confidence, box {x1, y1, x2, y2}; pixels, or 0 to 1."""
-        return export_results.summary(self, normalize, decimals)
+        """One dictionary for each detection; pixels, or 0 to 1.
+
+        Keys: name, class, confidence, box {x1, y1, x2, y2} (obb: to x4, y4), segments {x, y} where there are masks,
+        keypoints {x, y, visible} where there are some. For classify: name, class, confidence of five classes.
+        """
+        return words.summary(self, normalize, decimals)
 
     def to_json(self, normalize: bool = False, decimals: int = 5) -> str:
         """The summary as JSON."""
@@ -230,7 +324,7 @@ class Results(Frozen):
 
     def to_csv(self, normalize: bool = False, decimals: int = 5) -> str:
         """The summary as CSV with a header line."""
-        return export_results.to_csv(self.summary(normalize, decimals))
+        return export_results.to_csv(self.summary(normalize, decimals), words.columns(self))
 
     def to_df(self, normalize: bool = False, decimals: int = 5) -> Any:
         """The summary as a polars DataFrame, or a pandas one where polars is missing.
@@ -238,19 +332,24 @@ class Results(Frozen):
         Raises:
             BackendUnavailable: when neither is installed.
         """
-        return export_results.to_df(self.summary(normalize, decimals))
+        return export_results.to_df(self, normalize, decimals)
 
     def to_supervision(self) -> Any:
-        """The detections as a new `supervision.Detections`. Raises `BackendUnavailable` when that is not installed."""
+        """The detections as new `supervision.Detections`, with masks in the picture's size; or `Classifications`.
+
+        Raises:
+            BackendUnavailable: when supervision is not installed.
+        """
         return export_results.to_supervision(self)
 
     def verbose(self) -> str:
-        """The counts in words: "4 persons, 1 bus, " or "(no detections), "."""
-        return export_results.verbose(self)
+        """In words: "4 persons, 1 bus, ", "(no detections), ", or for classify "cat 0.91, dog 0.05, "."""
+        return words.verbose(self)
 
     def __reduce__(self) -> tuple[Callable[..., Results], tuple[Any, ...]]:
         rebuild = partial(Results, speed=self.speed, save_dir=self.save_dir)
-        return rebuild, (self.orig_img, self.path, self.names, self.boxes)
+        members = (self.boxes, self.masks, self.probs, self.keypoints, self.obb)
+        return rebuild, (self.orig_img, self.path, self.names, *members)
 
     def __repr__(self) -> str:
         found = self.verbose().removesuffix(", ")
@@ -261,9 +360,16 @@ def _frozen_dict(mapping: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
     return mapping if isinstance(mapping, FrozenDict) else FrozenDict(mapping)
 
 
-def _boxes(values: ArrayLike | Boxes | None, shape: tuple[int, ...]) -> Boxes:
-    rows = values.data if isinstance(values, Boxes) else values
-    return Boxes(np.empty((0, 6)) if rows is None else rows, (shape[0], shape[1]))
+def _member(kind: type[T], values: ArrayLike | Rows | None, shape_hw: tuple[int, int]) -> T | None:
+    if values is None or (isinstance(values, kind) and values.orig_shape == shape_hw):
+        return values
+    return kind(values.data if isinstance(values, kind) else values, shape_hw)  # type: ignore[arg-type]
+
+
+def _require_equal_lengths(members: Mapping[str, Rows]) -> None:
+    if len({len(member) for member in members.values()}) > 1:
+        counts = ", ".join(f"{name} of {len(member)}" for name, member in members.items())
+        raise InputError(f"expected the same number of detections in each member, got {counts}; replace them together")
 
 
 def _picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

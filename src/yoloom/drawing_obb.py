@@ -1,0 +1,30 @@
+"""Paints oriented boxes on a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.colors import Color
+from yoloom.drawing_style import DrawingStyle
+from yoloom.obb import OBB
+
+SHIFT = 4  # OpenCV draws lines between sixteenths of a pixel
+
+
+def paint_oriented(canvas: NDArray[np.uint8], obb: OBB, colors: Sequence[Color], style: DrawingStyle) -> None:
+    """Paint N oriented boxes on `canvas` (H, W, 3) itself; the first lies on top."""
+    limit = 4 * max(canvas.shape)  # far outside is as good as farther, and OpenCV's integers end somewhere
+    corners = np.rint(np.clip(obb.xyxyxyxy, -limit, limit) * (1 << SHIFT)).astype(np.int32)
+    for quad, color in reversed(list(zip(corners, colors, strict=True))):
+        cv2.polylines(canvas, [quad], True, color, style.line_width, cv2.LINE_AA, SHIFT)
+
+
+def label_corners(obb: OBB) -> NDArray[np.float32]:
+    """(N, 2) where the label of each box goes: its highest corner."""
+    corners = np.asarray(obb.xyxyxyxy)
+    highest: NDArray[np.float32] = corners[np.arange(len(corners)), corners[..., 1].argmin(axis=1)]
+    return highest

@@ -1,0 +1,76 @@
+"""The outline of a mask: one polygon around everything that is in it.
+
+A mask in several pieces gives one polygon still, as label files want it: a walk over all of them, which leaves each
+piece for the next where the two are nearest.
+
+```
+  piece 0      piece 1        piece 2        there: around 0, the first way around 1, around 2
+ ┌───────┐    ┌───────┐      ┌───────┐       back:  the other way around 1
+ │       ●────●       ●──────●       │
+ └───────┘    └───────┘      └───────┘       Ultralytics 8.4.190 walks the same, point for point.
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.int32]  # (M, 2) x, y
+
+MAX_DISTANCES = 1 << 20  # how many are computed at once: bounds the memory, whatever the mask looks like
+
+
+def outline(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(M, 2) float32 x, y in the mask's pixels, around what is not zero in `mask` (H, W); (0, 2) where all is zero.
+
+    Holes are not followed.
+    """
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    pieces = [np.asarray(contour, np.int32).reshape(-1, 2) for contour in contours]
+    if not pieces:
+        return np.zeros((0, 2), np.float32)
+    return (pieces[0] if len(pieces) == 1 else _walk(pieces)).astype(np.float32)
+
+
+def _walk(pieces: Sequence[Points]) -> Points:
+    bridges = [_nearest(one, other) for one, other in pairwise(pieces)]
+    first, last = _loop(pieces[0], bridges[0][0]), _loop(pieces[-1], bridges[-1][1])
+    doors = [(arrive, leave) for (_, arrive), (leave, _) in pairwise(bridges)]
+    between = [_ways(piece, *door) for piece, door in zip(pieces[1:-1], doors, strict=True)]
+    there = [way for way, _ in between]
+    back = [way for _, way in reversed(between)]
+    return np.concatenate([first, *there, last, *back])
+
+
+def _loop(piece: Points, start: int) -> Points:
+    """Once around, from the point `start` and back to it."""
+    return np.concatenate([piece[start:], piece[: start + 1]])
+
+
+def _ways(piece: Points, arrive: int, leave: int) -> tuple[Points, Points]:
+    """The way on from one bridge to the next, which does not pass the piece's first point, and the way back."""
+    if arrive > leave:
+        piece, arrive, leave = piece[::-1], len(piece) - 1 - arrive, len(piece) - 1 - leave
+    loop = _loop(piece, arrive)
+    return loop[: leave - arrive + 1], loop[leave - arrive :]
+
+
+def _nearest(one: Points, other: Points) -> tuple[int, int]:
+    """The numbers of the two points that are nearest to each other; of several, the first ones."""
+    rows = max(1, MAX_DISTANCES // len(other))
+    firsts = (_nearest_from(one, other, start, start + rows) for start in range(0, len(one), rows))
+    _, index, partner = min(firsts)
+    return index, partner
+
+
+def _nearest_from(one: Points, other: Points, start: int, stop: int) -> tuple[int, int, int]:
+    """The smallest squared distance from the points `start` to `stop`, and the numbers of its two points."""
+    steps = one[start:stop, np.newaxis].astype(np.int64) - other
+    distances = (steps**2).sum(axis=2)
+    index, partner = divmod(int(distances.argmin()), len(other))
+    return int(distances[index, partner]), start + index, partner
