@@ -21,7 +21,7 @@ LAYERS = {
     0: (
         "arrays boxes clock colors crop display drawing drawing_masks drawing_obb drawing_poses drawing_probs "
         "drawing_style errors export_results fit frozen keypoints label_lines label_writer masks metrics obb on_cpu "
-        "opencv_quietly options outline plot probs results rows summary"
+        "opencv_quietly options outline plot probs results rows subpixel summary"
     ),
     1: "assets download formats heads hub images scenes",
     2: "runtime",

@@ -14,6 +14,7 @@ PADDING = 10  # and this many pixels on top
 
 def upright_crop(image: Image, xywh: NDArray[np.float32]) -> Image:
     """The box of centre and size `xywh` and a margin, as a view of `image`; without pixels where it lies outside."""
+    xywh = np.nan_to_num(xywh)
     half = (xywh[2:] * GAIN + PADDING) / 2
     size_wh = image.shape[1::-1]
     left, top = np.clip(xywh[:2] - half, 0, size_wh).astype(int)
@@ -23,7 +24,7 @@ def upright_crop(image: Image, xywh: NDArray[np.float32]) -> Image:
 
 def oriented_crop(image: Image, xywhr: NDArray[np.float32]) -> Image:
     """The oriented box turned upright, without a margin; black where it reaches out of the picture."""
-    x, y, width, height, angle = xywhr.tolist()
+    x, y, width, height, angle = np.nan_to_num(xywhr).tolist()
     most = sum(image.shape[:2])  # no more than the picture can fill: the size comes from a network
     size_wh = (round(min(max(width, 1), most)), round(min(max(height, 1), most)))
     cos, sin = np.cos(angle), np.sin(angle)

@@ -76,4 +76,4 @@ def _on_canvas(points: NDArray[np.float64], canvas: Image) -> list[list[int]]:
     """Rows of x, y, ... as whole pixels of the canvas."""
     height, width = canvas.shape[:2]
     edge = np.tile((width - 1, height - 1), points.shape[1] // 2)
-    return np.rint(np.clip(points, 0, edge)).astype(int).tolist()  # type: ignore[no-any-return]
+    return np.rint(np.clip(np.nan_to_num(points), 0, edge)).astype(int).tolist()  # type: ignore[no-any-return]

@@ -25,7 +25,7 @@ def paint_masks(canvas: NDArray[np.uint8], masks: Masks, colors: Sequence[Color]
 
 
 def _paint_mask(region: NDArray[np.uint8], mask: NDArray[np.uint8], color: Color, style: DrawingStyle) -> None:
-    ground = np.full_like(region, color)
-    cv2.copyTo(cv2.addWeighted(region, 1 - OPACITY, ground, OPACITY, 0), mask, region)
+    tint = np.array((*color, 0)) * OPACITY  # four numbers are one colour to OpenCV
+    cv2.copyTo(cv2.add(cv2.convertScaleAbs(region, alpha=1 - OPACITY), tint), mask, region)
     edges, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
     cv2.drawContours(region, edges, -1, color, max(1, style.line_width // 2), cv2.LINE_AA)

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from yoloom.colors import Color
 from yoloom.drawing_style import DrawingStyle
 from yoloom.obb import OBB
-
-SHIFT = 4  # OpenCV draws lines between sixteenths of a pixel
+from yoloom.subpixel import SHIFT, subpixels
 
 
 def paint_oriented(canvas: NDArray[np.uint8], obb: OBB, colors: Sequence[Color], style: DrawingStyle) -> None:
     """Paint N oriented boxes on `canvas` (H, W, 3) itself; the first lies on top."""
-    limit = 4 * max(canvas.shape)  # far outside is as good as farther, and OpenCV's integers end somewhere
-    corners = np.rint(np.clip(obb.xyxyxyxy, -limit, limit) * (1 << SHIFT)).astype(np.int32)
+    corners = subpixels(obb.xyxyxyxy, canvas.shape)
     for quad, color in reversed(list(zip(corners, colors, strict=True))):
         cv2.polylines(canvas, [quad], True, color, style.line_width, cv2.LINE_AA, SHIFT)
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from yoloom.colors import BLACK, PALETTE, Color, palette_color
 from yoloom.drawing_style import DrawingStyle
 from yoloom.keypoints import Keypoints
+from yoloom.subpixel import SHIFT, subpixels
 
 MIN_VISIBILITY = 0.25  # a point below it is a guess, and not drawn
-SHIFT = 4  # OpenCV draws between sixteenths of a pixel
 
-LEFT, RIGHT, MIDDLE = PALETTE[1], PALETTE[0], PALETTE[3]
+LEFT, RIGHT, MIDDLE = PALETTE[1], PALETTE[5], PALETTE[3]  # blue, pink, yellow: persons are often class 0, orange
 
 # The person of COCO: 0 nose, then left and right: 1 eyes, 3 ears, 5 shoulders, 7 elbows, 9 wrists, 11 hips, 13 knees,
 # 15 ankles.
@@ -30,8 +30,7 @@ PERSON_LIMBS = (
 
 def paint_poses(canvas: NDArray[np.uint8], keypoints: Keypoints, limbs: bool, style: DrawingStyle) -> None:
     """Paint the keypoints of N detections on `canvas` (H, W, 3) itself; the first lies on top."""
-    limit = 4 * max(canvas.shape)  # far outside is as good as farther, and OpenCV's integers end somewhere
-    points = np.rint(np.clip(keypoints.xy, -limit, limit) * (1 << SHIFT)).astype(int).tolist()
+    points = subpixels(keypoints.xy, canvas.shape).tolist()
     for one, seen in reversed(list(zip(points, _seen(keypoints).tolist(), strict=True))):
         if limbs and len(one) == len(PERSON_SIDES):
             _paint_limbs(canvas, one, seen, style)

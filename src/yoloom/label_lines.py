@@ -47,7 +47,7 @@ def _points(results: Results) -> np.ndarray:
     if keypoints is None:
         return np.empty((len(results), 0), np.float32)
     points = np.concatenate([keypoints.xyn, keypoints.data[..., 2:]], axis=2)
-    return points.reshape(len(points), -1)
+    return points.reshape(len(points), points[0].size if len(points) else 0)
 
 
 def _line(cls: int, values: Iterable[float]) -> str:

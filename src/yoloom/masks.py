@@ -112,13 +112,12 @@ def _resized(
     mask: NDArray[np.uint8], place: Fit, corner_xy: tuple[int, int], size_wh: tuple[int, int]
 ) -> NDArray[np.uint8]:
     height, width = place.content_hw
-    content = np.where(
-        mask[place.top : place.top + height, place.left : place.left + width], np.uint8(255), np.uint8(0)
-    )
+    content = mask[place.top : place.top + height, place.left : place.left + width]
+    full = cv2.threshold(content, 0, 255, cv2.THRESH_BINARY)[1]
     # The centre of pixel p of the picture lies at gain * (p + 1/2) - 1/2 on the plane.
     gain = place.gain_xy.astype(np.float64)
     shift = gain * (np.array(corner_xy) + 0.5) - 0.5
     to_plane = np.column_stack([np.diag(gain), shift])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    smooth = cv2.warpAffine(content, to_plane, size_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return (smooth > 127).astype(np.uint8)
+    smooth = cv2.warpAffine(full, to_plane, size_wh, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.threshold(smooth, 127, 1, cv2.THRESH_BINARY)[1], np.uint8)

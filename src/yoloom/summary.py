@@ -71,11 +71,11 @@ def _columns(results: Results, normalize: bool, decimals: int) -> Iterator[list[
 def _corners_of(found: Any, normalize: bool) -> NDArray[np.float32]:
     name = "xyxyxyxy" if isinstance(found, OBB) else "xyxy"
     corners: NDArray[np.float32] = getattr(found, name + "n" * normalize)
-    return corners.reshape(len(found), -1)
+    return corners
 
 
 def _corners(values: NDArray[np.float32], decimals: int) -> Row:
-    return dict(zip(corner_names(len(values) // 2), _rounded(values, decimals), strict=True))
+    return dict(zip(corner_names(values.size // 2), _rounded(values.ravel(), decimals), strict=True))
 
 
 def _segments(masks: Masks, normalize: bool, decimals: int) -> list[Row]:
