@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.read import read_checkpoint
 from yoloom.formats.checkpoint.tree import Module
-from yoloom.formats.protobuf_writer import Message
+from yoloom.formats.protobuf_writer import Deferred, Message
 
 FOLDER = Path(__file__).parent / "data" / "checkpoints"
 PATHS = sorted(FOLDER.glob("*.pt"))
@@ -117,3 +118,31 @@ def test_a_module_that_contains_itself_many_times_over_is_refused() -> None:
 def test_integers_are_read_back_by_protobuf(value: int) -> None:
     attribute = onnx.AttributeProto.FromString(Message().text(1, "a").integer(3, value).integer(20, 2).joined())
     assert attribute.i == value
+
+
+def test_weights_that_do_not_fit_their_norm_are_a_typed_error() -> None:
+    """They are computed when the file is written: long after the graph was made."""
+    found = checkpoint("v8-detect")
+    norm = found.module.children["model"].children["1"].children["bn"]
+    with pytest.raises(InvalidModel, match="contradicts itself"):
+        build_onnx(replace(found, module=changed(found.module, "model.2.m.0.cv1.bn", parameters=norm.parameters)))
+
+
+def test_deferred_bytes_of_another_length_than_was_said_are_refused() -> None:
+    message = Message().data(1, Deferred(3, lambda: b"four"))
+    with pytest.raises(ValueError, match="expected 3 bytes, got 4"):
+        message.joined()
+
+
+def test_deferred_bytes_are_made_when_they_are_written() -> None:
+    """So that a network of any size costs the memory of its largest layer."""
+    made: list[int] = []
+
+    def make(number: int) -> Callable[[], bytes]:
+        return lambda: bytes([made.append(number) or number])
+
+    message = Message().data(1, Deferred(1, make(1))).data(1, Deferred(1, make(2)))
+    assert [(chunk, list(made)) for chunk in message.chunks() if chunk in (b"\1", b"\2")] == [
+        (b"\1", [1]),
+        (b"\2", [1, 2]),
+    ]

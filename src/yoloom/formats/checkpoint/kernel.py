@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,30 @@ Array = npt.NDArray[Any]
 Pair = tuple[int, int]
 
 
+class Weight(Protocol):
+    """Numbers that are taken from the file, or computed, whenever they are asked for: a `Tensor` is one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def numpy(self) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """A weight that is kept as the way to compute it. Immutable: shared freely."""
+
+    shape: tuple[int, ...]
+    compute: Callable[[], Array]
+
+    def numpy(self) -> Array:
+        """Raises ValueError when the numbers it is made of do not fit together."""
+        array = self.compute()
+        if array.shape != self.shape:
+            raise ValueError(f"expected a weight of the shape {self.shape}, got {array.shape}")
+        return array
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """A convolution: what it multiplies with, and how it moves. Immutable: shared freely.
@@ -22,7 +48,7 @@ class Kernel:
     weight: (out, in / groups, height, width); (in, out / groups, height, width) when transposed.
     """
 
-    weight: Array
+    weight: Weight
     bias: Array | None
     stride: Pair
     padding: Pair
@@ -41,18 +67,23 @@ class Kernel:
             return self
         scale, shift = scale_and_shift(norm)
         bias = shift if self.bias is None else shift + scale * self.bias
-        return replace(self, weight=self._scaled(scale), bias=bias.astype(np.float32))
+        scaled = Computed(self.weight.shape, functools.partial(self._scaled, scale))
+        return replace(self, weight=scaled, bias=bias.astype(np.float32))
 
     def merged(self, other: Kernel) -> Kernel:
         """The sum of two convolutions of the same input, the smaller one centred in the larger."""
         height, width = (max(sizes) for sizes in zip(self.weight.shape[2:], other.weight.shape[2:], strict=True))
-        weight = _centred(self.weight, height, width) + _centred(other.weight, height, width)
-        larger = self if self.weight.shape == weight.shape else other
+        larger = self if self.weight.shape[2:] == (height, width) else other
+
+        def compute() -> Array:
+            return _centred(self.weight.numpy(), height, width) + _centred(other.weight.numpy(), height, width)
+
+        weight = Computed((*larger.weight.shape[:2], height, width), compute)
         return replace(larger, weight=weight, bias=_sum(self.bias, other.bias))
 
     def _scaled(self, scale: Array) -> Array:
         factor = scale[:, None, None, None]
-        weight = self.weight
+        weight = self.weight.numpy()
         if self.transposed:
             factor = scale.reshape(self.groups, 1, -1, 1, 1)
             weight = weight.reshape(self.groups, -1, *weight.shape[1:])
@@ -70,7 +101,7 @@ def convolution(module: Module) -> Kernel:
         )
     bias = module.parameters.get("bias")
     return Kernel(
-        weight=module.parameters["weight"].numpy(),
+        weight=module.parameters["weight"],
         bias=None if bias is None else bias.numpy(),
         stride=pair(at["stride"]),
         padding=pair(at["padding"]),
@@ -83,10 +114,14 @@ def convolution(module: Module) -> Kernel:
 
 def identity(like: Kernel, norm: Module) -> Kernel:
     """The batch-norm of an input that a branch passes on unchanged, as a convolution of the shape of `like`."""
-    weight = np.zeros_like(like.weight, np.float32)
-    channels = np.arange(len(weight))
-    weight[channels, channels % weight.shape[1], weight.shape[2] // 2, weight.shape[3] // 2] = 1
-    return replace(like, weight=weight, bias=None).normalised(norm)
+    shape = like.weight.shape
+
+    def compute() -> Array:
+        weight, channels = np.zeros(shape, np.float32), np.arange(shape[0])
+        weight[channels, channels % shape[1], shape[2] // 2, shape[3] // 2] = 1
+        return weight
+
+    return replace(like, weight=Computed(shape, compute), bias=None).normalised(norm)
 
 
 def scale_and_shift(norm: Module) -> tuple[Array, Array]:

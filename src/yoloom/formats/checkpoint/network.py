@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,16 @@ from yoloom.formats.checkpoint.heads import head as head_of
 from yoloom.formats.checkpoint.ops import Ops, V
 from yoloom.formats.checkpoint.tree import Module
 
-__all__ = ["blocks_attention", "blocks_pool", "blocks_residual", "has_one_to_one", "layers", "outputs"]
+__all__ = [
+    "blocks_attention",
+    "blocks_pool",
+    "blocks_residual",
+    "has_one_to_many",
+    "has_one_to_one",
+    "layers",
+    "outputs",
+    "typed_contradictions",
+]
 
 MOST_MODULES = 20_000  # the largest known network has 2,500; a file may name one module inside itself over and over
 
@@ -26,9 +36,16 @@ def outputs(ops: Ops[V], checkpoint: Checkpoint, image: V, one_to_one: bool = Fa
     one_to_one: by the head that needs no NMS. Raises UnsupportedModel for a block or head that yoloom does not know,
     InvalidModel where the parts of the network do not fit together.
     """
-    try:
+    with typed_contradictions():
         _check_size(checkpoint.module)
         return _outputs(ops, checkpoint, image, ONE_TO_ONE if one_to_one else "")
+
+
+@contextmanager
+def typed_contradictions() -> Iterator[None]:
+    """Whatever fails inside becomes an InvalidModel: what is computed there comes out of a file."""
+    try:
+        yield
     except ModelError:
         raise
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError, MemoryError) as error:

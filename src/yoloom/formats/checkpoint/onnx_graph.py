@@ -5,14 +5,15 @@ Field and type numbers: onnx.proto, messages AttributeProto, NodeProto, TensorPr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from yoloom.errors import UnsupportedModel
 from yoloom.formats.checkpoint.kernel import Array, Kernel, Pair
-from yoloom.formats.protobuf_writer import Message
+from yoloom.formats.protobuf_writer import Deferred, Message
 
 OPSET = 17
 MOST_NODES = 50_000  # the largest known network has 2,000
@@ -28,6 +29,7 @@ _TO_END = 2**63 - 1
 class OnnxGraph:
     """An `Ops` over the names of values. One thread at a time.
 
+    The weights of the network are computed one by one when the finished message is written.
     half: weights are stored as float16 and widened when the graph is loaded.
     """
 
@@ -63,15 +65,20 @@ class OnnxGraph:
         return self._constants[key]
 
     def _weight(self, array: Array) -> str:
-        name = f"constant_{len(self._weights)}"
-        self._weights.append(_tensor(name, array))
-        return name
+        return self._stored(array.shape, array.dtype, lambda: array)
 
-    def _matrix(self, array: Array) -> str:
+    def _matrix(self, shape: tuple[int, ...], compute: Callable[[], Array]) -> str:
         """A weight of the network, in the precision that was asked for."""
-        if not self._half:
-            return self._weight(_contiguous(array, np.float32))
-        return self._node("Cast", self._weight(_contiguous(array, np.float16)), to=_FLOAT)
+        dtype = np.dtype(np.float16 if self._half else np.float32)
+        name = self._stored(shape, dtype, lambda: _contiguous(compute(), dtype))
+        return self._node("Cast", name, to=_FLOAT) if self._half else name
+
+    def _stored(self, shape: tuple[int, ...], dtype: np.dtype[Any], compute: Callable[[], Array]) -> str:
+        name = f"constant_{len(self._weights)}"
+        content = Deferred(math.prod(shape) * dtype.itemsize, lambda: _bytes(compute()))
+        tensor = Message().integers(1, shape).integer(2, _TYPES[dtype.name]).text(8, name).data(9, content)
+        self._weights.append(tensor)
+        return name
 
     def _ints(self, *values: int) -> str:
         return self.constant(np.array(values, np.int64))
@@ -136,8 +143,8 @@ class OnnxGraph:
     # Convolution and pooling
 
     def convolve(self, x: str, kernel: Kernel) -> str:
-        weights = [self._matrix(kernel.weight)]
-        weights += [] if kernel.bias is None else [self._weight(_contiguous(kernel.bias, np.float32))]
+        weights = [self._matrix(kernel.weight.shape, kernel.weight.numpy)]
+        weights += [] if kernel.bias is None else [self._weight(_single(kernel.bias))]
         settings: dict[str, Any] = {
             "strides": kernel.stride,
             "pads": kernel.padding * 2,
@@ -150,8 +157,8 @@ class OnnxGraph:
         return self._node("ConvTranspose", x, *weights, output_padding=kernel.output_padding, **settings)
 
     def linear(self, x: str, weight: Array, bias: Array | None) -> str:
-        y = self._node("MatMul", x, self._matrix(weight.T))
-        return y if bias is None else self._node("Add", y, self._weight(_contiguous(bias, np.float32)))
+        y = self._node("MatMul", x, self._matrix(weight.T.shape, lambda: weight.T))
+        return y if bias is None else self._node("Add", y, self._weight(_single(bias)))
 
     def max_pool(self, x: str, size: Pair, stride: Pair, padding: Pair, round_up: bool = False) -> str:
         return self._node("MaxPool", x, kernel_shape=size, strides=stride, pads=padding * 2, ceil_mode=int(round_up))
@@ -281,11 +288,6 @@ def _attribute(name: str, value: float | int | str | tuple[int, ...]) -> Message
     return attribute.integers(8, tuple(value)).integer(20, 7)
 
 
-def _tensor(name: str, array: Array) -> Message:
-    tensor = Message().integers(1, array.shape).integer(2, _TYPES[array.dtype.name]).text(8, name)
-    return tensor.data(9, _bytes(array))
-
-
 def _bytes(array: Array) -> memoryview | bytes:
     """Of a C-contiguous array, without a copy."""
     return array.reshape(-1).view(np.uint8).data if array.size else b""
@@ -299,5 +301,9 @@ def _declaration(name: str, dims: Dims) -> Message:
     return Message().text(1, name).message(2, Message().message(1, tensor_type))
 
 
-def _contiguous(array: Array, dtype: type) -> Array:
-    return np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
+def _contiguous(array: Array, dtype: np.dtype[Any]) -> Array:
+    return np.ascontiguousarray(array, dtype.newbyteorder("<"))
+
+
+def _single(array: Array) -> Array:
+    return _contiguous(array, np.dtype(np.float32))

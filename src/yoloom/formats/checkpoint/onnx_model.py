@@ -1,34 +1,45 @@
-"""A checkpoint as the bytes of an ONNX file, with the metadata that Ultralytics' own exports have."""
+"""A checkpoint as an ONNX file, with the metadata that Ultralytics' own exports have."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.head import MOST_DETECTIONS, Output
-from yoloom.formats.checkpoint.network import has_one_to_many, has_one_to_one, outputs
+from yoloom.formats.checkpoint.network import has_one_to_many, has_one_to_one, outputs, typed_contradictions
 from yoloom.formats.checkpoint.onnx_graph import OPSET, Dims, OnnxGraph
-from yoloom.formats.protobuf_writer import Message
+from yoloom.formats.protobuf_writer import Chunk, Message
 
 INPUT = "images"
 IR_VERSION = 8
 
 
-def build_onnx(
+def build_onnx(checkpoint: Checkpoint, **options: Any) -> bytes:
+    """The file that `write_onnx` writes, in memory."""
+    file = io.BytesIO()
+    write_onnx(checkpoint, file.write, **options)
+    return file.getvalue()
+
+
+def write_onnx(
     checkpoint: Checkpoint,
+    write: Callable[[Chunk], object],
     *,
     dynamic: bool = True,
     imgsz_hw: tuple[int, int] = (640, 640),
     batch: int = 1,
     nms: bool | None = None,
     half: bool = False,
-) -> bytes:
-    """The network as an ONNX file: the same checkpoint and options give the same bytes.
+) -> None:
+    """Write the network as an ONNX file, piece by piece: the same checkpoint and options give the same bytes.
 
     dynamic: any batch, height and width; else `batch` and `imgsz_hw` are fixed. nms: False takes the head that needs no
     NMS, where the network has one. half: weights of 16 bits, in a file half the size; they are computed with in 32.
-    Raises UnsupportedModel, InvalidModel, InvalidOption. Any thread.
+    Holds one weight in memory at a time. Raises UnsupportedModel, InvalidModel, InvalidOption, and what `write` raises;
+    what was written by then is no model. Any thread.
     """
     _check_imgsz(checkpoint, imgsz_hw)
     graph = OnnxGraph(half)
@@ -38,7 +49,10 @@ def build_onnx(
     declared = _declared(graph, results, sizes)
     image = _resolved(("batch", checkpoint.channels, "height", "width"), sizes)
     notes = _notes(checkpoint, end2end, imgsz_hw, batch, {"dynamic": dynamic, "nms": nms, "half": half})
-    return _file(graph.message({INPUT: image}, declared), notes).joined()
+    file = _file(graph.message({INPUT: image}, declared), notes)
+    with typed_contradictions():
+        for chunk in file.chunks():
+            write(chunk)
 
 
 def _check_imgsz(checkpoint: Checkpoint, imgsz_hw: tuple[int, int]) -> None:
