@@ -201,6 +201,17 @@ def _nms_nodes() -> list[onnx.NodeProto]:
 _SELECTIONS = {"raw": [], "end2end": _end2end_nodes(), "nms": _nms_nodes()}
 
 
+# ---- A cache of their own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests convert is not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("YOLOOM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 # ---- Nothing is left behind
 
 

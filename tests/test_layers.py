@@ -20,10 +20,10 @@ ROOT = Path(yoloom.__file__).parent
 LAYERS = {
     0: (
         "arrays boxes clock colors crop display drawing drawing_masks drawing_obb drawing_poses drawing_probs "
-        "drawing_style errors export_results fit frozen keypoints label_lines label_writer masks metrics obb on_cpu "
-        "opencv_quietly options outline plot probs results rows subpixel summary"
+        "drawing_style errors export_results file_identity fit frozen keypoints label_lines label_writer masks metrics "
+        "obb on_cpu once_map opencv_quietly options outline plot probs results rows subpixel summary user_cache"
     ),
-    1: "assets download formats heads hub images scenes",
+    1: "assets conversion_cache conversions download formats heads hub images scenes",
     2: "runtime",
     3: "engine sources",
     4: "call output yolo",

@@ -21,9 +21,7 @@ IGNORED = ["batch", "verbose", "stream_buffer", "dnn", "compile", "channels_last
 REFUSED = [
     "augment",
     "embed",
-    "end2end",
     "half",
-    "nms",
     "quantize",
     "save_frames",
     "vid_stride",
@@ -223,7 +221,7 @@ def test_options_that_mean_nothing_here(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_options_of_ultralytics_that_are_not_here(name: str) -> None:
-    neutral = {"vid_stride": 1}.get(name, None if name in ("embed", "end2end", "nms", "quantize") else False)
+    neutral = {"vid_stride": 1}.get(name, None if name in ("embed", "quantize") else False)
     for value in (neutral, None):
         assert parse_options({name: value}) == (PredictOptions(), SaveOptions())
     for value in (7, [1], np.array([1, 2])):
@@ -316,3 +314,17 @@ def test_every_field_is_checked() -> None:
     for name in OPTIONS:
         with pytest.raises(InvalidOption):
             parse_options({name: object()})
+
+
+@pytest.mark.parametrize(("option", "nms"), [({"nms": True}, True), ({"nms": False}, False), ({"end2end": 1}, False)])
+def test_the_head_is_that_of_the_opened_model(option: dict[str, Any], nms: bool) -> None:
+    assert parse_options(option, {nms}) == parse_options({})
+    for answered in ({not nms}, set()):
+        with pytest.raises(UnsupportedOption, match=rf"when the model is opened: YOLO\(path, nms={nms}\)"):
+            parse_options(option, answered)
+
+
+def test_no_wish_for_a_head_is_always_fine() -> None:
+    assert parse_options({"nms": None, "end2end": None}) == parse_options({})
+    with pytest.raises(InvalidOption, match="nms must be True or False, got 'yes'"):
+        parse_options({"nms": "yes"}, {True})

@@ -31,8 +31,13 @@ class Fit:
     def to_source(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (..., 2) from the plane's pixels to the source's, clipped to the source."""
         height, width = self.source_hw
-        points: NDArray[np.float32] = (xy - np.array([self.left, self.top], np.float32)) / self.gain_xy
+        points = self.unclipped(xy)
         np.clip(points, np.float32(0), np.array([width, height], np.float32), out=points)
+        return points
+
+    def unclipped(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """As `to_source`, for points that may lie outside of the source."""
+        points: NDArray[np.float32] = (xy - np.array([self.left, self.top], np.float32)) / self.gain_xy
         return points
 
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from yoloom.errors import DownloadFailed, InvalidOption, ModelNotFound, YoloomError
+from yoloom.user_cache import user_cache
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -88,7 +89,9 @@ def resolve(
 
     Any number of threads and processes may call it at once: they make one download.
     """
-    text = os.fspath(name)
+    if not isinstance(name, (str, os.PathLike)):
+        raise ModelNotFound(f"Expected the path or the name of a model, got {type(name).__name__}.")
+    text = os.fsdecode(name)
     if text and os.path.exists(text):
         return Path(text).absolute()
     if text not in KNOWN_NAMES:
@@ -100,17 +103,12 @@ def resolve(
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `models` in `YOLOOM_CACHE`, or in `yoloom` in the user's cache. Read at each call.
+    """Where downloads are kept: `models` in `user_cache`. Read at each call.
 
     Raises `DownloadFailed` when there is no home folder. Anybody may call it at any time; it creates nothing.
     """
-    if own := os.environ.get("YOLOOM_CACHE"):
-        return Path(own) / "models"
-    shared = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(shared):
-        return Path(shared) / "yoloom" / "models"
     try:
-        return Path.home() / ".cache" / "yoloom" / "models"
+        return user_cache() / "models"
     except RuntimeError as error:
         raise DownloadFailed("This user has no home folder for downloads: set YOLOOM_CACHE to a folder.") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -65,26 +65,34 @@ _ACCEPTED_AND_IDLE = frozenset({"batch", "verbose", "stream_buffer", "dnn", "com
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "augment": (False,),
     "embed": (),
-    "end2end": (),
     "half": (False,),
-    "nms": (),
     "quantize": (),
     "save_frames": (False,),
     "vid_stride": (1,),
     "visualize": (False,),
 }
+# Which head judges is part of the opened model; each option with the value of `nms` that its True stands for.
+_HEAD_NAMES: Mapping[str, bool] = {"nms": True, "end2end": False}
 _SAVE_NAMES = frozenset(field.name for field in fields(SaveOptions))
 _PREDICT_NAMES = frozenset(field.name for field in fields(PredictOptions))
-_ALL_NAMES = _PREDICT_NAMES | _SAVE_NAMES | _ACCEPTED_AND_IDLE | _NEUTRAL.keys() | {"device", "stream", "source"}
+_ALL_NAMES = (
+    _PREDICT_NAMES
+    | _SAVE_NAMES
+    | _ACCEPTED_AND_IDLE
+    | _NEUTRAL.keys()
+    | _HEAD_NAMES.keys()
+    | {"device", "stream", "source"}
+)
 
 
-def parse_options(given: Mapping[str, Any]) -> tuple[PredictOptions, SaveOptions]:
-    """Check the keyword arguments of one call. None asks for the default.
+def parse_options(given: Mapping[str, Any], nms: Set[bool] = frozenset()) -> tuple[PredictOptions, SaveOptions]:
+    """Check the keyword arguments of one call. None asks for the default. nms: what of it the opened model answers to.
 
     Raises UnknownOption (with the nearest name), UnsupportedOption, UnknownDevice or InvalidOption.
     """
     for name, value in given.items():
         _refuse_what_is_not_here(name, value)
+        _refuse_other_heads(name, value, nms)
     asked = {name: _CHECKS[name](name, value) for name, value in given.items() if name in _CHECKS and value is not None}
     return (
         PredictOptions(**{name: value for name, value in asked.items() if name in _PREDICT_NAMES}),
@@ -123,6 +131,14 @@ def _refuse_what_is_not_here(name: str, value: Any) -> None:
         raise UnknownDevice(f"device={shown(value)} is chosen once, when the model is opened: YOLO(path, device=...).")
     if name in _NEUTRAL and not _is_one_of(value, _NEUTRAL[name]):
         raise UnsupportedOption(f"{name}={shown(value)} is not available in yoloom; leave {name!r} out.")
+
+
+def _refuse_other_heads(name: str, value: Any, nms: Set[bool]) -> None:
+    if name not in _HEAD_NAMES or value is None:
+        return
+    wanted = flag(name, value) == _HEAD_NAMES[name]
+    if wanted not in nms:
+        raise UnsupportedOption(f"{name}={value} is chosen once, when the model is opened: YOLO(path, nms={wanted}).")
 
 
 def _is_cpu(device: object) -> bool:
@@ -190,7 +206,8 @@ def positive(name: str, value: Any) -> int:
     return whole
 
 
-def _flag(name: str, value: Any) -> bool:
+def flag(name: str, value: Any) -> bool:
+    """`value` as True or False. Raises InvalidOption."""
     if not _is_one_of(value, (True, False)):
         raise InvalidOption(f"{name} must be True or False, got {shown(value)}.")
     return _is_one_of(value, (True,))
@@ -237,21 +254,21 @@ _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "conf": _fraction,
     "iou": _fraction,
     "imgsz": _size_hw,
-    "rect": _flag,
+    "rect": flag,
     "max_det": positive,
     "classes": _classes,
-    "agnostic_nms": _flag,
-    "retina_masks": _flag,
-    "save": _flag,
-    "save_txt": _flag,
-    "save_conf": _flag,
-    "save_crop": _flag,
-    "show": _flag,
-    "show_labels": _flag,
-    "show_conf": _flag,
-    "show_boxes": _flag,
+    "agnostic_nms": flag,
+    "retina_masks": flag,
+    "save": flag,
+    "save_txt": flag,
+    "save_conf": flag,
+    "save_crop": flag,
+    "show": flag,
+    "show_labels": flag,
+    "show_conf": flag,
+    "show_boxes": flag,
     "line_width": positive,
     "project": _text,
     "name": _text,
-    "exist_ok": _flag,
+    "exist_ok": flag,
 }

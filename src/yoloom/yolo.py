@@ -6,23 +6,25 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
 from yoloom.call import Call, Errors
+from yoloom.conversions import CachedConversion, convert
 from yoloom.engine.budget import cpu_threads
 from yoloom.engine.engine import Engine, Statistics
 from yoloom.engine.once import Once
-from yoloom.engine.registry import file_identity, registry
+from yoloom.engine.registry import registry
 from yoloom.engine.stream import ResultStream
-from yoloom.errors import EngineClosed, SourceNotFound
-from yoloom.formats.model import Model
-from yoloom.formats.read import read_model, refuse_unreadable
+from yoloom.errors import EngineClosed, InvalidModel, SourceNotFound, UnsupportedOption
+from yoloom.file_identity import file_identity
+from yoloom.formats.model import Layout, Model
+from yoloom.formats.read import read_model
 from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import parse_options, positive
+from yoloom.options import flag, parse_options, positive
 from yoloom.results import Results
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Guarantee
@@ -50,20 +52,24 @@ class YOLO:
         device: str = "cpu",
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
+        nms: bool | None = None,
     ) -> None:
         """Open a model file.
 
-        model: an `.onnx` file, an OpenVINO IR folder, or a published name such as `yolov8n.onnx`. task, names: override
-        what the file says. verbose: accepted for Ultralytics' sake. backend: "openvino" or "onnxruntime". threads: the
-        CPU budget, all CPUs of this process when None. max_pixels: largest picture that is accepted.
+        model: a `.pt` checkpoint of Ultralytics, an `.onnx` file, an OpenVINO IR folder, or a published name such as
+        `yolov8n.pt`. task, names: override what the file says. verbose: accepted for Ultralytics' sake. backend:
+        "openvino" or "onnxruntime". threads: the CPU budget, all CPUs of this process when None. max_pixels: largest
+        picture that is accepted. nms: False takes the head that needs no NMS, where a checkpoint has one (v10, 26).
+
+        A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
 
         Raises ModelNotFound, DownloadFailed, InvalidModel, UnsupportedModel, UnsupportedTask, InvalidOption,
-        UnknownDevice or BackendUnavailable.
+        UnsupportedOption, UnknownDevice or BackendUnavailable.
         """
         self._max_pixels = positive("max_pixels", max_pixels)
         budget = cpu_threads(threads)
         runtime = find_backend(backend, device)
-        refuse_unreadable(model)  # before it is downloaded
+        one_to_one = nms is not None and not flag("nms", nms)
         path = resolve(model)
         self._recipe = functools.partial(
             YOLO,
@@ -75,10 +81,12 @@ class YOLO:
             device=device,
             threads=threads,
             max_pixels=max_pixels,
+            nms=nms,
         )
-        self._model = described = read_model(path, task, names)
+        self._model = described = read_model(path, task, names, functools.partial(convert, one_to_one=one_to_one))
+        self._nms = _heads(described, nms)
         version = functools.partial(file_identity, described.graph.files)
-        key = (version(), backend, device, budget)
+        key = (_opened_version(described, version()), backend, device, budget, one_to_one)
         self._lease = registry().claim(key, lambda: _started(Engine(described, runtime, budget, version=version)))
         self._closed = False
         self._finalizer = weakref.finalize(self, self._lease.abandon)
@@ -224,7 +232,7 @@ class YOLO:
         return self._lease.engine
 
     def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
-        predict, save = parse_options(options)
+        predict, save = parse_options(options, self._nms)
         if predict.imgsz not in (None, self._model.input.hw) and not self._model.dynamic:
             self._warn_of_fixed_size(predict.imgsz)
         return Call(self, self._engine, self._model, predict, save, errors, timeout, self._max_pixels)
@@ -238,6 +246,25 @@ class YOLO:
                 self._model.input.hw,
                 asked_hw,
             )
+
+
+def _heads(model: Model, nms: bool | None) -> frozenset[bool]:
+    """What of `nms` this model answers to: what it does, and what it was opened with. Raises UnsupportedOption."""
+    own = model.layout is not Layout.END2END
+    if nms is not None and nms != own and model.graph.conversion is None:
+        raise UnsupportedOption(
+            f"{model.graph.path} was exported with a head that {'needs' if own else 'does'} its NMS, and can not be "
+            f"opened with nms={nms}: open its checkpoint, or export that again."
+        )
+    return frozenset({own} if nms is None else {own, bool(nms)})
+
+
+def _opened_version(model: Model, version: Hashable) -> Hashable:
+    """The version of the files that all later ones are compared with. Raises InvalidModel."""
+    conversion = model.graph.conversion
+    if isinstance(conversion, CachedConversion) and conversion.identity != version:
+        raise InvalidModel(f"{model.graph.path} was changed while it was opened; open it again.")
+    return version
 
 
 def _started(engine: Engine) -> Engine:

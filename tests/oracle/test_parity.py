@@ -17,8 +17,7 @@ PIXELS = 0.1
 CONFIDENCE = 1e-3
 
 CASES = json.loads((Path(os.environ["YOLOOM_ORACLE_FILES"]) / "predictions.json").read_text())
-OURS = {"best.pt": "best_dynamic.onnx"}
-"""Until yoloom reads checkpoints, its answer to one is that of its export."""
+MODELS = ("best.pt", "best_dynamic.onnx", "best_fp16.onnx")
 
 
 def _title(case: dict[str, Any]) -> str:
@@ -28,7 +27,7 @@ def _title(case: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def opened(files: Path) -> Iterator[dict[str, YOLO]]:
-    models = {name: YOLO(files / name) for name in ("best_dynamic.onnx", "best_fp16.onnx")}
+    models = {name: YOLO(files / name) for name in MODELS}
     yield models
     for model in models.values():
         model.close()
@@ -36,7 +35,7 @@ def opened(files: Path) -> Iterator[dict[str, YOLO]]:
 
 @pytest.mark.parametrize("case", CASES, ids=_title)
 def test_boxes_are_those_of_ultralytics(case: dict[str, Any], opened: dict[str, YOLO], files: Path) -> None:
-    model = opened[OURS.get(case["model"], case["model"])]
+    model = opened[case["model"]]
     (result,) = model.predict(files / case["image"], **case["options"])
     compare(np.asarray(result.boxes.data), np.array(case["rows"], np.float32).reshape(-1, 6))
 

@@ -69,7 +69,8 @@ class Prediction:
         postprocess_ms = (time.perf_counter() - started) * 1e3
         speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
         image = self._image.copy() if self._borrowed else self._image
-        return Results(image, self._path, self._model.names, found.boxes, speed=speed, save_dir=self._save_dir)
+        members = found.boxes, found.masks, found.probs, found.keypoints, found.obb
+        return Results(image, self._path, self._model.names, *members, speed=speed, save_dir=self._save_dir)
 
     def finish_request(self, request: Request) -> Results:
         """`finish` for a request that has succeeded."""
@@ -92,5 +93,4 @@ def _place(model: Model, options: PredictOptions, source_hw: tuple[int, int]) ->
 
 
 def _head(model: Model) -> HeadShape:
-    end2end = model.layout is Layout.END2END
-    return HeadShape(end2end=end2end, nc=None if end2end else len(model.names))
+    return HeadShape(model.layout is Layout.END2END, len(model.names) or None, model.kpt_shape)

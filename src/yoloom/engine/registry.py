@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from pathlib import Path
 
 from yoloom.engine.crew import Chore, Crew
 from yoloom.engine.engine import Engine
@@ -109,12 +108,6 @@ class Registry:
     def _take_keeper(self) -> Crew | None:
         keeper, self._keeper = self._keeper, None
         return keeper
-
-
-def file_identity(files: tuple[Path, ...]) -> Key:
-    """What tells one version of the files from another: place, inode, size and time of change."""
-    stats = [(os.path.realpath(path), path.stat()) for path in files]
-    return tuple((real, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) for real, found in stats)
 
 
 def _settle(pending: Future[Engine], build: Callable[[], Engine]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from yoloom.frozen import FrozenDict
+
+T = TypeVar("T")
 
 
 class Layout(enum.Enum):
@@ -17,16 +20,43 @@ class Layout(enum.Enum):
     END2END = "end2end"  # (B, N, 6 + extras): box, score, class; suppressed in the graph, zero rows as padding
 
 
+class Conversion(Protocol):
+    """The network of a file that no runtime reads, in a format that they do read. Threads: anybody."""
+
+    def source(self) -> Path | bytes:
+        """A file, which may be gone a moment later, or the bytes of one. Raises ModelError."""
+
+
 @dataclass(frozen=True)
 class Graph:
-    """Where the network lies. `files` are all that its bytes depend on, the one to open first."""
+    """Where the network lies. `files` are all that its bytes depend on, the one to open first.
 
-    format: str  # "onnx" or "openvino"
+    conversion: None where a runtime reads the first of them itself.
+    """
+
+    format: str  # "onnx" or "openvino": what a runtime reads
     files: tuple[Path, ...]
+    conversion: Conversion | None = field(default=None, compare=False)
 
     @property
     def path(self) -> Path:
+        """What the user opened."""
         return self.files[0]
+
+    def source(self) -> Path | bytes:
+        """What a runtime reads now. Raises ModelError where it has to be converted again and can not be."""
+        return self.path if self.conversion is None else self.conversion.source()
+
+    def load(self, read: Callable[[Path | bytes], T]) -> T:
+        """What `read` makes of the source. Raises what it raises."""
+        source = self.source()
+        try:
+            return read(source)
+        except Exception:
+            if self.conversion is None or not isinstance(source, Path) or source.exists():
+                raise
+        # Somebody cleared the cache between the two lines above.
+        return read(self.source())
 
 
 @dataclass(frozen=True)

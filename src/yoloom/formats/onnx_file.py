@@ -25,7 +25,7 @@ def read_onnx(path: Path) -> tuple[Graph, Signature, Mapping[str, str]]:
     """What an ONNX file declares. Raises InvalidModel when it is no ONNX, damaged or cut short."""
     size = path.stat().st_size
     try:
-        signature, notes = _declarations(mapped(path))
+        signature, notes = declarations(mapped(path))
     except ValueError as error:  # UnicodeDecodeError is one
         raise InvalidModel(
             f"{path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. Copy or export it again."
@@ -33,7 +33,8 @@ def read_onnx(path: Path) -> tuple[Graph, Signature, Mapping[str, str]]:
     return Graph("onnx", (path,)), signature, notes
 
 
-def _declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
+def declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
+    """What the bytes of an ONNX file declare. Raises ValueError where they are none, or end too early."""
     graphs = list(messages(model, _MODEL_GRAPH))
     if len(graphs) != 1:
         raise ValueError(f"expected one graph, got {len(graphs)}")

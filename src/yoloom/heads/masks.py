@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.fit import fit
 from yoloom.heads.bilinear import Taps, enlarge
-from yoloom.images.letterbox import Letterbox, fit
+from yoloom.images.letterbox import Letterbox
 
 _BAND = 1 << 16  # pixels of a mask that are computed at once
 _PROTO_STEP = 4  # pixels of the network's input for one of a prototype

@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.fit import Fit, fit
+
 PAD_VALUE = 114
 
 
@@ -44,46 +46,16 @@ class Letterbox:
 
     def points_to_source(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points (..., 2) from canvas pixels to source pixels, clipped to the source."""
-        height, width = self.source_hw
-        return np.clip(self._unclipped(xy), np.float32(0), np.array([width, height], np.float32))
+        return self._fit.to_source(xy)
 
     def xywh_to_source(self, xywh: NDArray[np.float32]) -> NDArray[np.float32]:
         """Centres and sizes (N, 4) from canvas pixels to source pixels, not clipped: an oriented box may reach out."""
-        return np.concatenate([self._unclipped(xywh[:, :2]), xywh[:, 2:] / self._fit.gain_xy], axis=1)
+        place = self._fit
+        return np.concatenate([place.unclipped(xywh[:, :2]), xywh[:, 2:] / place.gain_xy], axis=1)
 
     @property
     def _fit(self) -> Fit:
         return fit(self.source_hw, self.canvas_hw)
-
-    def _unclipped(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        corner = np.array([self._fit.left, self._fit.top], np.float32)
-        return (xy - corner) / self._fit.gain_xy
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Where a source lies on a plane, as the way back sees it: from the two sizes alone. Immutable: shared freely.
-
-    On a canvas it is not always what was drawn: the content may fill a canvas after its side was rounded down.
-    """
-
-    source_hw: tuple[int, int]
-    content_hw: tuple[int, int]
-    top: int
-    left: int
-
-    @property
-    def gain_xy(self) -> NDArray[np.float32]:
-        """Pixels of the plane for one of the source; the two differ by the rounding of the content's sides."""
-        return np.array([self.content_hw[axis] / self.source_hw[axis] for axis in (1, 0)], np.float32)
-
-
-def fit(source_hw: tuple[int, int], plane_hw: tuple[int, int]) -> Fit:
-    """A source of `source_hw` as large as it goes in the middle of a plane of `plane_hw`."""
-    gain = min(plane_hw[0] / source_hw[0], plane_hw[1] / source_hw[1])
-    content_h, content_w = max(round(source_hw[0] * gain), 1), max(round(source_hw[1] * gain), 1)
-    top, left = round((plane_hw[0] - content_h) / 2 - 0.1), round((plane_hw[1] - content_w) / 2 - 0.1)
-    return Fit(source_hw, (content_h, content_w), top, left)
 
 
 def plan_letterbox(source_hw: tuple[int, int], imgsz_hw: tuple[int, int], stride: int | None) -> Letterbox:

@@ -21,7 +21,9 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto, ValueInfoProto
+    from pathlib import Path
+
+    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 _INPUT = "yoloom_images"
 _ERROR = 3  # ONNX Runtime's log severity: only errors are printed
@@ -96,9 +98,13 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
     return options
 
 
+def _read(source: Path | bytes) -> ModelProto:
+    return onnx.load_model_from_string(source) if isinstance(source, bytes) else onnx.load_model(os.fspath(source))
+
+
 def _with_preprocessing(model: Model) -> bytes:
     """The network with (B, H, W, 3) uint8 BGR in."""
-    proto = onnx.load_model(os.fspath(model.graph.path))
+    proto = model.graph.load(_read)
     graph = proto.graph
     weights = {initializer.name for initializer in graph.initializer}
     images = next(value for value in graph.input if value.name not in weights)

@@ -102,7 +102,7 @@ class OpenVINOContext(Context):
 
 def _with_preprocessing(model: Model) -> ov.Model:
     """The network with (B, H, W, 3) uint8 BGR in and float32 out."""
-    network = core().read_model(model.graph.path)
+    network = model.graph.load(core().read_model)
     own_type = network.input().element_type
     steps = ov.preprocess.PrePostProcessor(network)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from yoloom.errors import InvalidModel, ModelError, ModelNotFound
@@ -19,8 +21,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     UnsupportedModel for names that do not belong in a checkpoint and for other kinds of files; UnsupportedTask.
     Any thread. The file must keep its length for as long as the weights are used: replace it, do not write into it.
     """
+    with named(path):
+        return parse_checkpoint(mapped_checkpoint(path))
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors about a model that come from inside say which file they are about."""
     try:
-        return parse_checkpoint(_mapped(path))
+        yield
     except ModelNotFound:
         raise
     except ModelError as error:
@@ -33,7 +42,8 @@ def parse_checkpoint(data: memoryview) -> Checkpoint:
     return describe(unpickle(read_archive(data), len(data)))
 
 
-def _mapped(path: Path) -> memoryview:
+def mapped_checkpoint(path: Path) -> memoryview:
+    """The bytes of the file, read when they are looked at. Raises ModelNotFound or InvalidModel."""
     try:
         if path.is_dir():
             raise InvalidModel("a folder, expected a checkpoint file (.pt).")
