@@ -443,7 +443,8 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
     [
         ({"model": "nowhere.onnx"}, errors.ModelNotFound),
         ({"model": "yolov8q.onnx"}, errors.ModelNotFound),
-        ({"model": "yolov8n.pt"}, errors.UnsupportedModel),
+        ({"nms": False}, errors.UnsupportedOption),
+        ({"nms": "no"}, errors.InvalidOption),
         ({"model": None}, errors.ModelNotFound),
         ({"threads": 10**6}, errors.InvalidOption),
         ({"backend": "tensorflow"}, errors.InvalidOption),
@@ -452,7 +453,8 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
         ({"threads": 1.5}, errors.InvalidOption),
         ({"max_pixels": -1}, errors.InvalidOption),
         ({"names": ["one"]}, errors.InvalidModel),
-        ({"task": "segment"}, errors.UnsupportedTask),
+        ({"task": "segment"}, errors.InvalidModel),
+        ({"task": "depth"}, errors.UnsupportedTask),
     ],
 )
 def test_a_model_that_can_not_be_opened_is_one_typed_error(
