@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from yoloom.heads.candidates import candidates
 from yoloom.heads.detect import detect_end2end, detect_raw
 from yoloom.heads.nms import MAX_CANDIDATES
 from yoloom.options import PredictOptions
@@ -101,6 +102,17 @@ def test_more_candidates_than_nms_takes() -> None:
     output = np.stack([x * 10, y * 10, np.full(count, 8), np.full(count, 8), scores]).astype(np.float32)
     rows = detect_raw(output, PredictOptions(max_det=50), None)
     assert rows[:, 4].tolist() == scores[:-51:-1].tolist()
+
+
+def test_candidates_are_the_best_ones_and_carry_what_else_there_is() -> None:
+    count = MAX_CANDIDATES + 3
+    output = np.zeros((8, count), np.float32)
+    output[5] = np.linspace(0.3, 0.9, count)
+    output[7] = np.arange(count)
+    rows = candidates(output, 2, PredictOptions(), None)
+    assert rows.shape == (MAX_CANDIDATES, 8)
+    assert rows[:, 7].tolist() == list(range(count - 1, 2, -1))
+    assert (rows[:, 5] == 1).all()
 
 
 @pytest.mark.parametrize("anchors", [0, 5])
