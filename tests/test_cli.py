@@ -426,3 +426,24 @@ def test_empty_classes_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> No
     for text in ("", ","):
         assert run_here("predict", DEMO_MODEL, "a.jpg", "--classes", text) == ExitCode.USAGE
     assert "expected ids or names" in capsys.readouterr().err
+
+
+CHECKPOINTS = Path(__file__).parent / "data" / "checkpoints"
+
+
+@pytest.mark.parametrize("name", ["v9-segment", "11-pose", "12-obb", "11-classify"])
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_every_task_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, form: str) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), scene(1, (160, 120)).image)
+    options = ("--conf", 0.01, "--max-det", 5, "--imgsz", 96, "--format", form)
+    assert run_command([str(word) for word in ("predict", CHECKPOINTS / f"{name}.pt", tmp_path, *options)]) == 0
+    out = capsys.readouterr().out
+    if form == "json":
+        (record,) = json.loads(out)
+        assert len(record["detections"]) > 1
+    elif form == "csv":
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert len(rows) > 1
+        assert all((row["x1"] == "") == (name == "11-classify") for row in rows)
+    else:
+        assert out.count("a.png") > 1

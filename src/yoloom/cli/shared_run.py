@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.cli.memory import resident_bytes
+from yoloom.results import Results
 from yoloom.yolo import YOLO
 
 WATCH_INTERVAL_S = 0.05
@@ -92,7 +93,12 @@ def run_jobs(model: YOLO, jobs: Sequence[Job], threads: int, watch: Watch) -> Ru
 def _outcome(model: YOLO, job: Job) -> Outcome:
     started = time.perf_counter()
     [results] = model.predict(job.image, **job.options)
-    return Outcome(results.boxes.data.tobytes(), time.perf_counter() - started)
+    return Outcome(_bits(results), time.perf_counter() - started)
+
+
+def _bits(results: Results) -> bytes:
+    members = (results.boxes, results.masks, results.probs, results.keypoints, results.obb)
+    return b"".join(member.data.tobytes() for member in members if member is not None)
 
 
 def _watch_until_done(workers: list[Future[None]], tick: Callable[[], None]) -> int:

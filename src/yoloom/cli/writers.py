@@ -51,14 +51,14 @@ def json_document(out: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def csv_rows(out: TextIO) -> Iterator[Write]:
-    """One header, one row for each detection."""
+    """One header, one row for each detection: of an oriented box the upright one around it, of a class no box."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
 
     def write(results: Results) -> None:
         writer.writerows(
-            (results.path, found["class"], found["name"], found["confidence"], *found["box"].values())
-            for found in results.summary()
+            (results.path, found["class"], found["name"], found["confidence"], *box)
+            for found, box in zip(results.summary(), _upright_boxes(results), strict=True)
         )
         out.flush()
 
@@ -94,6 +94,17 @@ def _table_rows(results: Results) -> list[Row]:
     if not len(results):
         return [(results.path, "", "(no detections)", "", "", "", "", "")]
     return [
-        (results.path, found["class"], found["name"], found["confidence"], *map(round, found["box"].values()))
-        for found in results.summary()
+        (results.path, found["class"], found["name"], found["confidence"], *map(_whole, box))
+        for found, box in zip(results.summary(), _upright_boxes(results), strict=True)
     ]
+
+
+def _upright_boxes(results: Results) -> list[tuple[Any, ...]]:
+    """The corners of each row of the summary; texts without anything in them for a picture classified as a whole."""
+    if results.detections is None:
+        return [("",) * len(CORNERS)] * len(results.summary())
+    return [tuple(round(value, 5) for value in box) for box in results.detections.xyxy.tolist()]
+
+
+def _whole(value: Any) -> Any:
+    return value if value == "" else round(value)
