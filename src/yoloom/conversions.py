@@ -100,7 +100,8 @@ class Conversions:
 
     def convert(self, path: Path, one_to_one: bool = False) -> CachedConversion:
         """The conversion of a checkpoint file. Raises ModelError with the path in it, and OSError."""
-        mapped_checkpoint(path)  # says what is wrong with a folder, a pipe, an empty file
+        with named(path):
+            mapped_checkpoint(path)  # says what is wrong with a folder, a pipe, an empty file
         file = CheckpointFile(path, file_identity((path,)), one_to_one)
         return self._files.get((file.identity, one_to_one), functools.partial(self._opened, file))
 
