@@ -20,6 +20,7 @@ from yoloom.clock import monotonic
 from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, predict_now
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction
+from yoloom.engine.terms import Terms
 from yoloom.errors import (
     DeadlineExceeded,
     EngineClosed,
@@ -69,11 +70,11 @@ def prediction(engine: Engine, **options: object) -> Prediction:
 
 
 def now(engine: Engine, image: object, timeout: float = NEVER, **options: object) -> Results:
-    return predict_now(engine, prediction(engine, **options), image, monotonic() + timeout)
+    return predict_now(engine, prediction(engine, **options), image, Terms(monotonic() + timeout))
 
 
 def later(engine: Engine, image: object, timeout: float = NEVER) -> ResultFuture:
-    return predict_later(engine, prediction(engine), image, monotonic() + timeout)
+    return predict_later(engine, prediction(engine), image, Terms(monotonic() + timeout))
 
 
 def occupied(engine: Engine, backend: FakeBackend) -> tuple[Gate, list[ResultFuture]]:
@@ -126,14 +127,14 @@ def test_the_first_form_serves_all_when_the_second_can_not_be_compiled(
 
 
 def test_an_error_of_the_runtime_fails_its_own_request_only(engine: Engine, backend: FakeBackend) -> None:
-    backend.script(RuntimeError("lane on fire"))
+    backend.script(*[RuntimeError("lane on fire")] * 2)
     with pytest.raises(RuntimeFailed, match="lane on fire"):
         now(engine, picture(0))
     assert len(now(engine, picture(0)))
 
 
 def test_a_backend_that_breaks_its_contract_does_not_end_the_lane(engine: Engine, backend: FakeBackend) -> None:
-    backend.script(ZeroDivisionError("surprise"))
+    backend.script(*[ZeroDivisionError("surprise")] * 2)
     with pytest.raises(RuntimeFailed, match="surprise"):
         now(engine, picture(0))
     assert len(now(engine, picture(0)))
@@ -188,7 +189,7 @@ def test_a_waiting_future_expires_on_the_engines_clock(backend: FakeBackend, mod
     engine = Engine(model, backend, threads=2, clock=clock)
     engine.start()
     gate, futures = occupied(engine, backend)
-    late = predict_later(engine, prediction(engine), picture(0), deadline=5.0)
+    late = predict_later(engine, prediction(engine), picture(0), Terms(5.0))
     clock.advance(5.0)
     gate.open()
     with pytest.raises(DeadlineExceeded):
@@ -204,7 +205,7 @@ def test_a_full_queue_makes_the_next_caller_wait_for_a_place(engine: Engine, bac
     with pytest.raises(DeadlineExceeded):
         now(engine, picture(0), timeout=0.01)
     with pytest.raises(QueueFull, match="4 places"):
-        engine.admit(engine.new_request(NEVER, lambda _: None), wait=False)
+        engine.admit(engine.new_request(Terms(), lambda _: None), wait=False)
     blocked = threading.Thread(target=now, args=(engine, picture(9)))
     blocked.start()
     gate.open()
@@ -242,7 +243,7 @@ def test_a_cancelled_task_takes_its_request_out_of_the_queue(engine: Engine, bac
     gate, futures = occupied(engine, backend)
 
     async def cancelled() -> None:
-        future = predict_elsewhere(engine, prediction(engine), picture(0), NEVER)
+        future = predict_elsewhere(engine, prediction(engine), picture(0), Terms())
         task = asyncio.ensure_future(asyncio.wrap_future(future))
         while not engine.statistics().waiting:
             await asyncio.sleep(0)
@@ -337,7 +338,7 @@ def test_nothing_of_a_request_is_kept_after_it_ended(engine: Engine) -> None:
 
 
 def test_counts_add_up(engine: Engine, backend: FakeBackend) -> None:
-    backend.script(RuntimeError("no"))
+    backend.script(*[RuntimeError("no")] * 2)
     with pytest.raises(RuntimeFailed):
         now(engine, picture(0))
     for seed in range(3):
@@ -353,7 +354,7 @@ def test_results_never_show_the_callers_array(engine: Engine) -> None:
     frame = picture(3)
 
     async def awaited() -> Results:
-        return await asyncio.wrap_future(predict_elsewhere(engine, prediction(engine), frame, NEVER))
+        return await asyncio.wrap_future(predict_elsewhere(engine, prediction(engine), frame, Terms()))
 
     for result in (now(engine, frame), later(engine, frame).result(30), asyncio.run(awaited())):
         assert not np.shares_memory(result.orig_img, frame)
@@ -416,8 +417,8 @@ def test_a_callback_of_an_expired_request_may_predict(model: Model) -> None:
     engine.start()
     gate, futures = occupied(engine, backend)
     answered = threading.Event()
-    late = [predict_later(engine, prediction(engine), picture(seed), deadline=5.0) for seed in range(3)]
-    late[0].add_done_callback(lambda _: (predict_now(engine, prediction(engine), picture(9), NEVER), answered.set()))
+    late = [predict_later(engine, prediction(engine), picture(seed), Terms(5.0)) for seed in range(3)]
+    late[0].add_done_callback(lambda _: (predict_now(engine, prediction(engine), picture(9), Terms()), answered.set()))
     clock.advance(5.0)
     gate.open()
     for future in late:
@@ -447,7 +448,7 @@ def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, 
     gate = Gate()
     engine.on_helper(gate)
     gate.wait_for()
-    awaited = predict_elsewhere(engine, prediction(engine), picture(0), NEVER)
+    awaited = predict_elsewhere(engine, prediction(engine), picture(0), Terms())
     futures: list[ResultFuture] = []
     filler = threading.Thread(target=lambda: futures.extend(later(engine, path) for _ in range(4)))
     filler.start()  # files: they fill the queue, and wait for the helper
@@ -467,7 +468,7 @@ def test_a_deadline_is_kept_while_the_image_is_still_being_decoded(backend: Fake
     while not engine._work._waiters:  # type: ignore[attr-defined]
         threading.Event().wait(0.001)
     expired = threading.Event()
-    request = engine.new_request(monotonic() + 0.05, lambda _: expired.set())
+    request = engine.new_request(Terms(monotonic() + 0.05), lambda _: expired.set())
     engine.admit(request)  # and never prepared
     assert expired.wait(30)
     assert isinstance(request.error, DeadlineExceeded)

@@ -8,19 +8,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from yoloom.engine.policy import CALM, Expire, Policy, Run, Ticket, Wait
+from yoloom.engine.policy import CALM, Admission, Expire, Lanes, Policy, Run, Ticket, Wait
+from yoloom.engine.queue_policy import OnFull
+from yoloom.engine.turns import Client
 from yoloom.runtime.protocol import Form
 
 LATENCY, THROUGHPUT = Form.LATENCY, Form.THROUGHPUT
 
 
 def both_forms(capacity: int = 8) -> Policy:
-    return Policy(capacity, {LATENCY: 1, THROUGHPUT: 2})
+    return Policy(capacity, {LATENCY: Lanes(1), THROUGHPUT: Lanes(2)})
 
 
 def admit_ready(policy: Policy, *ids: int, deadline: float = math.inf) -> None:
     for ticket_id in ids:
-        assert policy.admit(Ticket(ticket_id, deadline))
+        assert policy.admit(Ticket(ticket_id, deadline)).admitted
         policy.prepared(ticket_id)
 
 
@@ -84,13 +86,13 @@ def test_lanes_are_not_shared() -> None:
 
 
 def test_before_the_throughput_form_is_ready_the_latency_form_serves_all() -> None:
-    policy = Policy(8, {LATENCY: 1})
+    policy = Policy(8, {LATENCY: Lanes(1)})
     admit_ready(policy, 1, 2)
     run = policy.next_action(0)
     assert run == Run(LATENCY, 0, (1,))
     assert policy.next_action(0) == Wait(math.inf)
     assert policy.crowded
-    policy.add_form(THROUGHPUT, 2)
+    policy.add_form(THROUGHPUT, Lanes(2))
     assert policy.next_action(0) == Run(THROUGHPUT, 0, (2,))
 
 
@@ -120,9 +122,9 @@ def test_one_quiet_moment_between_two_callers_does_not_switch() -> None:
 def test_a_full_queue_refuses() -> None:
     policy = both_forms(capacity=2)
     admit_ready(policy, 1, 2)
-    assert not policy.admit(Ticket(3))
+    assert not policy.admit(Ticket(3)).admitted
     policy.next_action(0)
-    assert policy.admit(Ticket(3))
+    assert policy.admit(Ticket(3)).admitted
 
 
 def test_an_expired_ticket_is_never_executed() -> None:
@@ -142,7 +144,7 @@ def test_a_ticket_expires_while_it_is_prepared() -> None:
 
 
 def test_the_wait_ends_at_the_first_deadline_that_still_matters() -> None:
-    policy = Policy(8, {LATENCY: 0})
+    policy = Policy(8, {LATENCY: Lanes(0)})
     policy.admit(Ticket(1, deadline=5))
     policy.admit(Ticket(2, deadline=7))
     assert policy.next_action(0) == Wait(5)
@@ -185,43 +187,133 @@ def test_deadlines_of_tickets_that_ran_in_time_do_not_pile_up() -> None:
     assert len(policy._deadlines) <= 2 * policy.capacity + 1
 
 
+def test_drop_oldest_takes_from_the_client_that_has_most() -> None:
+    policy = both_forms(capacity=3)
+    policy.admit(Ticket(1, client=Client("few")))
+    policy.admit(Ticket(2, client=Client("many")))
+    policy.admit(Ticket(3, client=Client("many")))
+    assert policy.admit(Ticket(4, client=Client("few")), OnFull.DROP_OLDEST) == Admission(True, (2,))
+    assert policy.waiting == 3
+
+
+def test_drop_oldest_drops_nothing_while_there_is_room() -> None:
+    policy = both_forms(capacity=3)
+    policy.admit(Ticket(1))
+    assert policy.admit(Ticket(2), OnFull.DROP_OLDEST) == Admission(True)
+
+
+def test_latest_keeps_only_the_newest_of_its_client() -> None:
+    policy = both_forms()
+    policy.admit(Ticket(1, client=Client("camera")))
+    policy.admit(Ticket(2, client=Client("other")))
+    assert policy.admit(Ticket(3, client=Client("camera")), OnFull.LATEST) == Admission(True, (1,))
+    policy.prepared(1)
+    policy.prepared(3)
+    policy.prepared(2)
+    assert policy.next_action(0) == Run(THROUGHPUT, 0, (3,)), "what was dropped never runs"
+
+
+def test_latest_is_refused_when_others_fill_the_queue() -> None:
+    policy = both_forms(capacity=1)
+    policy.admit(Ticket(1, client=Client("other")))
+    assert policy.admit(Ticket(2, client=Client("camera")), OnFull.LATEST) == Admission(False)
+
+
+def test_a_flood_keeps_nobody_waiting_for_more_than_a_turn() -> None:
+    policy = both_forms(capacity=2000)
+    for ticket_id in range(1000):
+        policy.admit(Ticket(ticket_id, client=Client("flood")))
+        policy.prepared(ticket_id)
+    policy.admit(Ticket(5000, client=Client("one")))
+    policy.prepared(5000)
+    assert policy.next_action(0) == Run(THROUGHPUT, 0, (0,))
+    assert policy.next_action(0) == Run(THROUGHPUT, 1, (5000,))
+
+
+def test_a_batch_has_equal_shapes_and_is_never_larger_than_its_form_takes() -> None:
+    policy = Policy(16, {LATENCY: Lanes(1), THROUGHPUT: Lanes(1, batch=3)})
+    for ticket_id, shape in ((1, (64, 64)), (2, (64, 32)), (3, (64, 64)), (4, (64, 64)), (5, (64, 64))):
+        policy.admit(Ticket(ticket_id, client=Client(ticket_id)))
+        policy.prepared(ticket_id, shape)
+    first = policy.next_action(0)
+    assert first == Run(THROUGHPUT, 0, (1, 3, 4))
+    assert policy.running == 3
+    assert policy.next_action(0) == Wait(math.inf), "one lane, one run"
+    policy.finished(first)
+    assert policy.next_action(0) == Run(THROUGHPUT, 0, (2,))
+
+
+def test_a_batch_does_not_wait_for_company() -> None:
+    policy = Policy(16, {LATENCY: Lanes(1, batch=8)})
+    admit_ready(policy, 1)
+    assert policy.next_action(0) == Run(LATENCY, 0, (1,))
+
+
 class PolicyMachine(RuleBasedStateMachine):
-    """Any order of events: each ticket ends once, lanes have one user, nothing late or cancelled runs."""
+    """Any order of events: each ticket ends once, lanes have one user, nothing late, cancelled or dropped runs.
+
+    Clients: those with something ready are served within the sum of all weights; the order of each is kept.
+    """
 
     waiting = Bundle("waiting")
     running = Bundle("running")
+    clients = st.sampled_from([Client("a"), Client("b", 2), Client("c")])
+    WEIGHTS = 4
 
     def __init__(self) -> None:
         super().__init__()
-        self.policy = Policy(5, {LATENCY: 1})
+        self.policy = Policy(5, {LATENCY: Lanes(1)})
         self.now = 0
         self.next_id = 0
         self.tickets: dict[int, Ticket] = {}
-        self.prepared: set[int] = set()
+        self.shapes: dict[int, tuple[int, ...]] = {}
         self.ended: set[int] = set()
-        self.busy: set[tuple[Form, int]] = set()
+        self.busy: dict[tuple[Form, int], int] = {}
+        self.passed_over: dict[object, int] = {}  # runs since a client with something ready was served
 
     def end(self, ticket_id: int) -> None:
         assert ticket_id not in self.ended, "a ticket ended twice"
         self.ended.add(ticket_id)
-        self.tickets.pop(ticket_id)
+        del self.tickets[ticket_id]
 
-    @rule(target=waiting, patience=st.one_of(st.just(math.inf), st.integers(0, 10)))
-    def admit(self, patience: float) -> object:
-        ticket = Ticket(self.next_id, self.now + patience)
+    def ready_of(self, client: Client) -> list[Ticket]:
+        """In the order in which they must run."""
+        ready = [t for t in self.tickets.values() if t.id in self.shapes and t.client.key == client.key]
+        return sorted(ready, key=lambda ticket: (-ticket.priority, ticket.id))
+
+    @rule(
+        target=waiting,
+        patience=st.one_of(st.just(math.inf), st.integers(0, 10)),
+        client=clients,
+        priority=st.integers(-1, 1),
+        on_full=st.sampled_from([OnFull.REJECT, OnFull.WAIT, OnFull.DROP_OLDEST, OnFull.LATEST]),
+    )
+    def admit(self, patience: float, client: Client, priority: int, on_full: OnFull) -> object:
+        ticket = Ticket(self.next_id, self.now + patience, client, priority)
         self.next_id += 1
-        room = len(self.tickets) < self.policy.capacity
-        assert self.policy.admit(ticket) == room
-        if not room:
+        full = len(self.tickets) >= self.policy.capacity
+        own = {t.id for t in self.tickets.values() if t.client.key == client.key}
+        admission = self.policy.admit(ticket, on_full)
+        if on_full is OnFull.LATEST:
+            assert set(admission.dropped) == own
+            assert admission.admitted == (bool(own) or not full)
+        else:
+            assert len(admission.dropped) == (full and on_full is OnFull.DROP_OLDEST)
+            assert admission.admitted == (not full or on_full is OnFull.DROP_OLDEST)
+        for ticket_id in admission.dropped:
+            self.end(ticket_id)
+        if not admission.admitted:
             return multiple()
         self.tickets[ticket.id] = ticket
         return ticket.id
 
-    @rule(ticket_id=waiting)
-    def prepare(self, ticket_id: int) -> None:
-        self.policy.prepared(ticket_id)
+    @rule(ticket_id=waiting, size=st.integers(1, 2))
+    def prepare(self, ticket_id: int, size: int) -> None:
+        if ticket_id in self.shapes:
+            return
+        self.policy.prepared(ticket_id, (size,))
         if ticket_id in self.tickets:
-            self.prepared.add(ticket_id)
+            self.shapes[ticket_id] = (size,)
 
     @rule(ticket_id=waiting)
     def cancel(self, ticket_id: int) -> None:
@@ -237,7 +329,7 @@ class PolicyMachine(RuleBasedStateMachine):
     @rule()
     def throughput_form_is_compiled(self) -> None:
         if THROUGHPUT not in self.policy._idle:
-            self.policy.add_form(THROUGHPUT, 2)
+            self.policy.add_form(THROUGHPUT, Lanes(2, batch=2))
 
     @rule(target=running)
     def act(self) -> object:
@@ -257,24 +349,32 @@ class PolicyMachine(RuleBasedStateMachine):
 
     def begin(self, run: Run) -> Run:
         assert (run.form, run.lane) not in self.busy, "two runs on one lane"
-        self.busy.add((run.form, run.lane))
-        (ticket_id,) = run.tickets
-        assert ticket_id in self.prepared, "it runs before it is prepared, after it was cancelled, or twice"
-        ready = [i for i in self.tickets if i in self.prepared]
-        assert ticket_id == min(ready), "the order of admission is broken"
-        self.end(ticket_id)
+        assert len(run.tickets) <= (2 if run.form is THROUGHPUT else 1)
+        self.busy[run.form, run.lane] = len(run.tickets)
+        assert set(run.tickets) <= self.shapes.keys() & self.tickets.keys(), "it is not prepared, or is gone"
+        assert len({self.shapes[ticket_id] for ticket_id in run.tickets}) == 1, "a batch of several shapes"
+        self.count_turns(self.tickets[run.tickets[0]].client)
+        for ticket_id in run.tickets:
+            assert ticket_id == self.ready_of(self.tickets[ticket_id].client)[0].id, "a client's order is broken"
+            self.end(ticket_id)
         return run
+
+    def count_turns(self, served: Client) -> None:
+        for client in (Client("a"), Client("b", 2), Client("c")):
+            waits = client.key != served.key and bool(self.ready_of(client))
+            self.passed_over[client.key] = self.passed_over.get(client.key, 0) + 1 if waits else 0
+            assert self.passed_over[client.key] <= self.WEIGHTS, "a client waits for more than everybody's turn"
 
     @rule(run=consumes(running))
     def finish(self, run: Run) -> None:
         self.policy.finished(run)
-        self.busy.remove((run.form, run.lane))
+        del self.busy[run.form, run.lane]
 
     @invariant()
     def it_counts_right(self) -> None:
         assert self.policy.waiting == len(self.tickets) <= self.policy.capacity
-        assert self.policy.running == len(self.busy)
+        assert self.policy.running == sum(self.busy.values())
 
 
 TestPolicyMachine = PolicyMachine.TestCase
-TestPolicyMachine.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPolicyMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

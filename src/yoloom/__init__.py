@@ -6,7 +6,9 @@ from yoloom import (
 )
 from yoloom.engine.calls import ResultFuture
 from yoloom.engine.engine import Statistics
+from yoloom.engine.queue_policy import QueuePolicy
 from yoloom.engine.stream import ResultStream
+from yoloom.engine.turns import Client
 from yoloom.errors import YoloomError
 from yoloom.results import OBB, Boxes, Keypoints, Masks, Probs, Results
 from yoloom.runtime.protocol import Guarantee
@@ -17,10 +19,12 @@ __all__ = [
     "OBB",
     "YOLO",
     "Boxes",
+    "Client",
     "Guarantee",
     "Keypoints",
     "Masks",
     "Probs",
+    "QueuePolicy",
     "ResultFuture",
     "ResultStream",
     "Results",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -13,14 +14,26 @@ from yoloom.clock import monotonic
 from yoloom.engine.calls import predict_elsewhere, predict_later, predict_now
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction, source_path
+from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.stream import ResultStream
+from yoloom.engine.terms import Terms, client_of, priority_of
 from yoloom.errors import DeadlineExceeded, InvalidOption, PartialFailure, YoloomError
 from yoloom.formats.model import Model
-from yoloom.options import PredictOptions, SaveOptions, class_ids, number
+from yoloom.options import PredictOptions, SaveOptions, class_ids, positive_seconds
 from yoloom.output import open_output, plot_options
 from yoloom.results import Results
 
 Errors = Literal["raise", "return"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller said about waiting; see `YOLO.predict`. Immutable: shared freely."""
+
+    timeout: Any = None
+    client: Any = None
+    priority: Any = 0
+    on_full: OnFull = OnFull.WAIT
 
 
 class Call:
@@ -34,7 +47,7 @@ class Call:
         options: PredictOptions,
         save: SaveOptions,
         errors: Errors,
-        timeout: float | None,
+        asked: Asked,
         max_pixels: int,
     ) -> None:
         """owner: the handle, which must not be given back while a stream or a future of this call lives.
@@ -50,30 +63,31 @@ class Call:
         self._options = options
         self._save = save
         self._return_errors = errors == "return"
-        self._timeout = _seconds(timeout)
+        self._timeout = positive_seconds(asked.timeout)
+        self._client = client_of(asked.client)
+        self._priority = priority_of(asked.priority)
+        self._on_full = asked.on_full
         self._max_pixels = max_pixels
         self._output = open_output(save, model.task)
 
     def now(self, source: Any) -> Results:
         """Predict one image in the calling thread."""
-        return self._delivered(predict_now(self._engine, self._prediction(source), source, self._deadline()))
+        return self._delivered(predict_now(self._engine, self._prediction(source), source, self._terms()))
 
     def later(self, source: Any) -> Future[Results]:
         """Predict one image in the background."""
-        return predict_later(
-            self._engine, self._prediction(source), source, self._deadline(), self._delivered_by_helper()
-        )
+        return predict_later(self._engine, self._prediction(source), source, self._terms(), self._delivered_by_helper())
 
     def awaitable(self, source: Any) -> Coroutine[Any, Any, Results]:
         """A coroutine for one image. An array is copied now: until it is awaited, the caller may reuse it."""
         mine = source.copy() if isinstance(source, (np.ndarray, bytearray)) else source
-        return self._awaited(mine, self._deadline(), self._delivered_by_helper())
+        return self._awaited(mine, self._terms(), self._delivered_by_helper())
 
-    async def _awaited(self, source: Any, deadline: float, deliver: Callable[[Results], Results]) -> Results:
+    async def _awaited(self, source: Any, terms: Terms, deliver: Callable[[Results], Results]) -> Results:
         import asyncio  # whoever awaits this has imported it
 
-        left = None if deadline == math.inf else max(0.0, deadline - monotonic())
-        future = predict_elsewhere(self._engine, self._prediction(source), source, deadline, deliver)
+        left = None if terms.deadline == math.inf else max(0.0, terms.deadline - monotonic())
+        future = predict_elsewhere(self._engine, self._prediction(source), source, terms, deliver)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(future), left)
         except asyncio.TimeoutError:
@@ -81,7 +95,7 @@ class Call:
 
     def all(self, sources: Iterable[Any]) -> list[Results | YoloomError]:
         """Predict all images within one timeout. Raises PartialFailure at the end, unless errors are returned."""
-        outcomes = list(self._stream(sources, self._deadline(), return_errors=True))
+        outcomes = list(self._stream(sources, self._terms(), return_errors=True))
         failures = {index: outcome for index, outcome in enumerate(outcomes) if isinstance(outcome, YoloomError)}
         if failures and not self._return_errors:
             raise PartialFailure(
@@ -93,13 +107,12 @@ class Call:
         """Results one by one, each image within the timeout."""
         return self._stream(sources, None, self._return_errors)
 
-    def _stream(self, sources: Iterable[Any], deadline: float | None, return_errors: bool) -> ResultStream:
+    def _stream(self, sources: Iterable[Any], terms: Terms | None, return_errors: bool) -> ResultStream:
         def submit(item: tuple[int, Any]) -> Future[Results]:
             index, source = item
             if isinstance(source, YoloomError):  # it stood for no image
                 raise source
-            until = self._deadline() if deadline is None else deadline
-            return predict_later(self._engine, self._prediction(source, index), source, until)
+            return predict_later(self._engine, self._prediction(source, index), source, terms or self._terms())
 
         return ResultStream(enumerate(sources), submit, self._delivered, self._engine.window, return_errors)
 
@@ -107,8 +120,9 @@ class Call:
         save_dir = None if self._output is None else self._output.path
         return Prediction(self._model, self._options, source_path(source, index), self._max_pixels, save_dir)
 
-    def _deadline(self) -> float:
-        return math.inf if self._timeout is None else monotonic() + self._timeout
+    def _terms(self) -> Terms:
+        deadline = math.inf if self._timeout is None else monotonic() + self._timeout
+        return Terms(deadline, self._client, self._priority, self._on_full)
 
     def _delivered_by_helper(self) -> Callable[[Results], Results]:
         if self._save.show:
@@ -121,12 +135,3 @@ class Call:
         if self._save.show:
             results.show(wait_ms=1, **plot_options(self._save))
         return results
-
-
-def _seconds(timeout: Any) -> float | None:
-    if timeout is None:
-        return None
-    seconds = number("timeout", timeout)
-    if not 0 < seconds < math.inf:
-        raise InvalidOption(f"timeout must be a positive number of seconds, or None for no limit, got {timeout!r}.")
-    return seconds

@@ -11,7 +11,8 @@ YoloomError
 │   └── UnsupportedModel ── UnsupportedTask
 ├── PartialFailure        some images of one call failed, the others have their results
 ├── EngineError           the request did not get its result
-│   ├── QueueFull, DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
+│   ├── QueueFull ── Dropped
+│   ├── DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
 │   └── RuntimeFailed, ContextBusy
 └── BackendUnavailable    a runtime that is not installed
 ```
@@ -149,6 +150,10 @@ class QueueFull(EngineError):
     """The queue refused the request: nothing was executed for it. Come back later."""
 
     http_status = 429
+
+
+class Dropped(QueueFull):
+    """The request had a place, and made room for a newer one, as the queue's policy says. Nothing was executed."""
 
 
 class DeadlineExceeded(EngineError, TimeoutError):

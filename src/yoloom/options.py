@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, fields
@@ -73,6 +74,9 @@ _NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 }
 # Which head judges is part of the opened model; each option with the value of `nms` that its True stands for.
 _HEAD_NAMES: Mapping[str, bool] = {"nms": True, "end2end": False}
+WAITING = frozenset({"client", "priority", "on_full"})
+"""Options of a call that say how it waits, and not how an image is judged."""
+
 _SAVE_NAMES = frozenset(field.name for field in fields(SaveOptions))
 _PREDICT_NAMES = frozenset(field.name for field in fields(PredictOptions))
 _ALL_NAMES = (
@@ -81,7 +85,8 @@ _ALL_NAMES = (
     | _ACCEPTED_AND_IDLE
     | _NEUTRAL.keys()
     | _HEAD_NAMES.keys()
-    | {"device", "stream", "source"}
+    | WAITING
+    | {"device", "stream", "source", "timeout"}
 )
 
 
@@ -171,6 +176,18 @@ def number(name: str, value: Any) -> float:
     except Exception:  # noqa: BLE001  an array of several, an integer beyond all floats, or whatever the caller's class raises
         raise InvalidOption(f"{name} must be a number, got {shown(value)}.") from None
     raise InvalidOption(f"{name} must be a number, got {shown(value)}.")
+
+
+def positive_seconds(timeout: Any) -> float | None:
+    """A time to wait, None for no limit. Raises InvalidOption."""
+    if timeout is None:
+        return None
+    seconds = number("timeout", timeout)
+    if not 0 < seconds < math.inf:
+        raise InvalidOption(
+            f"timeout must be a positive number of seconds, or None for no limit, got {shown(timeout)}."
+        )
+    return seconds
 
 
 def _is_real(value: Any) -> bool:

@@ -11,20 +11,21 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
-from yoloom.call import Call, Errors
+from yoloom.call import Asked, Call, Errors
 from yoloom.conversions import CachedConversion, convert
 from yoloom.engine.budget import cpu_threads
 from yoloom.engine.engine import Engine, Statistics
 from yoloom.engine.once import Once
+from yoloom.engine.queue_policy import QueuePolicy, on_full
 from yoloom.engine.registry import registry
 from yoloom.engine.stream import ResultStream
-from yoloom.errors import EngineClosed, InvalidModel, SourceNotFound, UnsupportedOption
+from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
 from yoloom.file_identity import file_identity
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
 from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import flag, parse_options, positive
+from yoloom.options import WAITING, flag, parse_options, positive, positive_seconds
 from yoloom.results import Results
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Guarantee
@@ -53,6 +54,7 @@ class YOLO:
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
         nms: bool | None = None,
+        queue: QueuePolicy | None = None,
     ) -> None:
         """Open a model file.
 
@@ -60,6 +62,7 @@ class YOLO:
         `yolov8n.pt`. task, names: override what the file says. verbose: accepted for Ultralytics' sake. backend:
         "openvino" or "onnxruntime". threads: the CPU budget, all CPUs of this process when None. max_pixels: largest
         picture that is accepted. nms: False takes the head that needs no NMS, where a checkpoint has one (v10, 26).
+        queue: how many requests may wait, and what happens to one more. The size is that of all handles on the file.
 
         A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
 
@@ -68,6 +71,7 @@ class YOLO:
         """
         self._max_pixels = positive("max_pixels", max_pixels)
         budget = cpu_threads(threads)
+        self._queue = waiting = _queue(queue)
         runtime = find_backend(backend, device)
         one_to_one = nms is not None and not flag("nms", nms)
         path = resolve(model)
@@ -82,16 +86,21 @@ class YOLO:
             threads=threads,
             max_pixels=max_pixels,
             nms=nms,
+            queue=queue,
         )
         self._model = described = read_model(path, task, names, functools.partial(convert, one_to_one=one_to_one))
         self._nms = _heads(described, nms)
         version = functools.partial(file_identity, described.graph.files)
         key = (_opened_version(described, version()), backend, device, budget, one_to_one)
-        self._lease = registry().claim(key, lambda: _started(Engine(described, runtime, budget, version=version)))
+        self._lease = registry().claim(
+            key, lambda: _started(Engine(described, runtime, budget, waiting.size, version=version))
+        )
         self._closed = False
         self._finalizer = weakref.finalize(self, self._lease.abandon)
         self._finalizer.atexit = False  # the registry closes the engines then
         self._fixed_size_said = Once()
+        if queue is not None:
+            self._check_size(queue.size)
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -141,11 +150,16 @@ class YOLO:
         16 bit), or a list of them. stream: return a `ResultStream` that works ahead by a few images instead of a list.
         errors: what an image that fails does among several: "raise" ends in one PartialFailure that holds the others'
         results, "return" puts its error in its place. timeout: seconds for the whole call, None for no limit.
-        options: conf, iou, imgsz, rect, max_det, classes, agnostic_nms, and save, save_txt, save_conf, save_crop, show,
-        show_labels, show_conf, show_boxes, line_width, project, name, exist_ok, as in Ultralytics.
+        options: conf, iou, imgsz, rect, max_det, classes, agnostic_nms, retina_masks, and save, save_txt, save_conf,
+        save_crop, show, show_labels, show_conf, show_boxes, line_width, project, name, exist_ok, as in Ultralytics.
+
+        Clients take turns: client is whose request it is, any hashable or a `Client` with a weight, by default the
+        calling thread or task. priority: which of its client's requests goes first, the highest. on_full: "wait",
+        "reject", "drop_oldest" or "latest" in place of the queue's own, see `QueuePolicy`.
 
         Options and sources are checked and frozen before this returns, also for a stream. The same image and options
-        give the same bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, EngineClosed.
+        give the same bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, QueueFull,
+        EngineClosed.
         """
         if source is None:
             raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
@@ -191,14 +205,17 @@ class YOLO:
         """What the engine behind this handle, shared by all handles on the file, did so far."""
         return self._engine.statistics()
 
-    def close(self) -> None:
-        """Give the handle back. The last one on a file ends its engine: waiting requests fail with EngineClosed.
+    def close(self, drain: bool = True, timeout: float | None = None) -> None:
+        """Give the handle back. The last one on a file ends its engine, and waits for that.
 
-        Idempotent. Later calls on this handle raise EngineClosed; other handles go on.
+        drain: what waits is still run, for `timeout` seconds at the most (None: as long as it takes); without it, or
+        after that time, it ends with EngineClosed. Idempotent. Later calls on this handle raise EngineClosed; other
+        handles go on.
         """
+        seconds = positive_seconds(timeout)
         self._closed = True
         self._finalizer.detach()
-        self._lease.release()
+        self._lease.release(drain, seconds)
 
     def to(self, device: str) -> YOLO:
         """The same object, for "cpu". Another device is chosen when the model is opened."""
@@ -232,10 +249,20 @@ class YOLO:
         return self._lease.engine
 
     def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
-        predict, save = parse_options(options, self._nms)
+        waiting = {"on_full": self._queue.on_full, **{name: options[name] for name in WAITING & options.keys()}}
+        asked = Asked(timeout, waiting.get("client"), waiting.get("priority", 0), on_full(waiting["on_full"]))
+        judged = {name: value for name, value in options.items() if name not in WAITING}
+        predict, save = parse_options(judged, self._nms)
         if predict.imgsz not in (None, self._model.input.hw) and not self._model.dynamic:
             self._warn_of_fixed_size(predict.imgsz)
-        return Call(self, self._engine, self._model, predict, save, errors, timeout, self._max_pixels)
+        return Call(self, self._engine, self._model, predict, save, errors, asked, self._max_pixels)
+
+    def _check_size(self, size: int) -> None:
+        found = self._lease.engine.capacity
+        if found != size:
+            self._finalizer.detach()
+            self._lease.release()
+            raise InvalidOption(f"size must be {found}: the file is open with such a queue, which its handles share.")
 
     def _warn_of_fixed_size(self, asked_hw: tuple[int, int] | None) -> None:
         if self._fixed_size_said.take():
@@ -246,6 +273,14 @@ class YOLO:
                 self._model.input.hw,
                 asked_hw,
             )
+
+
+def _queue(asked: QueuePolicy | None) -> QueuePolicy:
+    if asked is None:
+        return QueuePolicy()
+    if not isinstance(asked, QueuePolicy):
+        raise InvalidOption(f"queue must be a QueuePolicy, got {type(asked).__name__}: QueuePolicy(size=64).")
+    return asked
 
 
 def _heads(model: Model, nms: bool | None) -> frozenset[bool]:

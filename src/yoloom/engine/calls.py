@@ -11,7 +11,9 @@ from concurrent.futures import Future
 from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 from yoloom.engine.prediction import Prediction
+from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.request import Request, Signal
+from yoloom.engine.terms import Terms
 from yoloom.errors import Cancelled, QueueFull, RuntimeFailed, YoloomError
 from yoloom.results import Results
 
@@ -24,38 +26,45 @@ def _unchanged(results: Results) -> Results:
     return results
 
 
-def predict_now(engine: Engine, prediction: Prediction, source: object, deadline: float) -> Results:
+def predict_now(engine: Engine, prediction: Prediction, source: object, terms: Terms) -> Results:
     """Predict in the calling thread, which waits for its turn on a lane. Raises the request's error."""
     signal = Signal()
-    request = engine.new_request(deadline, signal.set)
+    request = engine.new_request(terms, signal.set)
     engine.admit(request)
     _prepare(engine, request, prediction, source, borrow=True)
     engine.wait(request, signal)
-    return prediction.finish_request(request)
+    results = prediction.finish_request(request)
+    engine.check_in_time(request)
+    return results
 
 
 def predict_later(
-    engine: Engine, prediction: Prediction, source: object, deadline: float, deliver: Deliver = _unchanged
+    engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
 ) -> ResultFuture:
     """Admit now, deliver through a future.
 
     Arrays and PIL images are copied before this returns, so the caller may reuse them; files and encoded bytes are
     decoded by a helper thread.
     """
-    future = ResultFuture(engine, prediction, deadline, deliver)
+    future = ResultFuture(engine, prediction, terms, deliver)
     engine.admit(future.request)
     future.prepare(source)
     return future
 
 
 def predict_elsewhere(
-    engine: Engine, prediction: Prediction, source: object, deadline: float, deliver: Deliver = _unchanged
+    engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
 ) -> ResultFuture:
-    """Like `predict_later`, but never blocks: when the queue is full, another thread waits for the place."""
-    future = ResultFuture(engine, prediction, deadline, deliver)
+    """Like `predict_later`, but never blocks: when the queue is full, another thread waits for the place.
+
+    Raises QueueFull where the terms are not to wait for one.
+    """
+    future = ResultFuture(engine, prediction, terms, deliver)
     try:
         engine.admit(future.request, wait=False)
     except QueueFull:
+        if terms.on_full is not OnFull.WAIT:
+            raise
         engine.on_admitter(future.admit_and_prepare, source)
     else:
         future.prepare(source)
@@ -69,14 +78,14 @@ class ResultFuture(Future[Results]):
     that one that blocks or predicts keeps nobody from its results.
     """
 
-    def __init__(self, engine: Engine, prediction: Prediction, deadline: float, deliver: Deliver) -> None:
+    def __init__(self, engine: Engine, prediction: Prediction, terms: Terms, deliver: Deliver) -> None:
         super().__init__()
         self._deliver = deliver
         self._engine = engine
         self._prediction = prediction
         # Whoever takes it ends the future: a result, an error or a cancellation, and no second one.
         self._settled = Once()
-        self.request = engine.new_request(deadline, self._ended)
+        self.request = engine.new_request(terms, self._ended)
 
     def result(self, timeout: float | None = None) -> Results:
         self._engine.check_process()
@@ -122,7 +131,9 @@ class ResultFuture(Future[Results]):
 
     def _finish(self) -> None:
         self.request.raise_error()
-        result = self._deliver(self._prediction.finish_request(self.request))
+        found = self._prediction.finish_request(self.request)
+        self._engine.check_in_time(self.request)
+        result = self._deliver(found)
         if self._settled.take():
             self.set_result(result)
             self._forget()

@@ -25,11 +25,15 @@ import numpy as np
 
 from yoloom.clock import Clock, monotonic
 from yoloom.engine.crew import Crew
-from yoloom.engine.policy import Expire, Policy, Run, Ticket
+from yoloom.engine.lane import Outcome, Slot, run_requests
+from yoloom.engine.policy import Expire, Lanes, Policy, Run, Ticket
+from yoloom.engine.queue_policy import QUEUE_SIZE, OnFull
 from yoloom.engine.request import Image, Request, Signal
+from yoloom.engine.terms import Terms
 from yoloom.errors import (
     Cancelled,
     DeadlineExceeded,
+    Dropped,
     EngineClosed,
     ForkedEngine,
     InvalidModel,
@@ -38,17 +42,14 @@ from yoloom.errors import (
     YoloomError,
 )
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs
+from yoloom.runtime.protocol import Backend, Form
 
 log = logging.getLogger("yoloom.engine")
-
-QUEUE_CAPACITY = 1024
-"""Requests that may wait at once; more callers wait for a place."""
-
 
 WARM_UP_HW = (160, 160)
 """What a network that takes any size is warmed up with: enough to lay out the weights and to fail early."""
 
+_ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
 _REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancelled: "cancelled"}
 
 
@@ -56,8 +57,10 @@ _REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancel
 class Statistics:
     """What an engine did so far, at one moment. Immutable: shared freely.
 
-    admitted, succeeded, failed, expired, cancelled: requests since the model was opened. waiting, running: now.
-    forms: in which the network is compiled. lanes: contexts of all forms. threads: the CPU budget.
+    admitted, succeeded, failed, expired, cancelled, dropped: requests since the model was opened; every admitted one is
+    in exactly one of the others once it has ended. refused: those that got no place. retried: those whose
+    run failed and was done again. waiting, running: now. forms: in which the network is compiled. lanes: contexts of
+    all forms. broken: those whose last run failed. threads: the CPU budget.
     """
 
     admitted: int
@@ -65,10 +68,14 @@ class Statistics:
     failed: int
     expired: int
     cancelled: int
+    dropped: int
+    refused: int
+    retried: int
     waiting: int
     running: int
     forms: tuple[str, ...]
     lanes: int
+    broken: int
     threads: int
 
 
@@ -83,7 +90,7 @@ class Engine:
         model: Model,
         backend: Backend,
         threads: int,
-        capacity: int = QUEUE_CAPACITY,
+        capacity: int = QUEUE_SIZE,
         clock: Clock = monotonic,
         version: Callable[[], object] = lambda: None,
     ) -> None:
@@ -102,13 +109,20 @@ class Engine:
         self._space = threading.Condition(self._lock)  # callers wait for a place in the queue
         self._policy = Policy(capacity, {})
         self._requests: dict[int, Request] = {}  # those that wait
-        self._contexts: dict[Form, list[Context]] = {}
+        self._slots: dict[Form, list[Slot]] = {}
         self._lanes: list[threading.Thread] = []
         self._compiler: threading.Thread | None = None
         self._crews: dict[str, Crew] = {}
-        self._closed = False  # nothing new is taken
+        self._settled = threading.Condition(self._lock)  # who drains waits until nothing waits or runs
+        self._closing = False  # nothing new is taken
+        self._closed = False  # and what waits is ended
         self._ended = False  # and nothing runs any more
-        self._counts = dict.fromkeys(("admitted", "succeeded", "failed", "expired", "cancelled"), 0)
+        self._counts = dict.fromkeys(("admitted", "refused", "retried", *_ENDS), 0)
+
+    @property
+    def capacity(self) -> int:
+        """How many requests may wait."""
+        return self._policy.capacity
 
     @property
     def window(self) -> int:
@@ -117,33 +131,43 @@ class Engine:
 
     def start(self) -> None:
         """Compile for one caller and run the network once. Raises what the backend raises."""
-        contexts = self._compile(Form.LATENCY)
-        contexts[0].run(np.zeros((1, *(self.model.input.hw or WARM_UP_HW), 3), np.uint8))
-        self._add_form(Form.LATENCY, contexts)
+        slots = self._compile(Form.LATENCY)
+        slots[0].run(np.zeros((1, *(self.model.input.hw or WARM_UP_HW), 3), np.uint8))
+        self._add_form(Form.LATENCY, slots)
 
     def admit(self, request: Request, wait: bool = True) -> None:
-        """Give the request a place in the queue, waiting for one until its deadline.
+        """Give the request a place in the queue, as its terms say when there is none.
 
-        Raises EngineClosed, ForkedEngine, DeadlineExceeded, or (without `wait`) QueueFull.
+        wait: False never blocks. Raises EngineClosed, ForkedEngine, DeadlineExceeded or QueueFull.
         """
         self.check_process()
-        ticket = Ticket(request.id, request.deadline)
+        terms = request.terms
         with self._lock:
-            self._check_open()
-            while not self._policy.admit(ticket):
-                self._wait_for_space(request.deadline, wait)
-            self._requests[request.id] = request
+            dropped = self._placed(request, wait)
             self._counts["admitted"] += 1
-            if request.deadline < math.inf:
+            self._counts["dropped"] += len(dropped)
+            if terms.deadline < math.inf:
                 self._work.notify()  # an idle lane must know until when to sleep
             if self._policy.crowded and self._compiler is None:
                 self._compiler = self._started_compiler()
+        for older in dropped:
+            older.fail(Dropped("a newer request took this one's place in the queue, as on_full says."))
+
+    def _placed(self, request: Request, wait: bool) -> list[Request]:
+        """Put the request into the queue; returns those that made room."""
+        terms = request.terms
+        ticket = Ticket(request.id, terms.deadline, terms.client, terms.priority)
+        self._check_open()
+        while not (admission := self._policy.admit(ticket, terms.on_full)).admitted:
+            self._wait_for_space(terms, wait)
+        self._requests[request.id] = request
+        return [self._requests.pop(ticket_id) for ticket_id in admission.dropped]
 
     def run_when_free(self, request: Request, image: Image) -> None:
         """The image of an admitted request is prepared: let it run in its turn."""
         with self._lock:
             request.image = image
-            self._policy.prepared(request.id)
+            self._policy.prepared(request.id, image.canvas_hw)
             self._work.notify()
 
     def cancel(self, request: Request, error: YoloomError) -> None:
@@ -158,18 +182,34 @@ class Engine:
     def wait(self, request: Request, signal: Signal) -> None:
         """Block until the request has ended, at the latest at its deadline. Raises its error."""
         try:
-            ended = signal.wait(request.deadline - self._clock())
+            ended = signal.wait(request.terms.deadline - self._clock())
         except BaseException:  # Ctrl-C while waiting: nobody will fetch the result
             self.cancel(request, Cancelled("the caller was interrupted while it waited."))
             raise
         if not ended:
             self.cancel(request, _too_late())
+            self._give_up(request)
             raise _too_late()
         request.raise_error()
 
-    def new_request(self, deadline: float, on_end: Callable[[Request], None]) -> Request:
-        """A request that nobody knows yet. deadline: on the engine's clock, infinity for none."""
-        return Request(next(self._ids), deadline, on_end)
+    def check_in_time(self, request: Request) -> None:
+        """Raise DeadlineExceeded for a request that has succeeded, but is delivered after its deadline."""
+        if request.terms.deadline <= self._clock():
+            self._give_up(request)
+            raise _too_late()
+
+    def _give_up(self, request: Request) -> None:
+        """Its caller hears that it is too late: count it so, whether it still runs or has succeeded."""
+        with self._lock:
+            request.given_up = True
+            if request.counted == "succeeded":
+                self._counts["succeeded"] -= 1
+                self._counts["expired"] += 1
+                request.counted = "expired"
+
+    def new_request(self, terms: Terms, on_end: Callable[[Request], None]) -> Request:
+        """A request that nobody knows yet."""
+        return Request(next(self._ids), terms, on_end)
 
     def on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have one of a few helper threads do `work`: decode or finish what no caller waits for. It must not block.
@@ -207,8 +247,9 @@ class Engine:
                 **self._counts,
                 waiting=self._policy.waiting,
                 running=self._policy.running,
-                forms=tuple(form.value for form in self._contexts),
-                lanes=sum(len(contexts) for contexts in self._contexts.values()),
+                forms=tuple(form.value for form in self._slots),
+                lanes=sum(len(slots) for slots in self._slots.values()),
+                broken=sum(slot.broken for slots in self._slots.values() for slot in slots),
                 threads=self.threads,
             )
 
@@ -218,17 +259,25 @@ class Engine:
             crews = [thread for crew in self._crews.values() for thread in crew.threads]
             return [thread for thread in (*self._runners(), *crews) if thread.is_alive()]
 
-    def close(self) -> None:
-        """End what waits with EngineClosed, let what runs finish, and end the threads. Idempotent; any thread."""
+    def close(self, drain: bool = False, timeout: float | None = None) -> None:
+        """Take nothing new, end what waits, let what runs finish, and end the threads. Idempotent; any thread.
+
+        drain: first run what waits, for `timeout` seconds at the most (None: as long as it takes). What has not ended
+        then ends with EngineClosed.
+        """
         if os.getpid() != self._pid:
             return  # the threads are the parent's
         with self._lock:
+            self._closing = True
+            self._space.notify_all()  # callers that wait for a place get none
+            if drain:
+                self._settled.wait_for(self._is_settled, timeout)
             self._closed = True
             waiting = [self._requests.pop(ticket_id) for ticket_id in self._policy.drain()]
             self._counts["failed"] += len(waiting)
             threads = self._runners()
             self._work.notify_all()
-            self._space.notify_all()
+            self._settled.notify_all()
         for request in waiting:
             request.fail(EngineClosed("the model was closed while the request waited; open it again."))
         for thread in threads:
@@ -237,9 +286,12 @@ class Engine:
         with self._lock:
             self._ended = True
             crews, self._crews = list(self._crews.values()), {}
-            self._contexts.clear()
+            self._slots.clear()
         for crew in crews:
             crew.stop()
+
+    def _is_settled(self) -> bool:
+        return self._closed or not (self._policy.waiting or self._policy.running)
 
     def _runners(self) -> list[threading.Thread]:
         return [*self._lanes, *([self._compiler] if self._compiler is not None else [])]
@@ -253,15 +305,18 @@ class Engine:
             )
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closing:
             raise EngineClosed("the model is closed; open it again with YOLO(path).")
 
-    def _wait_for_space(self, deadline: float, wait: bool) -> None:
-        left = deadline - self._clock()
-        if not wait:
-            raise QueueFull(f"all {self._policy.capacity} places of the queue are taken; come back later.")
+    def _wait_for_space(self, terms: Terms, wait: bool) -> None:
+        left = terms.deadline - self._clock()
         if left <= 0:
+            self._counts["refused"] += 1
             raise _too_late()
+        if terms.on_full is not OnFull.WAIT:
+            self._counts["refused"] += 1
+        if terms.on_full is not OnFull.WAIT or not wait:
+            raise QueueFull(f"all {self._policy.capacity} places of the queue are taken; come back later.")
         self._space.wait(_bounded(left))
         self._check_open()
 
@@ -269,13 +324,18 @@ class Engine:
         del self._requests[request.id]
         self._counts[_REASONS.get(type(error), "failed")] += 1
         self._space.notify()
+        self._tell_settled()
 
-    def _compile(self, form: Form) -> list[Context]:
+    def _tell_settled(self) -> None:
+        if self._closing and self._is_settled():
+            self._settled.notify_all()
+
+    def _compile(self, form: Form) -> list[Slot]:
         compiled = self.backend.compile(self.model, form, self.threads)
         # A second form of another file would give other results under load, and nobody would know.
         if self._version() != self._opened_version:
             raise InvalidModel(f"{self.model.graph.path} was changed while it is open; open it again with YOLO(path).")
-        return [compiled.context() for _ in range(compiled.lanes)]
+        return [Slot(compiled) for _ in range(compiled.lanes)]
 
     def _started_compiler(self) -> threading.Thread | None:
         try:
@@ -284,13 +344,13 @@ class Engine:
             log.exception("the form for many callers can not be compiled now")
             return None
 
-    def _add_form(self, form: Form, contexts: list[Context]) -> None:
+    def _add_form(self, form: Form, slots: list[Slot]) -> None:
         with self._lock:
             if self._closed:
                 return
-            self._contexts[form] = contexts
-            self._policy.add_form(form, len(contexts))
-            for number in range(len(self._lanes), len(contexts)):
+            self._slots[form] = slots
+            self._policy.add_form(form, Lanes(len(slots)))
+            for number in range(len(self._lanes), len(slots)):
                 self._lanes.append(_started(self._serve, f"yoloom-lane-{number}"))
 
     def _expand(self) -> None:
@@ -321,43 +381,34 @@ class Engine:
                     requests = [self._requests.pop(ticket_id) for ticket_id in action.tickets]
                     self._counts["expired"] += len(requests) * isinstance(action, Expire)
                     self._space.notify(len(requests))
+                    self._tell_settled()
                     return action, requests
                 self._work.wait(_bounded(action.until - now))
         return None
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
-        error: YoloomError | None = None
-        outputs: Outputs = ()
-        run_ms = 0.0
-        try:
-            # Drawn here and not by the callers: those who wait for their turn hold no canvas, and it is still in the
-            # CPU's caches when it runs.
-            batch = _drawn(requests)
-            started = self._clock()
-            outputs = self._contexts[run.form][run.lane].run(batch)
-            run_ms = (self._clock() - started) * 1e3
-        except YoloomError as failure:
-            error = failure
-        except Exception as failure:  # a fault of the backend must not end the lane
-            log.exception("backend %s raised outside its contract", self.backend.name)
-            error = RuntimeFailed(f"backend {self.backend.name} raised {type(failure).__name__}: {failure}")
+        outcomes = run_requests(self._slots[run.form][run.lane], requests, self._clock)
         with self._lock:
             self._policy.finished(run)
-            self._counts["failed" if error else "succeeded"] += len(requests)
-        for row, request in enumerate(requests):
-            if error is not None:
-                request.fail(error)
+            for request, outcome in zip(requests, outcomes, strict=True):
+                request.counted = _end(request, outcome)
+                self._counts[request.counted] += 1
+                self._counts["retried"] += outcome.retried
+            self._tell_settled()
+        for request, outcome in zip(requests, outcomes, strict=True):
+            if outcome.late:
+                request.fail(_too_late())
+            elif outcome.error is not None:
+                request.fail(outcome.error)
             else:
-                request.succeed(tuple(output[row] for output in outputs), run_ms)
+                request.succeed(outcome.outputs, outcome.run_ms)
 
 
-def _drawn(requests: list[Request]) -> Batch:
-    """The images of the requests, which have equal canvases, as one batch."""
-    images = [request.image for request in requests if request.image is not None]
-    batch = np.empty((len(images), *images[0].canvas_hw, 3), np.uint8)
-    for canvas, image in zip(batch, images, strict=True):
-        image.draw(canvas)
-    return batch
+def _end(request: Request, outcome: Outcome) -> str:
+    """What to count a request as that has run."""
+    if outcome.late or request.given_up:
+        return "expired"
+    return "succeeded" if outcome.error is None else "failed"
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

@@ -30,10 +30,10 @@ class Lease:
         self._once = Once()
         self._pid = os.getpid()
 
-    def release(self) -> None:
-        """Give the claim back; the engine closes when it was the last, before this returns."""
+    def release(self, drain: bool = False, timeout: float | None = None) -> None:
+        """Give the claim back; the engine closes when it was the last, before this returns. See `Engine.close`."""
         if self._take():
-            self._registry.release(self._key)
+            self._registry.release(self._key, drain, timeout)
 
     def abandon(self) -> None:
         """`release` for finalizers: takes no lock and waits for nobody."""
@@ -76,7 +76,7 @@ class Registry:
             self.release(key)
             raise
 
-    def release(self, key: Key) -> None:
+    def release(self, key: Key, drain: bool = False, timeout: float | None = None) -> None:
         """Give one claim back. Closes the engine when it was the last."""
         with self._lock:
             self._claims[key] -= 1
@@ -85,7 +85,7 @@ class Registry:
             del self._claims[key]
             pending = self._engines.pop(key)
             keeper = None if self._engines else self._take_keeper()
-        _close(pending)
+        _close(pending, drain, timeout)
         if keeper is not None:
             keeper.stop()
 
@@ -122,9 +122,9 @@ def _settle(pending: Future[Engine], build: Callable[[], Engine]) -> None:
         pending.set_result(engine)
 
 
-def _close(pending: Future[Engine]) -> None:
+def _close(pending: Future[Engine], drain: bool = False, timeout: float | None = None) -> None:
     if pending.exception() is None:
-        pending.result().close()
+        pending.result().close(drain, timeout)
 
 
 _registry = Registry()

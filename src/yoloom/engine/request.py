@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.engine.terms import Terms
 from yoloom.errors import YoloomError
 from yoloom.runtime.protocol import Outputs
 
@@ -24,16 +25,19 @@ class Image(Protocol):
 
 
 class Request:
-    """An image, its deadline, and how it ended. Owned by the engine; `on_end` runs once, in whichever thread ends it.
+    """An image, its terms, and how it ended. Owned by the engine; `on_end` runs once, in whichever thread ends it.
 
     Exactly one of `outputs` and `error` is set when it has ended. run_ms: what the runtime took, in milliseconds.
+    Under the engine's lock: how it was counted after its run, and whether its caller had given up by then.
     """
 
-    __slots__ = ("deadline", "error", "id", "image", "on_end", "outputs", "run_ms")
+    __slots__ = ("counted", "error", "given_up", "id", "image", "on_end", "outputs", "run_ms", "terms")
 
-    def __init__(self, request_id: int, deadline: float, on_end: Callable[[Request], None]) -> None:
+    def __init__(self, request_id: int, terms: Terms, on_end: Callable[[Request], None]) -> None:
         self.id = request_id
-        self.deadline = deadline
+        self.terms = terms
+        self.given_up = False
+        self.counted = ""
         self.on_end = on_end
         self.image: Image | None = None
         self.outputs: Outputs | None = None

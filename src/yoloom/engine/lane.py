@@ -1,0 +1,108 @@
+"""What a lane does with the requests of one run: together, and each by itself once more when that fails.
+
+```
+requests ─▶ drawn ─▶ context.run ─▶ outputs                    all of them
+                          │ fails: the context is thrown away
+                          └▶ each alone, on a new context ─▶ outputs, or the typed error of that one
+```
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from yoloom.clock import Clock
+from yoloom.engine.request import Request
+from yoloom.errors import RuntimeFailed, YoloomError
+from yoloom.runtime.protocol import Batch, Compiled, Context, Outputs
+
+log = logging.getLogger("yoloom.engine")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended for one request. Immutable.
+
+    late: its deadline passed before it could be tried again. retried: it was.
+    """
+
+    outputs: Outputs = ()
+    run_ms: float = 0.0
+    error: YoloomError | None = None
+    late: bool = False
+    retried: bool = False
+
+
+class Slot:
+    """The place of one lane in a form: its context, and the way to a new one when that breaks.
+
+    One thread at a time: the policy gives a lane to one run at a time.
+    """
+
+    def __init__(self, compiled: Compiled) -> None:
+        """Raises what the runtime raises."""
+        self._compiled = compiled
+        self._context: Context | None = compiled.context()
+
+    @property
+    def broken(self) -> bool:
+        """Whether the last run failed, and no new context has been made since."""
+        return self._context is None
+
+    def run(self, batch: Batch) -> Outputs:
+        """Run, on a new context when the last run failed. Raises what the runtime raises."""
+        if self._context is None:
+            self._context = self._compiled.context()
+        context, self._context = self._context, None
+        outputs = context.run(batch)
+        self._context = context  # it did not fail
+        return outputs
+
+
+def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
+    """Run all at once; when that fails, each once more alone, so that an image that can not be run fails alone.
+
+    A request whose deadline has passed by then is not tried again.
+    """
+    try:
+        return _together(slot, requests, clock)
+    except Exception:
+        log.warning("a run of %d requests failed, they are tried again alone", len(requests), exc_info=True)
+    return [_alone(slot, request, clock) for request in requests]
+
+
+def _alone(slot: Slot, request: Request, clock: Clock) -> Outcome:
+    if request.terms.deadline <= clock():
+        return Outcome(late=True)
+    try:
+        (outcome,) = _together(slot, [request], clock)
+    except YoloomError as error:
+        return Outcome(error=error, retried=True)
+    except Exception as error:  # a fault of the backend must not end the lane
+        log.exception("the backend raised outside its contract")
+        failure = RuntimeFailed(f"the backend raised {type(error).__name__}: {error}")
+        return Outcome(error=failure, retried=True)
+    return replace(outcome, retried=True)
+
+
+def _together(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
+    # Drawn here and not by the callers: those who wait for their turn hold no canvas, and it is still in the CPU's
+    # caches when it runs.
+    batch = _drawn(requests)
+    started = clock()
+    outputs = slot.run(batch)
+    run_ms = (clock() - started) * 1e3
+    return [Outcome(tuple(output[row] for output in outputs), run_ms) for row in range(len(requests))]
+
+
+def _drawn(requests: Sequence[Request]) -> Batch:
+    """The images of the requests, which have equal canvases, as one batch."""
+    images = [request.image for request in requests if request.image is not None]
+    batch = np.empty((len(images), *images[0].canvas_hw, 3), np.uint8)
+    for canvas, image in zip(batch, images, strict=True):
+        image.draw(canvas)
+    return batch

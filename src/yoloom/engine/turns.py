@@ -1,0 +1,156 @@
+"""Weighted round robin: whose turn it is among clients that each keep their own order.
+
+```
+turns:   A ──▶ B ──▶ C ──▶ (A again)          a client with weight 3 is served three times before the next one's turn
+A's own: priority 5: 7, 9   priority 0: 2, 4   the highest priority first, equal ones in order of admission
+```
+
+A client that comes back joins at the end. So between two turns of a client with something ready, at most the sum of
+the others' weights is served, whatever they have queued. Pure: no thread, no clock.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Client:
+    """Whose request it is. weight: how many of its requests are served in one turn. Immutable: shared freely."""
+
+    key: Hashable
+    weight: int = 1
+
+
+ANYBODY = Client(None)
+
+
+class _Line:
+    """What one client has waiting."""
+
+    __slots__ = ("credit", "in_turn", "ready", "waiting", "weight")
+
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+        self.credit = weight
+        self.in_turn = False
+        self.waiting: dict[int, float] = {}  # id -> priority, in order of admission; ready or not
+        self.ready: list[tuple[float, int]] = []  # heap of (-priority, id); ids that are gone are skipped on sight
+
+    def first(self) -> int | None:
+        """The id that is next, or None when none is ready."""
+        while self.ready and self.ready[0][1] not in self.waiting:
+            heapq.heappop(self.ready)
+        return self.ready[0][1] if self.ready else None
+
+
+class Turns:
+    """The waiting requests of all clients, and who is next. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Hashable, _Line] = {}  # of clients that have something waiting
+        self._order: deque[_Line] = deque()  # those with something ready, whose turn it is first
+        self._owner: dict[int, Hashable] = {}
+        self._shapes: dict[int, Shape] = {}  # of those that are ready
+
+    def __len__(self) -> int:
+        return len(self._owner)
+
+    def __contains__(self, request_id: int) -> bool:
+        return request_id in self._owner
+
+    def add(self, request_id: int, client: Client, priority: float) -> None:
+        """From now on it waits. The weight is the one that the client named last."""
+        line = self._lines.setdefault(client.key, _Line(client.weight))
+        line.weight = client.weight
+        line.waiting[request_id] = priority
+        self._owner[request_id] = client.key
+
+    def ready(self, request_id: int, shape: Shape) -> None:
+        """A waiting request may be served. shape: what it must share with others to be served together with them."""
+        line = self._lines[self._owner[request_id]]
+        heapq.heappush(line.ready, (-line.waiting[request_id], request_id))
+        self._shapes[request_id] = shape
+        if not line.in_turn:
+            line.in_turn = True
+            line.credit = line.weight
+            self._order.append(line)
+
+    def remove(self, request_id: int) -> bool:
+        """It waits no longer; False when it did not."""
+        if request_id not in self._owner:
+            return False
+        key = self._owner.pop(request_id)
+        self._shapes.pop(request_id, None)
+        line = self._lines[key]
+        del line.waiting[request_id]
+        if not line.waiting:
+            del self._lines[key]  # its line leaves the order when its turn comes
+        return True
+
+    def clear(self) -> tuple[int, ...]:
+        """Nothing waits any more. Returns what did."""
+        gone = tuple(self._owner)
+        for request_id in gone:
+            self.remove(request_id)
+        self._order.clear()
+        return gone
+
+    def take(self) -> tuple[int, Shape] | None:
+        """The request whose turn it is, which waits no longer, and its shape; None when none is ready."""
+        while self._order:
+            line = self._order[0]
+            request_id = line.first()
+            if request_id is None:
+                self._order.popleft().in_turn = False
+                continue
+            shape = self._shapes[request_id]
+            self._serve(line, request_id)
+            return request_id, shape
+        return None
+
+    def company(self, shape: Shape, most: int) -> list[int]:
+        """Up to `most` further requests of this shape, which wait no longer, in the order of turns.
+
+        Nobody is overtaken by requests of his own: a client whose next request has another shape is passed over.
+        """
+        taken: list[int] = []
+        before = -1
+        while before < len(taken) < most:
+            before = len(taken)
+            for line in self._order:
+                taken += self._company_of(line, shape, min(line.weight, most - len(taken)))
+        return taken
+
+    def longest(self) -> Hashable:
+        """The client with the most waiting requests; among equals the one that has waited longest."""
+        return max(self._lines, key=lambda key: len(self._lines[key].waiting))
+
+    def of(self, key: Hashable) -> tuple[int, ...]:
+        """What a client has waiting, in order of admission."""
+        return tuple(self._lines[key].waiting) if key in self._lines else ()
+
+    def oldest_of(self, key: Hashable) -> int:
+        """Of the client's waiting requests with the lowest priority, the one that came first."""
+        waiting = self._lines[key].waiting
+        return min(waiting, key=waiting.__getitem__)
+
+    def _company_of(self, line: _Line, shape: Shape, most: int) -> list[int]:
+        taken: list[int] = []
+        while len(taken) < most and (request_id := line.first()) is not None and self._shapes[request_id] == shape:
+            taken.append(request_id)
+            self.remove(request_id)
+        return taken
+
+    def _serve(self, line: _Line, request_id: int) -> None:
+        heapq.heappop(line.ready)
+        self.remove(request_id)
+        line.credit -= 1
+        if line.credit <= 0:
+            line.credit = line.weight
+            self._order.rotate(-1)

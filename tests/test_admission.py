@@ -1,0 +1,361 @@
+"""Who gets a place, who makes room, whose turn it is, and what a failing lane does: through the engine's threads."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from yoloom import YOLO, Client, QueuePolicy, errors
+from yoloom.clock import monotonic
+from yoloom.engine.calls import ResultFuture, predict_later, predict_now
+from yoloom.engine.engine import Engine
+from yoloom.engine.prediction import Prediction
+from yoloom.engine.queue_policy import OnFull
+from yoloom.engine.terms import Terms, client_of
+from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
+from yoloom.formats.model import Model
+from yoloom.options import PredictOptions
+from yoloom.runtime.protocol import Batch, Outputs
+from yoloom.testing import FakeBackend, Gate, ManualClock, fake_model
+
+
+@pytest.fixture
+def backend() -> FakeBackend:
+    return FakeBackend(lanes=1)
+
+
+@pytest.fixture
+def engine(backend: FakeBackend) -> Iterator[Engine]:
+    engine = Engine(fake_model(), backend, threads=1, capacity=4)
+    engine.start()
+    yield engine
+    engine.close()
+
+
+def picture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def later(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
+    return predict_later(
+        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), Terms(**terms)
+    )
+
+
+def now(engine: Engine, seed: int, **terms: Any) -> bytes:
+    prediction = Prediction(engine.model, PredictOptions(), f"{seed}.jpg")
+    results = predict_now(engine, prediction, picture(seed), Terms(**terms))
+    assert results.boxes is not None
+    return bytes(results.boxes.data.tobytes())
+
+
+def held(engine: Engine, backend: FakeBackend) -> tuple[Gate, ResultFuture]:
+    """The only lane stands still at the gate."""
+    gate = Gate()
+    backend.script(gate)
+    future = later(engine, 999, client=Client("first"))
+    gate.wait_for()
+    return gate, future
+
+
+def order_of(futures: list[ResultFuture], gate: Gate) -> list[int]:
+    """The order in which they are executed: one lane, and one helper that finishes them in turn."""
+    done: list[int] = []
+    lock = threading.Lock()
+
+    def note(index: int) -> Callable[[object], None]:
+        def called(_: object) -> None:
+            with lock:
+                done.append(index)
+
+        return called
+
+    for index, future in enumerate(futures):
+        future.add_done_callback(note(index))
+    gate.open()
+    wait(futures)
+    for future in futures:
+        future.result(30)
+    while len(done) < len(futures):
+        threading.Event().wait(0.001)
+    return done
+
+
+def test_reject_refuses_and_says_how_many_places_there_are(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    waiting = [later(engine, seed) for seed in range(4)]
+    with pytest.raises(QueueFull, match="4 places"):
+        now(engine, 9, on_full=OnFull.REJECT)
+    assert engine.statistics().refused == 1
+    gate.open()
+    wait([first, *waiting])
+    assert engine.statistics().succeeded == 5
+
+
+def test_drop_oldest_ends_the_oldest_of_the_flood_and_never_runs_it(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    runs = backend.runs
+    flood = [later(engine, seed, client=Client("flood")) for seed in range(4)]
+    newest = later(engine, 9, client=Client("other"), on_full=OnFull.DROP_OLDEST)
+    with pytest.raises(Dropped, match="newer request"):
+        flood[0].result(30)
+    gate.open()
+    wait([first, newest, *flood[1:]])
+    statistics = engine.statistics()
+    assert (statistics.dropped, statistics.succeeded, backend.runs - runs) == (1, 5, 4)
+
+
+def test_latest_keeps_one_frame_of_a_camera(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    frames = [later(engine, seed, client=Client("camera"), on_full=OnFull.LATEST) for seed in range(3)]
+    gate.open()
+    wait([first, *frames])
+    outcomes = [future.exception() for future in frames]
+    assert [type(outcome) for outcome in outcomes] == [Dropped, Dropped, type(None)]
+
+
+def test_a_client_that_floods_starves_nobody(backend: FakeBackend) -> None:
+    """Seen to come last with a single line for all."""
+    engine = Engine(fake_model(), backend, threads=1, capacity=64)
+    engine.start()
+    gate, first = held(engine, backend)
+    flood = [later(engine, seed, client=Client("flood")) for seed in range(20)]
+    other = later(engine, 50, client=Client("other"))
+    done = order_of([*flood, other], gate)
+    assert done.index(20) <= 2, "one of the flood, perhaps one that the lane had begun, and then the other"
+    first.result(30)
+    engine.close()
+
+
+def test_priority_orders_the_requests_of_one_client(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    futures = [later(engine, seed, client=Client("a"), priority=seed) for seed in (0, 1, 2)]
+    assert order_of(futures, gate) == [2, 1, 0]
+    first.result(30)
+
+
+def test_a_run_that_fails_once_is_done_again_on_a_new_context(engine: Engine, backend: FakeBackend) -> None:
+    expected = now(engine, 1)
+    backend.script(RuntimeError("lane on fire"))
+    assert now(engine, 1) == expected
+    assert engine.statistics().retried == 1
+    assert engine.statistics().broken == 0
+
+
+def test_a_lane_that_can_not_be_replaced_fails_its_request_and_is_tried_again(
+    engine: Engine, backend: FakeBackend
+) -> None:
+    backend.script(RuntimeError("one"), RuntimeError("two"))
+    with pytest.raises(RuntimeFailed, match="two"):
+        now(engine, 1)
+    assert engine.statistics().broken == 1
+    assert now(engine, 1)
+    assert engine.statistics().broken == 0
+
+
+class Poisoned(FakeBackend):
+    """Fails every batch with a certain picture in it, by its first pixel."""
+
+    def execute(self, model: Model, batch: Batch) -> Outputs:
+        if any(image[8, 0].tolist() == [1, 2, 3] for image in batch):
+            raise RuntimeError("poison")
+        return super().execute(model, batch)
+
+
+def test_a_deadline_is_checked_before_a_run_is_tried_again() -> None:
+    clock, backend = ManualClock(), FakeBackend(lanes=1)
+    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine.start()
+
+    def fail_late() -> None:
+        clock.advance(10)
+        raise RuntimeError("late")
+
+    backend.script(fail_late)
+    future = later(engine, 1, deadline=5.0)
+    with pytest.raises(DeadlineExceeded):
+        future.result(30)
+    assert engine.statistics().expired == 1
+    engine.close()
+
+
+def test_a_result_that_comes_too_late_is_an_error_and_is_counted_so() -> None:
+    clock, backend = ManualClock(), FakeBackend(lanes=1)
+    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine.start()
+    backend.script(lambda: clock.advance(10))
+    with pytest.raises(DeadlineExceeded):
+        later(engine, 1, deadline=5.0).result(30)
+    statistics = engine.statistics()
+    assert (statistics.succeeded, statistics.expired) == (0, 1)
+    engine.close()
+
+
+def test_a_drain_runs_what_waits_and_takes_nothing_new(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    waiting = [later(engine, seed) for seed in range(3)]
+    closer = threading.Thread(target=engine.close, kwargs={"drain": True})
+    closer.start()
+    while not engine._closing:
+        threading.Event().wait(0.001)
+    with pytest.raises(EngineClosed):
+        now(engine, 9)
+    gate.open()
+    closer.join(30)
+    assert not closer.is_alive()
+    assert all(future.exception(30) is None for future in (first, *waiting))
+    assert engine.statistics().succeeded == 4
+
+
+def test_a_drain_that_takes_too_long_ends_what_is_left(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    waiting = [later(engine, seed) for seed in range(3)]
+    closer = threading.Thread(target=engine.close, kwargs={"drain": True, "timeout": 0.05})
+    closer.start()
+    for future in waiting:
+        assert isinstance(future.exception(30), EngineClosed)
+    gate.open()
+    closer.join(30)
+    assert first.exception(30) is None
+
+
+def test_a_drain_ends_when_somebody_else_closes(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    waiting = later(engine, 1)
+    drainer = threading.Thread(target=engine.close, kwargs={"drain": True})
+    drainer.start()
+    while not engine._closing:
+        threading.Event().wait(0.001)
+    closer = threading.Thread(target=engine.close)
+    closer.start()
+    assert isinstance(waiting.exception(30), EngineClosed)
+    gate.open()
+    for thread in (drainer, closer):
+        thread.join(30)
+        assert not thread.is_alive()
+    assert first.exception(30) is None
+
+
+def test_every_admitted_request_is_counted_once(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    futures = [first, *(later(engine, seed) for seed in range(3))]
+    futures[1].cancel()
+    futures += [later(engine, 7, on_full=OnFull.LATEST)]
+    late = later(engine, 8, deadline=monotonic() + 0.01, client=Client("late"))
+    gate.open()
+    wait([*futures, late])
+    found = engine.statistics()
+    ended = found.succeeded + found.failed + found.expired + found.cancelled + found.dropped
+    assert found.admitted == ended == 6
+
+
+# ---- Through the facade
+
+
+@pytest.fixture(scope="module")
+def opened(demo_model: Path) -> Iterator[YOLO]:
+    with YOLO(demo_model, queue=QueuePolicy(size=32)) as model:
+        yield model
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"on_full": "explode"},
+        {"on_full": 3},
+        {"on_full": ["wait"]},
+        {"priority": "high"},
+        {"priority": math.nan},
+        {"priority": math.inf},
+        {"client": []},
+        {"client": Client("a", weight=0)},
+        {"client": Client("a", weight=10**6)},
+        {"client": Client([], 1)},
+        {"timeout": 0},
+        {"timeout": -1},
+        {"timeout": math.nan},
+        {"timeout": math.inf},
+        {"timeout": "soon"},
+    ],
+)
+def test_terms_that_are_none_are_refused(opened: YOLO, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidOption):
+        opened.predict(picture(1), imgsz=64, **options)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, math.nan, math.inf, "many", 2**40])
+def test_sizes_that_are_none_are_refused(size: Any) -> None:
+    with pytest.raises(InvalidOption, match="size"):
+        QueuePolicy(size=size)
+
+
+def test_a_queue_is_shared_and_has_one_size(opened: YOLO, demo_model: Path) -> None:
+    with pytest.raises(InvalidOption, match="size must be 32"):
+        YOLO(demo_model, queue=QueuePolicy(size=8))
+    with pytest.raises(InvalidOption, match="QueuePolicy"):
+        YOLO(demo_model, queue=8)  # type: ignore[arg-type]
+    with YOLO(demo_model, queue=QueuePolicy(size=32, on_full="reject")), YOLO(demo_model):
+        assert opened.predict(picture(1), imgsz=64)
+
+
+def test_all_terms_give_the_same_bits(opened: YOLO) -> None:
+    (plain,) = opened.predict(picture(1), imgsz=64, conf=0.01)
+    terms: dict[str, Any] = {"client": Client("a", 3), "priority": 2.5, "on_full": "latest", "timeout": 60}
+    (asked,) = opened.predict(picture(1), imgsz=64, conf=0.01, **terms)
+    assert asked.boxes.data.tobytes() == plain.boxes.data.tobytes()
+
+
+def test_threads_and_tasks_are_clients_by_default() -> None:
+    import asyncio
+
+    async def two_tasks() -> set[Client]:
+        async def mine() -> Client:
+            return client_of(None)
+
+        return set(await asyncio.gather(mine(), mine()))
+
+    assert client_of(None) == Client(threading.get_ident())
+    assert len(asyncio.run(two_tasks())) == 2
+    assert client_of("door") == Client("door")
+
+
+def test_the_errors_of_a_queue_have_their_http_status() -> None:
+    assert [getattr(errors, name).http_status for name in ("QueueFull", "Dropped")] == [429, 429]
+    assert [errors.DeadlineExceeded.http_status, errors.Cancelled.http_status] == [504, 499]
+    assert errors.EngineClosed.http_status == 503
+
+
+def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
+    """Batches are made by a form that takes several images."""
+    from yoloom.engine.lane import Slot, run_requests
+
+    class Drawn:
+        canvas_hw = (16, 16)
+
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        def draw(self, canvas: np.ndarray) -> None:
+            canvas[...] = self.value
+            if self.value == 7:
+                canvas[8, 0] = (1, 2, 3)
+
+    backend = Poisoned()
+    engine = Engine(fake_model(), backend, threads=1)
+    requests = [engine.new_request(Terms(), lambda _: None) for _ in range(3)]
+    for request, value in zip(requests, (5, 7, 9), strict=True):
+        request.image = Drawn(value)
+    from yoloom.runtime.protocol import Form
+
+    slot = Slot(backend.compile(fake_model(), Form.THROUGHPUT, 1))
+    outcomes = run_requests(slot, requests, monotonic)
+    assert [type(outcome.error) for outcome in outcomes] == [type(None), RuntimeFailed, type(None)]
+    alone = run_requests(slot, [requests[2]], monotonic)[0]
+    assert alone.outputs[0].tobytes() == outcomes[2].outputs[0].tobytes()
