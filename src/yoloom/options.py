@@ -230,7 +230,8 @@ def flag(name: str, value: Any) -> bool:
     return _is_one_of(value, (True,))
 
 
-def _size_hw(name: str, value: Any) -> tuple[int, int]:
+def size_hw(name: str, value: Any) -> tuple[int, int]:
+    """`value`, one size or two, as height and width in pixels. Raises InvalidOption."""
     sides = _listed(name, value)
     if len(sides) == 1:
         sides = [sides[0], sides[0]]
@@ -270,7 +271,7 @@ def _text(name: str, value: Any) -> str:
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "conf": _fraction,
     "iou": _fraction,
-    "imgsz": _size_hw,
+    "imgsz": size_hw,
     "rect": flag,
     "max_det": positive,
     "classes": _classes,

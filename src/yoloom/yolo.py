@@ -8,6 +8,7 @@ import os
 import weakref
 from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
@@ -20,6 +21,7 @@ from yoloom.engine.queue_policy import QueuePolicy, on_full
 from yoloom.engine.registry import registry
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
+from yoloom.export import export_model, parse_export_options
 from yoloom.file_identity import file_identity
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
@@ -91,7 +93,8 @@ class YOLO:
         self._model = described = read_model(path, task, names, functools.partial(convert, one_to_one=one_to_one))
         self._nms = _heads(described, nms)
         version = functools.partial(file_identity, described.graph.files)
-        key = (_opened_version(described, version()), backend, device, budget, one_to_one)
+        self._version = _opened_version(described, version())
+        key = (self._version, backend, device, budget, one_to_one)
         self._lease = registry().claim(
             key, lambda: _started(Engine(described, runtime, budget, waiting.size, version=version))
         )
@@ -217,6 +220,36 @@ class YOLO:
         self._finalizer.detach()
         self._lease.release(drain, seconds)
 
+    def export(
+        self,
+        format: str = "onnx",
+        *,
+        imgsz: int | Sequence[int] | None = None,
+        dynamic: bool | None = None,
+        half: bool | None = None,
+        batch: int | None = None,
+        nms: bool | None = None,
+        **others: Any,
+    ) -> str:
+        """Write the model in another format, and return the path. Any thread; the handle may be closed.
+
+        format: "onnx" gives NAME.onnx from a checkpoint, "openvino" the folder NAME_openvino_model, also from an
+        `.onnx` file; beside the model, or in the working folder for one that was downloaded. imgsz: height and width
+        in pixels, those of the training by default. dynamic: any batch, height and width instead of fixed ones (the
+        default, as in Ultralytics). half: weights of 16 bits. nms: False for the head that needs none, by default as
+        the handle was opened. others: as in Ultralytics, as far as they ask for nothing.
+
+        Raises ModelError, InvalidModel for a file that was changed since it was opened, or InvalidOption.
+        """
+        options = parse_export_options(
+            {"format": format, "imgsz": imgsz, "dynamic": dynamic, "half": half, "batch": batch, "nms": nms, **others}
+        )
+        if options.nms is None and self._model.graph.conversion is not None and False in self._nms:
+            options = replace(options, nms=False)
+        if file_identity(self._model.graph.files) != self._version:
+            raise InvalidModel(f"{self._model.graph.path} was changed while it is open; open it again with YOLO(path).")
+        return os.fspath(export_model(self._model.graph.path, options))
+
     def to(self, device: str) -> YOLO:
         """The same object, for "cpu". Another device is chosen when the model is opened."""
         find_backend("openvino", device)
@@ -239,7 +272,7 @@ class YOLO:
         return f"YOLO({str(self._model.graph.path)!r}, task={self.task!r}, classes={len(self.names)})"
 
     def __getattr__(self, name: str) -> NoReturn:
-        hint = ": yoloom runs models; train, validate and export them with Ultralytics" if name in _NOT_OURS else ""
+        hint = ": yoloom runs models; train and validate them with Ultralytics" if name in _NOT_OURS else ""
         raise AttributeError(f"YOLO has no attribute {name!r}{hint}.")
 
     @property
@@ -307,4 +340,4 @@ def _started(engine: Engine) -> Engine:
     return engine
 
 
-_NOT_OURS = frozenset({"train", "val", "export", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})
+_NOT_OURS = frozenset({"train", "val", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})

@@ -42,7 +42,7 @@ def _file_facts(model: Model) -> dict[str, Any]:
     height, width = model.input.hw or (None, None)
     return {
         "file": str(model.graph.path),
-        "format": model.graph.format,
+        "format": "checkpoint" if model.graph.conversion else model.graph.format,
         "bytes": sum(path.stat().st_size for path in model.graph.files),
         "task": model.task,
         "names": dict(model.names),

@@ -8,6 +8,7 @@ from typing import NoReturn
 from yoloom import __version__
 from yoloom.cli.exit_codes import HELP, ExitCode
 from yoloom.cli.writers import FORMATS
+from yoloom.export import FORMATS as EXPORT_FORMATS
 from yoloom.options import PredictOptions
 from yoloom.runtime.backends import BACKENDS
 
@@ -32,6 +33,8 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_predict(_command(commands, "predict", "find what is in images; results go to stdout, all else to stderr"))
     _add_info(_command(commands, "info", "say what a model file is, and what holds when threads share it"))
+    _add_export(_command(commands, "export", "write a model for other programs; its path goes to stdout"))
+    _add_cache(_command(commands, "cache", "say which converted checkpoints are kept, or remove them"))
     _add_demo(_command(commands, "demo", "let threads share the bundled model, and compare with a sequential run"))
     return parser
 
@@ -62,6 +65,33 @@ def _add_info(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="as one JSON object")
 
 
+def _add_export(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a .pt file, a published name, or an .onnx file for OpenVINO")
+    parser.add_argument(
+        "output",
+        nargs="?",
+        metavar="OUTPUT",
+        help="NAME.onnx or a folder (default: beside the model, or here for a published one)",
+    )
+    parser.add_argument("--format", choices=EXPORT_FORMATS, default="onnx", help="to write (default: onnx)")
+    parser.add_argument("--imgsz", type=sizes, metavar="N or H,W", help="input in pixels (default: the training's)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--dynamic", action="store_true", default=None, help="take any batch, height and width")
+    size.add_argument(
+        "--static", dest="dynamic", action="store_false", default=None, help="take this one size (the default)"
+    )
+    parser.add_argument("--batch", type=int, metavar="N", help="images at once, when static (default: 1)")
+    parser.add_argument("--half", action="store_true", help="weights of 16 bits, in half the size")
+    parser.add_argument(
+        "--no-nms", dest="nms", action="store_false", default=None, help="the head that needs no NMS (v10, 26)"
+    )
+
+
+def _add_cache(parser: Parser) -> None:
+    parser.add_argument("--clear", action="store_true", help="remove them all; models that are open go on")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
 def _add_demo(parser: Parser) -> None:
     parser.add_argument("--threads", type=positive, default=8, metavar="N", help="that share the model (default: 8)")
     parser.add_argument("--images", type=positive, default=96, metavar="N", help="predictions in all (default: 96)")
@@ -71,7 +101,7 @@ def _add_demo(parser: Parser) -> None:
 
 
 def _add_model(parser: Parser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="an .onnx file, an OpenVINO folder, or a published name")
+    parser.add_argument("model", metavar="MODEL", help="a .pt or .onnx file, an OpenVINO folder, or a published name")
     parser.add_argument("--task", help="what the model is for, where the file does not say")
     parser.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
