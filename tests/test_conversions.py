@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from checkpoint_parity import TOLERANCE, difference_of_rows, run_onnxruntime
 from yoloom import YOLO, Results, conversions, errors
 from yoloom.conversion_cache import ConversionCache
 from yoloom.conversions import Conversions
 from yoloom.engine.registry import registry
 from yoloom.formats.checkpoint import convert as converter
+from yoloom.formats.checkpoint.onnx_model import build_onnx
+from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.model import Graph
 from yoloom.formats.protobuf import mapped
 from yoloom.formats.read import read_model
 from yoloom.runtime.backends import find_backend
@@ -122,6 +127,20 @@ def test_the_head_that_needs_no_nms_is_a_model_of_its_own(cache: Path) -> None:
                 model(IMAGE, nms=not nms)
             with pytest.raises(errors.UnsupportedOption, match=rf"YOLO\(path, nms={not nms}\)"):
                 model(IMAGE, end2end=nms)
+
+
+@pytest.mark.parametrize("name", ["v10-detect", "26-obb", "26-pose", "26-segment"])
+def test_the_head_that_needs_no_nms_sees_the_colours_as_they_are(tmp_path: Path, name: str) -> None:
+    """OpenVINO's own way to swap the channels gets lost in these graphs, without a word."""
+    path = tmp_path / "free.onnx"
+    path.write_bytes(build_onnx(read_checkpoint(CHECKPOINTS / f"{name}.pt"), nms=False))
+    model = replace(read_model(CHECKPOINTS / "v8-detect.pt"), graph=Graph("onnx", (path,)))
+    image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    rgb = np.ascontiguousarray(image[..., ::-1].transpose(0, 3, 1, 2), np.float32) / 255
+    expected = run_onnxruntime(path.read_bytes(), rgb)[0]
+    for backend in ("openvino", "onnxruntime"):
+        found = find_backend(backend, "cpu").compile(model, Form.LATENCY, 1).context().run(image)[0]
+        assert difference_of_rows(found, expected) < TOLERANCE
 
 
 def test_a_network_with_one_head_answers_to_what_it_was_opened_with(checkpoint: Path) -> None:

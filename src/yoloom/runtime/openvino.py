@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
+import cv2
 import numpy as np
 
 from yoloom.errors import ForkedEngine, InvalidModel
@@ -92,31 +93,36 @@ class OpenVINOContext(Context):
     def __init__(self, model: Model, request: ov.InferRequest) -> None:
         super().__init__(model)
         self._request = request
+        self._rgb = np.empty((0, 0, 0, 3), np.uint8)
 
     def _execute(self, batch: Batch) -> Outputs:
-        self._request.set_input_tensor(ov.Tensor(batch, shared_memory=True))
+        self._request.set_input_tensor(ov.Tensor(self._as_rgb(batch), shared_memory=True))
         self._request.infer()
         # The tensors are views of the request's memory, which the next user overwrites.
         return tuple(np.array(tensor.data, np.float32, copy=True) for tensor in self._request.output_tensors)
 
+    def _as_rgb(self, batch: Batch) -> Batch:
+        """The batch with its channels in the network's order, in memory that lasts until the next call.
+
+        OpenVINO offers to do that inside of the graph (`convert_color`), and then moves the step through the graph into
+        a convolution. In some graphs of free size (one-to-one heads, 2026.4) it gets lost on the way: no error, but
+        other boxes.
+        """
+        if self._rgb.shape != batch.shape:
+            self._rgb = np.empty_like(batch)
+        rows = (-1, *batch.shape[2:])
+        cv2.cvtColor(batch.reshape(rows), cv2.COLOR_BGR2RGB, dst=self._rgb.reshape(rows))
+        return self._rgb
+
 
 def _with_preprocessing(model: Model) -> ov.Model:
-    """The network with (B, H, W, 3) uint8 BGR in and float32 out."""
+    """The network with (B, H, W, 3) uint8 RGB in and float32 out."""
     network = model.graph.load(core().read_model)
     own_type = network.input().element_type
     steps = ov.preprocess.PrePostProcessor(network)
-    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(
-        ov.preprocess.ColorFormat.BGR
-    )
+    steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))
-    chain = (
-        steps.input()
-        .preprocess()
-        .convert_element_type(ov.Type.f32)
-        .convert_color(ov.preprocess.ColorFormat.RGB)
-        .scale(255.0)
-    )
-    chain.convert_element_type(own_type)
+    steps.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0).convert_element_type(own_type)
     for index in range(len(network.outputs)):
         steps.output(index).tensor().set_element_type(ov.Type.f32)
     return steps.build()
