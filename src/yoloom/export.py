@@ -25,6 +25,7 @@ from yoloom.errors import (
     DownloadFailed,
     InvalidModel,
     InvalidOption,
+    ModelError,
     UnknownOption,
     UnsupportedModel,
     UnsupportedOption,
@@ -93,6 +94,7 @@ def export_model(source: Path, options: ExportOptions, target: Path | None = Non
 
     Raises ModelError, or InvalidOption for what can not be asked for, or a target that can not be written. Any thread.
     """
+    _check_source(source, options)
     target = (target or default_target(source, options.format)).absolute()
     _check_target(source, target, options.format)
     try:
@@ -103,7 +105,7 @@ def export_model(source: Path, options: ExportOptions, target: Path | None = Non
             with _replacing(target) as part:
                 _write_ir_folder(source, part, options)
     except OSError as error:
-        if isinstance(error, InvalidModel):
+        if isinstance(error, ModelError):
             raise
         raise InvalidOption(f"{target} can not be written: {error.strerror or error}.") from error
     return target
@@ -144,6 +146,17 @@ def _nms(value: Any) -> bool | None:
             "comes after, or take nms=False for the head that needs none (v10, 26)."
         )
     return False
+
+
+def _check_source(source: Path, options: ExportOptions) -> None:
+    if source.suffix == ".pt":
+        return
+    if source.suffix != ".onnx" or options.format == "onnx":
+        raise UnsupportedModel(
+            f"{source}: expected a checkpoint (.pt){', or an .onnx file' * (options.format == 'openvino')} to export."
+        )
+    if (options.imgsz_hw, options.dynamic, options.batch, options.nms) != (None,) * 4:
+        raise UnsupportedOption(f"{source} has the size and the head it has: export its checkpoint (.pt) for another.")
 
 
 def _check_target(source: Path, target: Path, form: str) -> None:
@@ -192,11 +205,6 @@ def _swap(part: Path, target: Path, old: Path) -> None:
 
 def _write_network(source: Path, target: Path, options: ExportOptions) -> None:
     """The ONNX file of a checkpoint."""
-    if source.suffix != ".pt":
-        raise UnsupportedModel(
-            f"{source}: expected a checkpoint (.pt) to export{' to ONNX' * (options.format == 'onnx')}, "
-            f"got {source.suffix or 'a folder'}."
-        )
     with named(source):
         checkpoint = parse_checkpoint(mapped_checkpoint(source))
         with target.open("xb", buffering=1 << 20) as file:
@@ -217,11 +225,9 @@ def _write_ir_folder(source: Path, folder: Path, options: ExportOptions) -> None
 
     folder.mkdir()
     network_path = source
-    if source.suffix != ".onnx":
+    if source.suffix == ".pt":
         network_path = folder / "network.onnx"
         _write_network(source, network_path, options)
-    elif (options.imgsz_hw, options.dynamic, options.batch, options.nms) != (None,) * 4:
-        raise UnsupportedOption(f"{source} has the size and the head it has: export its checkpoint (.pt) for another.")
     _, _, notes = read_onnx(network_path)
     try:
         network = core().read_model(network_path)

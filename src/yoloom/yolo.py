@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
@@ -246,7 +247,7 @@ class YOLO:
         )
         if options.nms is None and self._model.graph.conversion is not None and False in self._nms:
             options = replace(options, nms=False)
-        if file_identity(self._model.graph.files) != self._version:
+        if not _is_still(self._model.graph.files, self._version):
             raise InvalidModel(f"{self._model.graph.path} was changed while it is open; open it again with YOLO(path).")
         return os.fspath(export_model(self._model.graph.path, options))
 
@@ -333,6 +334,13 @@ def _opened_version(model: Model, version: Hashable) -> Hashable:
     if isinstance(conversion, CachedConversion) and conversion.identity != version:
         raise InvalidModel(f"{model.graph.path} was changed while it was opened; open it again.")
     return version
+
+
+def _is_still(files: tuple[Path, ...], version: Hashable) -> bool:
+    try:
+        return file_identity(files) == version
+    except OSError:
+        return False
 
 
 def _started(engine: Engine) -> Engine:
