@@ -89,7 +89,7 @@ def opened_bits(path: Path, **options: Any) -> bytes:
 
 
 def raw_bits(model: YOLO) -> bytes:
-    return bits_of(model._engine._contexts[Form.LATENCY][0].run)
+    return bits_of(model._engine._slots[Form.LATENCY][0].run)
 
 
 # ---- What comes out

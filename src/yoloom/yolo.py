@@ -264,7 +264,7 @@ class YOLO:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        self.close(drain=error is None)  # an interrupt must not wait for what nobody will fetch
 
     def __reduce__(self) -> tuple[Any, ...]:
         return self._recipe, ()
