@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from checkpoint_parity import RUNNERS, TOLERANCE, compare, run_openvino
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedModel
+from yoloom.formats.checkpoint.convert import CONVERTER
 from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.read import read_checkpoint
@@ -146,3 +148,11 @@ def test_deferred_bytes_are_made_when_they_are_written() -> None:
         (b"\1", [1]),
         (b"\2", [1, 2]),
     ]
+
+
+def test_the_number_of_the_converter_goes_up_with_its_networks() -> None:
+    """What was converted before is found by this number: change both together, or old networks are taken for new."""
+    networks = hashlib.sha256()
+    for name in NAMES:
+        networks.update(onnx.load_from_string(build_onnx(checkpoint(name))).graph.SerializeToString(deterministic=True))
+    assert (CONVERTER, networks.hexdigest()[:16]) == (1, "e9097a0927902170")

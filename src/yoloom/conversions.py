@@ -24,7 +24,7 @@ from yoloom.file_identity import file_identity
 from yoloom.formats.checkpoint.convert import CONVERTER, write_converted
 from yoloom.formats.checkpoint.read import mapped_checkpoint, named
 from yoloom.formats.onnx_file import declarations
-from yoloom.formats.protobuf import mapped
+from yoloom.formats.protobuf import forget, mapped
 from yoloom.formats.signature import Signature
 from yoloom.once_map import OnceMap
 
@@ -154,7 +154,9 @@ def _key(file: CheckpointFile) -> str:
     """Of the content and all that makes a network of it."""
     from yoloom import __version__  # here: the package is still being imported when this module is
 
-    content = hashlib.sha256(file.mapped()).hexdigest()
+    data = file.mapped()
+    content = hashlib.sha256(data).hexdigest()
+    forget(data)
     parts = ("converted checkpoint", __version__, CONVERTER, content, file.one_to_one)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

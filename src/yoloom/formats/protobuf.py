@@ -23,6 +23,12 @@ def mapped(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
+def forget(data: memoryview) -> None:
+    """Give back the memory of what was looked at in a `mapped` file; it is read again when it is looked at again."""
+    if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        data.obj.madvise(mmap.MADV_DONTNEED)
+
+
 def fields(message: memoryview) -> Iterator[Field]:
     """The fields of one message, in file order. Raises ValueError where the bytes are no message, or end too early."""
     at = 0

@@ -12,6 +12,7 @@ from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.onnx_model import write_onnx
 from yoloom.formats.checkpoint.read import mapped_checkpoint, named, parse_checkpoint
 from yoloom.formats.onnx_file import declarations
+from yoloom.formats.protobuf import forget
 from yoloom.formats.protobuf_writer import Chunk
 from yoloom.formats.signature import Signature
 
@@ -19,6 +20,7 @@ CONVERTER = 1
 """Goes up when the same checkpoint becomes another network, so that no converted one from before is taken for it."""
 
 DEFAULT_IMGSZ_HW = (640, 640)
+_FORGET_BYTES = 4 << 20
 
 
 class Converted(Protocol):
@@ -58,8 +60,17 @@ def convert_in_memory(path: Path) -> ConvertedInMemory:
 
 def write_converted(data: memoryview, write: Callable[[Chunk], object], one_to_one: bool = False) -> None:
     """Write the ONNX file of the checkpoint whose bytes are `data`. Raises ModelError, and what `write` raises."""
-    checkpoint = parse_checkpoint(data)
-    write_onnx(checkpoint, write, imgsz_hw=default_imgsz_hw(checkpoint), nms=False if one_to_one else None)
+    checkpoint, written, forgotten = parse_checkpoint(data), 0, 0
+
+    def write_and_forget(chunk: Chunk) -> None:
+        nonlocal written, forgotten
+        write(chunk)
+        written += len(chunk)
+        if written - forgotten > _FORGET_BYTES:  # no weight is looked at twice
+            forget(data)
+            forgotten = written
+
+    write_onnx(checkpoint, write_and_forget, imgsz_hw=default_imgsz_hw(checkpoint), nms=False if one_to_one else None)
 
 
 def default_imgsz_hw(checkpoint: Checkpoint) -> tuple[int, int]:
