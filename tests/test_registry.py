@@ -168,3 +168,25 @@ def test_a_lease_of_another_process_is_not_released_here(registry: Registry, mon
     assert open_for_use(lease.engine)
     lease.release()
     gc.collect()
+
+
+def test_the_end_of_the_interpreter_waits_for_a_keeper_that_closes_an_engine(registry: Registry) -> None:
+    """Seen to abort the process, a few times in a hundred, when nobody waits for it."""
+    closing, go_on = threading.Event(), threading.Event()
+
+    class Slow(Engine):
+        def close(self, drain: bool = False, timeout: float | None = None) -> None:
+            closing.set()
+            go_on.wait(30)
+            super().close(drain, timeout)
+
+    engine = Slow(fake_model(), FakeBackend(), threads=1)
+    registry.claim("file", lambda: engine).abandon()
+    assert closing.wait(30)
+    ended = threading.Event()
+    end = threading.Thread(target=lambda: (registry.close_all(), ended.set()))
+    end.start()
+    assert not ended.wait(0.1), "the interpreter went on while an engine was being closed"
+    go_on.set()
+    end.join(30)
+    assert ended.is_set()

@@ -44,6 +44,10 @@ class Crew:
             self.stop()
             raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
 
+    @property
+    def is_alive(self) -> bool:
+        return any(thread.is_alive() for thread in self.threads)
+
     def later(self, chore: Chore) -> None:
         self._chores.put(chore)
 

@@ -55,6 +55,7 @@ class Registry:
         self._engines: dict[Key, Future[Engine]] = {}
         self._claims: dict[Key, int] = {}
         self._keeper: Crew | None = None  # there while an engine is
+        self._retired: list[Crew] = []  # keepers that may still be closing the last engine
 
     def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
         """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error."""
@@ -99,14 +100,19 @@ class Registry:
         """Close every engine, at the end of the interpreter. Its handles answer EngineClosed from then on."""
         with self._lock:
             engines = [pending for pending in self._engines.values() if pending.done()]
-            keeper = self._take_keeper()
+            self._take_keeper()
+            retired = list(self._retired)
         for pending in engines:
             _close(pending)
-        if keeper is not None:
+        # A keeper may be closing the engine of a handle that was collected a moment ago. If the interpreter ended below
+        # it, in the middle of the runtime's own code, the whole process would abort.
+        for keeper in retired:
             keeper.stop()
 
     def _take_keeper(self) -> Crew | None:
         keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            self._retired = [crew for crew in self._retired if crew.is_alive] + [keeper]
         return keeper
 
 
