@@ -45,8 +45,13 @@ def compare(path: Path, run: Runner) -> Parity:
 
 
 def difference(actual: Array, expected: Array) -> float:
-    """The largest one, relative to the value, but at least to 1 and to the mean size of the channel (axis 1)."""
+    """The largest one, relative to the value, but at least to 1 and to the mean size of the channel (axis 1).
+
+    Probabilities (B, classes), which sum to 1, are relative to the largest of their image.
+    """
     _check_shape(actual, expected)
+    if expected.ndim == 2:
+        return float((np.abs(actual - expected) / expected.max(axis=1, keepdims=True)).max())
     axes = (0, *range(2, expected.ndim))
     sizes = np.abs(expected).mean(axis=axes, keepdims=True)
     return _largest(actual, expected, sizes)

@@ -6,9 +6,6 @@ NAME: a plan and what is changed in it, such as yolo11n-pose or yolov8n-pose:nc=
 out). For each, FOLDER gets NAME.pt and NAME.npz: `images`, a random input of odd multiples of the stride; `raw0` and
 `raw1`, the outputs of the default head; `best0`, those of the head without NMS where there is one. The reference is the
 eager network in float32, not fused.
-
-Batch-norm statistics are those of random images: no layer is idle, folding is put to the test, and rounding does not
-grow from layer to layer, as it does where the norms do not fit.
 """
 
 from __future__ import annotations
@@ -23,12 +20,14 @@ import cpu_torchvision  # noqa: F401  # isort: skip  before ultralytics
 import numpy as np
 import torch
 import yaml
+from oracle_lively import liven, noise
 from ultralytics import YOLO
 from ultralytics.nn.tasks import yaml_model_load
 
-BATCH, CALIBRATION = 2, 12
+BATCH = 2
 SMALLEST = (
-    *("yolov3-tiny", "yolov5n", "yolov5n-p6", "yolov6n", "yolov8n", "yolov8n-p2", "yolov8n-p6", "yolov8n-ghost"),
+    *("yolov3-tiny", "yolov5n", "yolov5n-p6", "yolov6n", "yolov8n", "yolov8n-p2", "yolov8n-p6"),
+    *("yolov8n-ghost", "yolov8n-ghost-p2", "yolov8n-ghost-p6", "yolov8n-cls-resnet50"),
     *("yolov8n-seg", "yolov8n-seg-p6", "yolov8n-pose", "yolov8n-pose-p6", "yolov8n-obb", "yolov8n-cls"),
     *("yolov9t", "yolov9c-seg", "yolov10n"),
     *("yolo11n", "yolo11n-seg", "yolo11n-pose", "yolo11n-obb", "yolo11n-cls"),
@@ -37,12 +36,12 @@ SMALLEST = (
 )
 LARGER = (
     *("yolov3", "yolov3-spp", "yolov5s", "yolov5s-p6", "yolov6s", "yolov8s", "yolov8s-p2", "yolov8s-p6"),
-    *("yolov8s-seg", "yolov8s-pose", "yolov8s-obb", "yolov8s-cls", "yolov8n-cls-resnet50"),
+    *("yolov8s-seg", "yolov8s-pose", "yolov8s-obb", "yolov8s-cls", "yolov8s-ghost"),
     *("yolov9s", "yolov9m", "yolov9c", "yolov9e", "yolov9e-seg"),
     *("yolov10s", "yolov10m", "yolov10b", "yolov10l", "yolov10x"),
     *("yolo11m", "yolo11s-seg", "yolo11s-pose", "yolo11s-obb", "yolo11s-cls"),
     *("yolo12s", "yolo12l", "yolo12s-seg", "yolo12s-pose", "yolo12s-obb", "yolo12s-cls"),
-    *("yolo26m", "yolo26s-seg", "yolo26s-pose", "yolo26s-obb", "yolo26s-cls"),
+    *("yolo26m", "yolo26s-p2", "yolo26s-p6", "yolo26s-seg", "yolo26s-pose", "yolo26s-obb", "yolo26s-cls"),
 )
 UNUSUAL = (
     *("yolov8n:nc=3,channels=1", "yolo11n:nc=1", "yolo26n:nc=7,channels=4", "yolov10n:nc=2"),
@@ -66,10 +65,12 @@ def make(folder: Path, name: str) -> None:
 def make_from(plan: dict[str, Any], folder: Path, name: str, stride: int | None = None) -> None:
     torch.manual_seed(0)
     model = from_plan(plan, name)
-    images = random_images(plan.get("channels", 3), stride or largest_stride(model.model))
-    liven(model.model, images)
+    torch.manual_seed(0)  # how many numbers the weights took depends on what the process built before
+    channels, step = plan.get("channels", 3), stride or largest_stride(model.model)
+    liven(model.model, channels)
+    images = noise(BATCH, channels, (3 * step, 5 * step))
     model.save(folder / f"{name}.pt")
-    arrays = reference(folder / f"{name}.pt", images[:BATCH])
+    arrays = reference(folder / f"{name}.pt", images)
     np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
     print(name, {key: value.shape for key, value in arrays.items()}, flush=True)
 
@@ -103,44 +104,8 @@ def from_plan(plan: dict[str, Any], name: str) -> Any:
     return model
 
 
-def liven(network: torch.nn.Module, images: torch.Tensor) -> None:
-    """Give every layer values of a sensible size, and none that a careless folding would get right by accident."""
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain mean over the passes
-        torch.nn.init.uniform_(norm.weight, 0.3, 0.7)
-        torch.nn.init.normal_(norm.bias, 0, 0.2)
-    with torch.no_grad():
-        network.train()(images)
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        spread(network)
-    network.eval()
-
-
 def largest_stride(network: Any) -> int:
     return 64 if network.task == "classify" else int(max(network.stride))  # a classifier says 1
-
-
-def random_images(channels: int, stride: int) -> torch.Tensor:
-    """Noise of all sizes: that of single pixels is averaged away at once, and norms blow up what is left."""
-    noise = [torch.randn(CALIBRATION, channels, size, size) for size in (1, 3, 6, 12, 24, 48)]
-    size_hw = 3 * stride, 5 * stride
-    return torch.sigmoid(sum(torch.nn.functional.interpolate(part, size_hw, mode="bilinear") for part in noise))
-
-
-def spread(network: torch.nn.Module) -> None:
-    """Different values where a fresh network has equal ones, and logits that no softmax sharpens."""
-    for name, values in network.named_parameters():
-        if name.endswith("gamma"):
-            torch.nn.init.normal_(values, 0.5, 0.2)
-        elif name.endswith("bias") and values.dim() == 1 and len(values) > 1 and float(values.std()) < 1e-6:
-            values.clamp_(-3, 3).add_(torch.randn_like(values) * 0.5)
-    for module in network.model[-1].modules():
-        if isinstance(module, torch.nn.Conv2d) and module.bias is not None:
-            module.weight.mul_(0.3)
 
 
 def reference(path: Path, images: torch.Tensor) -> dict[str, np.ndarray]:

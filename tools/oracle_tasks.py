@@ -1,0 +1,112 @@
+"""What Ultralytics finds on photographs with the checkpoints of oracle_checkpoints.py. Runs in the oracle's environment.
+
+    python tools/oracle_tasks.py FOLDER [NAME...]
+
+For each checkpoint of three channels FOLDER gets NAME.answers.npz: `cases`, a JSON list of {"image", "options"}, and for
+case 3 the arrays 3.boxes (N, 6), 3.keypoints (N, K, 2 or 3), 3.obb (N, 7), 3.probs (classes,), as the results have
+them, and 3.masks, (N, H, W) bits packed along the last axis with their 3.masks_shape. The images lie beside them:
+bus.jpg, zidane.jpg and odd.png, a piece of an odd size.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cpu_torchvision  # noqa: F401  # isort: skip  before ultralytics
+import cv2
+import numpy as np
+from oracle_checkpoints import LARGER, PLANS
+from ultralytics import YOLO
+from ultralytics.utils import ASSETS
+
+Options = dict[str, Any]
+Case = tuple[str, Options]
+
+EVEN = list(range(0, 80, 2))
+BASE: tuple[Case, ...] = (("bus.jpg", {"imgsz": 320, "conf": 0.4}), ("zidane.jpg", {"imgsz": 320, "conf": 0.3}))
+VARIANTS: tuple[Case, ...] = (
+    ("bus.jpg", {"imgsz": [320, 480], "conf": 0.3}),
+    ("odd.png", {"imgsz": 320, "iou": 0.3}),
+    ("zidane.jpg", {"imgsz": 320, "conf": 0.2, "classes": EVEN}),
+    ("bus.jpg", {"imgsz": 256, "max_det": 7}),
+    ("odd.png", {"imgsz": 320, "agnostic_nms": True, "iou": 0.5}),
+    ("zidane.jpg", {"imgsz": [256, 448], "rect": False, "conf": 0.4}),
+    ("odd.png", {"imgsz": 320, "conf": 0.15, "iou": 0.9, "max_det": 1000}),
+    ("bus.jpg", {"imgsz": 640, "conf": 0.45}),
+)
+NO_NMS: tuple[Case, ...] = (
+    ("bus.jpg", {"imgsz": 320, "nms": False}),
+    ("zidane.jpg", {"imgsz": 320, "nms": False, "conf": 0.3, "max_det": 20, "classes": EVEN}),
+)
+SEGMENT: tuple[Case, ...] = (
+    ("bus.jpg", {"imgsz": 320, "retina_masks": True, "max_det": 8}),
+    ("odd.png", {"imgsz": 320, "retina_masks": True, "conf": 0.4}),
+)
+CLASSIFY: tuple[Case, ...] = (
+    ("bus.jpg", {"imgsz": 224}),
+    ("zidane.jpg", {"imgsz": 224}),
+    ("odd.png", {"imgsz": 320}),
+    ("bus.jpg", {"imgsz": [192, 256]}),
+)
+FEW_MASKS = {"max_det": 40}  # a mask of each would fill the disk
+ODD_ROWS, ODD_COLUMNS = slice(150, 483), slice(101, 602)
+
+
+def cases_of(name: str, task: str) -> list[Case]:
+    """The same for the same name: every variant comes up with several networks, not with all."""
+    if task == "classify":
+        return list(CLASSIFY)
+    turn = PLANS.index(name)
+    count = 1 if name in LARGER else 3
+    chosen = [VARIANTS[(turn * count + step) % len(VARIANTS)] for step in range(count)]
+    cases = [*BASE, *chosen, *(SEGMENT if task == "segment" else ())]
+    return [(image, {**FEW_MASKS, **options}) for image, options in cases] if task == "segment" else cases
+
+
+def answers(path: Path) -> dict[str, Any]:
+    model = YOLO(path)
+    cases = cases_of(path.stem, model.task)
+    if hasattr(model.model.model[-1], "one2one_cv2"):
+        cases += [(image, {**options, **FEW_MASKS} if model.task == "segment" else options) for image, options in NO_NMS]
+    found: dict[str, Any] = {"cases": json.dumps([{"image": image, "options": options} for image, options in cases])}
+    for index, (image, options) in enumerate(cases):
+        found |= {f"{index}.{key}": value for key, value in _answer(path, image, options)}
+    return found
+
+
+def _answer(path: Path, image: str, options: Options) -> Iterator[tuple[str, Any]]:
+    # A model for each: Ultralytics keeps some options for the next call.
+    (result,) = YOLO(path).predict(path.parent / image, verbose=False, device="cpu", **options)
+    for key in ("boxes", "keypoints", "obb", "probs"):
+        if getattr(result, key) is not None:
+            yield key, getattr(result, key).data.numpy()
+    if result.masks is not None:
+        masks = result.masks.data.numpy()
+        yield from (("masks", np.packbits(masks.astype(bool), axis=-1)), ("masks_shape", masks.shape))
+
+
+def put_images(folder: Path) -> None:
+    for name in ("bus.jpg", "zidane.jpg"):
+        shutil.copy(ASSETS / name, folder)
+    photograph = cv2.imread(str(ASSETS / "bus.jpg"))
+    assert photograph is not None
+    cv2.imwrite(str(folder / "odd.png"), photograph[ODD_ROWS, ODD_COLUMNS])
+
+
+def main(folder: Path, names: list[str]) -> None:
+    put_images(folder)
+    for name in names or (name for name in PLANS if "channels=" not in name):
+        path = folder / f"{name}.pt"
+        target = path.with_suffix(".answers.npz")
+        if not target.exists():
+            np.savez_compressed(target, **answers(path))
+            print(target.name, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
