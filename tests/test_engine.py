@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, wait
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -84,6 +85,14 @@ def occupied(engine: Engine, backend: FakeBackend) -> tuple[Gate, list[ResultFut
     futures = [later(engine, picture(100 + lane)) for lane in range(backend.lanes)]
     gate.wait_for(backend.lanes)
     return gate, futures
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, 160), (32, 160), (64, 192), (128, 256)])
+def test_a_network_warms_up_with_a_size_that_its_stride_allows(backend: FakeBackend, stride: int, size: int) -> None:
+    engine = Engine(replace(fake_model(), stride=stride), backend, threads=1, capacity=1)
+    engine.start()
+    engine.close()
+    assert backend.shapes == [(1, size, size, 3)]
 
 
 def test_a_result_is_that_of_its_own_image(engine: Engine) -> None:

@@ -46,8 +46,8 @@ from yoloom.runtime.protocol import Backend, Form
 
 log = logging.getLogger("yoloom.engine")
 
-WARM_UP_HW = (160, 160)
-"""What a network that takes any size is warmed up with: enough to lay out the weights and to fail early."""
+WARM_UP_SIZE = 160
+"""Pixels in either direction, at least, that warm up a network of any size: its weights are laid out, or it fails."""
 
 _ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
 _REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancelled: "cancelled"}
@@ -132,8 +132,12 @@ class Engine:
     def start(self) -> None:
         """Compile for one caller and run the network once. Raises what the backend raises."""
         slots = self._compile(Form.LATENCY)
-        slots[0].run(np.zeros((1, *(self.model.input.hw or WARM_UP_HW), 3), np.uint8))
+        slots[0].run(np.zeros((1, *(self.model.input.hw or self._warm_up_hw()), 3), np.uint8))
         self._add_form(Form.LATENCY, slots)
+
+    def _warm_up_hw(self) -> tuple[int, int]:
+        size = -(-WARM_UP_SIZE // self.model.stride) * self.model.stride
+        return size, size
 
     def admit(self, request: Request, wait: bool = True) -> None:
         """Give the request a place in the queue, as its terms say when there is none.
