@@ -23,7 +23,7 @@ from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Batch, Outputs
-from yoloom.testing import FakeBackend, Gate, ManualClock, fake_model
+from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model
 
 
 @pytest.fixture
@@ -275,6 +275,8 @@ def opened(demo_model: Path) -> Iterator[YOLO]:
         {"priority": math.nan},
         {"priority": math.inf},
         {"client": []},
+        {"client": object()},
+        {"client": ("door", [])},
         {"client": Client("a", weight=0)},
         {"client": Client("a", weight=10**6)},
         {"client": Client([], 1)},
@@ -321,9 +323,11 @@ def test_threads_and_tasks_are_clients_by_default() -> None:
 
         return set(await asyncio.gather(mine(), mine()))
 
-    assert client_of(None) == Client(threading.get_ident())
+    assert client_of(None) == client_of(None)
+    assert len({client_of(None), *barrier_run(2, lambda _: client_of(None))}) == 3
     assert len(asyncio.run(two_tasks())) == 2
-    assert client_of("door") == Client("door")
+    assert client_of("door") == client_of(Client("door"))
+    assert client_of(threading.get_ident()) != client_of(None)
 
 
 def test_the_errors_of_a_queue_have_their_http_status() -> None:
@@ -359,3 +363,47 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
     assert [type(outcome.error) for outcome in outcomes] == [type(None), RuntimeFailed, type(None)]
     alone = run_requests(slot, [requests[2]], monotonic)[0]
     assert alone.outputs[0].tobytes() == outcomes[2].outputs[0].tobytes()
+
+
+def test_places_that_many_left_wake_as_many_that_wait(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to leave callers blocked beside free places, when one that leaves is one that is woken."""
+    gate, first = held(engine, backend)
+    frames = [later(engine, seed, client=Client("camera")) for seed in range(4)]
+    waiting = [threading.Thread(target=now, args=(engine, seed)) for seed in (5, 6)]
+    for thread in waiting:
+        thread.start()
+    while len(engine._space._waiters) < 2:  # type: ignore[attr-defined]
+        threading.Event().wait(0.001)
+    newest = later(engine, 9, client=Client("camera"), on_full=OnFull.LATEST)
+    while engine.statistics().waiting < 3:
+        threading.Event().wait(0.001)
+    gate.open()
+    for thread in waiting:
+        thread.join(30)
+    wait([first, newest, *frames])
+    assert engine.statistics().dropped == 4
+
+
+def test_a_lane_that_runs_is_not_broken(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    assert engine.statistics().broken == 0
+    gate.open()
+    first.result(30)
+
+
+def test_a_request_that_no_helper_can_prepare_gives_its_place_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Seen to keep its place for ever, and to hold up every drain."""
+
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    now(engine, 1)
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    prediction = Prediction(engine.model, PredictOptions(), "a.jpg")
+    future = predict_later(engine, prediction, str(tmp_path / "a.jpg"), Terms())
+    assert isinstance(future.exception(30), RuntimeFailed)
+    monkeypatch.undo()
+    assert engine.statistics().waiting == 0
+    engine.close(drain=True)

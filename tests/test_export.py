@@ -324,3 +324,24 @@ def test_a_model_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(errors.ModelNotFound, match=r"best\.pt"):
         exported(tmp_path / "best.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
+
+
+@pytest.mark.parametrize("files", ["a.xml b.xml", "a.xml", "", "a.xml b.bin", "a.bin a.xml notes.txt"])
+def test_a_folder_that_is_no_openvino_model_is_never_replaced(tmp_path: Path, files: str) -> None:
+    """Seen to delete a folder of annotations, which are .xml files too."""
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    for name in files.split():
+        (folder / name).write_text("<annotation/>")
+    with pytest.raises(errors.InvalidOption, match="not replaced"):
+        export_model(CHECKPOINTS / "v8-detect.pt", parse_export_options({"format": "openvino"}), folder)
+    assert sorted(path.name for path in folder.iterdir()) == files.split()
+
+
+def test_a_link_to_an_openvino_model_is_not_replaced(tmp_path: Path) -> None:
+    options = parse_export_options({"format": "openvino"})
+    real = export_model(CHECKPOINTS / "v8-detect.pt", options, tmp_path / "real")
+    (tmp_path / "link").symlink_to(real)
+    with pytest.raises(errors.InvalidOption, match="not replaced"):
+        export_model(CHECKPOINTS / "v8-detect.pt", options, tmp_path / "link")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]

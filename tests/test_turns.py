@@ -101,8 +101,33 @@ def test_clear_takes_everything() -> None:
 
 def test_the_longest_line_and_its_oldest() -> None:
     made = turns((1, A), (2, B), (3, B))
-    assert made.longest() == "b"
+    assert made.oldest_of_longest() == 2
     made.add(4, B, -1)
-    assert made.oldest_of("b") == 4, "the lowest priority goes before the oldest"
+    assert made.oldest_of_longest() == 4, "the lowest priority goes before the oldest"
     assert made.of("b") == (2, 3, 4)
     assert made.of("nobody") == ()
+
+
+def test_a_client_that_replaces_its_request_keeps_its_place() -> None:
+    """Seen to be served never, when a line that is empty for a moment joins again at the end."""
+    made = turns((1, A), (2, A), (3, B), (4, B), (100, C))
+    order = []
+    for newer in range(101, 110):
+        made.add(newer, C, 0)
+        made.remove(newer - 1)
+        made.ready(newer, ())
+        taken = made.take()
+        assert taken is not None
+        order.append(taken[0])
+        if taken[0] == newer:
+            break
+    assert order == [1, 3, 103]
+
+
+def test_a_client_with_nothing_ready_is_passed_over_and_keeps_its_turn() -> None:
+    made = turns((1, A), (2, B), (3, A))
+    made.add(4, B, 0)
+    assert [made.take(), made.take(), made.take()] == [(1, ()), (2, ()), (3, ())]
+    assert made.take() is None
+    made.ready(4, ())
+    assert made.take() == (4, ())

@@ -146,7 +146,7 @@ def conversion_cache() -> ConversionCache | None:
 
 def _limit_bytes() -> int:
     text = os.environ.get("YOLOOM_CACHE_BYTES") or str(DEFAULT_LIMIT_BYTES)
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise InvalidOption(f"YOLOOM_CACHE_BYTES must be a whole number of bytes, got {text!r}.")
     return int(text)
 

@@ -171,10 +171,15 @@ def _check_target(source: Path, target: Path, form: str) -> None:
 
 
 def _is_ir_folder(folder: Path) -> bool:
-    return folder.is_dir() and all(
-        path.is_file() and (path.suffix in (".xml", ".bin") or path.name == "metadata.yaml")
-        for path in folder.iterdir()
-    )
+    """Whether it holds one network with its weights, and nothing but its metadata: only then it may be replaced."""
+    if folder.is_symlink() or not folder.is_dir() or folder.samefile(Path.cwd()):
+        return False
+    names = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
+    networks = [name for name in names if name.endswith(".xml")]
+    if len(networks) != 1 or len(names) != len(list(folder.iterdir())):
+        return False
+    own = {networks[0], f"{networks[0].removesuffix('.xml')}.bin"}
+    return own <= names <= own | {"metadata.yaml"}
 
 
 @contextmanager

@@ -157,8 +157,8 @@ class YOLO:
         options: conf, iou, imgsz, rect, max_det, classes, agnostic_nms, retina_masks, and save, save_txt, save_conf,
         save_crop, show, show_labels, show_conf, show_boxes, line_width, project, name, exist_ok, as in Ultralytics.
 
-        Clients take turns: client is whose request it is, any hashable or a `Client` with a weight, by default the
-        calling thread or task. priority: which of its client's requests goes first, the highest. on_full: "wait",
+        Clients take turns: client is whose request it is, a text, a number, or a `Client` with a weight, by default
+        the calling thread or task. priority: which of its client's requests goes first, the highest. on_full: "wait",
         "reject", "drop_oldest" or "latest" in place of the queue's own, see `QueuePolicy`.
 
         Options and sources are checked and frozen before this returns, also for a stream. The same image and options

@@ -152,6 +152,7 @@ class ResultFuture(Future[Results]):
         try:
             crew(self._guarded, work, *args)
         except YoloomError as error:
+            self._engine.cancel(self.request, error)  # or it would keep its place, and a drain would wait for it
             self._fail(self.request.error or error)
 
     def _guarded(self, work: Callable[..., None], *args: object) -> None:

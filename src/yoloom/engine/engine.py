@@ -150,6 +150,7 @@ class Engine:
             dropped = self._placed(request, wait)
             self._counts["admitted"] += 1
             self._counts["dropped"] += len(dropped)
+            self._space.notify(max(len(dropped) - 1, 0))  # more may have left than the one whose place it took
             if terms.deadline < math.inf:
                 self._work.notify()  # an idle lane must know until when to sleep
             if self._policy.crowded and self._compiler is None:
@@ -170,6 +171,8 @@ class Engine:
     def run_when_free(self, request: Request, image: Image) -> None:
         """The image of an admitted request is prepared: let it run in its turn."""
         with self._lock:
+            if request.id not in self._requests:
+                return  # it has ended meanwhile, and must hold no image
             request.image = image
             self._policy.prepared(request.id, image.canvas_hw)
             self._work.notify()

@@ -57,10 +57,11 @@ class Slot:
         """Run, on a new context when the last run failed. Raises what the runtime raises."""
         if self._context is None:
             self._context = self._compiled.context()
-        context, self._context = self._context, None
-        outputs = context.run(batch)
-        self._context = context  # it did not fail
-        return outputs
+        try:
+            return self._context.run(batch)
+        except BaseException:
+            self._context = None
+            raise
 
 
 def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:

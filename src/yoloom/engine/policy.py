@@ -114,12 +114,15 @@ class Policy:
 
     def admit(self, ticket: Ticket, on_full: OnFull = OnFull.REJECT) -> Admission:
         """Give the ticket a place, as `on_full` says when there is none; for WAIT the caller comes back."""
-        dropped = self._make_room(ticket.client, on_full)
-        if self.waiting >= self.capacity:
-            return Admission(False, dropped)
+        dropped = self._dropped_for(ticket.client, on_full)
+        if self.waiting - len(dropped) >= self.capacity:
+            return Admission(False)
         alone = not self.waiting and not self.running
         self._calm = min(self._calm + 1, CALM) if alone else 0
+        # Before those that make room leave: a client that always has something keeps its place among the turns.
         self._turns.add(ticket.id, ticket.client, ticket.priority)
+        for ticket_id in dropped:
+            self._turns.remove(ticket_id)
         if ticket.deadline < math.inf:
             self._forget_stale_deadlines()
             heapq.heappush(self._deadlines, (ticket.deadline, ticket.id))
@@ -154,17 +157,14 @@ class Policy:
         self._running[run.form] -= len(run.tickets)
         heapq.heappush(self._idle[run.form], run.lane)
 
-    def _make_room(self, client: Client, on_full: OnFull) -> tuple[int, ...]:
+    def _dropped_for(self, client: Client, on_full: OnFull) -> tuple[int, ...]:
+        """The waiting tickets that leave for a new one."""
         if on_full is OnFull.LATEST:
-            dropped = self._turns.of(client.key)
-        elif on_full is OnFull.DROP_OLDEST and self.waiting >= self.capacity:
+            return self._turns.of(client.key)
+        if on_full is OnFull.DROP_OLDEST and self.waiting >= self.capacity:
             # From whoever has most: a client that floods pays for it, and not the one that comes with a single request.
-            dropped = (self._turns.oldest_of(self._turns.longest()),)
-        else:
-            dropped = ()
-        for ticket_id in dropped:
-            self._turns.remove(ticket_id)
-        return dropped
+            return (self._turns.oldest_of_longest(),)
+        return ()
 
     def _form(self) -> Form:
         if self.crowded and Form.THROUGHPUT in self._idle:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import threading
+import uuid
+import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from yoloom.engine.queue_policy import OnFull
@@ -27,8 +30,17 @@ class Terms:
     on_full: OnFull = OnFull.WAIT
 
 
+class _Mark:
+    """Stands for one thread or one task; compared by identity."""
+
+
+_threads = threading.local()
+_tasks_lock = threading.Lock()  # guards the marks of tasks
+_tasks: weakref.WeakKeyDictionary[Any, _Mark] = weakref.WeakKeyDictionary()
+
+
 def client_of(asked: Any) -> Client:
-    """The client that was named, by a `Client` or any hashable value; else the calling task or thread.
+    """The client that was named, by a `Client`, a text, a number or a tuple of them; else the calling task or thread.
 
     Raises InvalidOption.
     """
@@ -38,8 +50,8 @@ def client_of(asked: Any) -> Client:
         weight = positive("weight", asked.weight)
         if weight > MAX_WEIGHT:
             raise InvalidOption(f"weight must be at most {MAX_WEIGHT}, got {shown(asked.weight)}.")
-        return Client(_hashable(asked.key), weight)
-    return Client(_hashable(asked))
+        return Client(("named", _named(asked.key)), weight)
+    return Client(("named", _named(asked)))
 
 
 def priority_of(asked: Any) -> float:
@@ -56,12 +68,24 @@ def _caller() -> Hashable:
         task = None if asyncio is None else asyncio.current_task()
     except RuntimeError:  # no event loop runs in this thread
         task = None
-    return threading.get_ident() if task is None else ("task", id(task))
+    # A mark and not a number: the idents of threads and the ids of tasks come again.
+    if task is None:
+        return _of_thread()
+    with _tasks_lock:
+        return _tasks.setdefault(task, _Mark())
 
 
-def _hashable(key: Any) -> Hashable:
-    try:
-        hash(key)
-    except Exception:  # noqa: BLE001  whatever the caller's class raises
-        raise InvalidOption(f"client must be hashable, such as a name or a number, got {shown(key)}.") from None
-    return key  # type: ignore[no-any-return]
+def _of_thread() -> Hashable:
+    mark: _Mark | None = getattr(_threads, "mark", None)
+    if mark is None:
+        mark = _threads.mark = _Mark()
+    return mark
+
+
+def _named(key: Any) -> Hashable:
+    """Only plain values: keys are compared under the engine's lock, where no code of the caller may run."""
+    if type(key) in (str, bytes, int, float, bool, NoneType) or isinstance(key, uuid.UUID):
+        return key  # type: ignore[no-any-return]
+    if type(key) is tuple:
+        return tuple(map(_named, key))
+    raise InvalidOption(f"client must be a text, a number or a tuple of them, got {shown(key)}.")

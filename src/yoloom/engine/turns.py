@@ -21,7 +21,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Client:
-    """Whose request it is. weight: how many of its requests are served in one turn. Immutable: shared freely."""
+    """Whose request it is. Immutable: shared freely.
+
+    key: a text, a number, or a tuple of them. weight: how many of its requests are served in one turn.
+    """
 
     key: Hashable
     weight: int = 1
@@ -33,9 +36,10 @@ ANYBODY = Client(None)
 class _Line:
     """What one client has waiting."""
 
-    __slots__ = ("credit", "in_turn", "ready", "waiting", "weight")
+    __slots__ = ("credit", "in_turn", "key", "ready", "waiting", "weight")
 
-    def __init__(self, weight: int) -> None:
+    def __init__(self, key: Hashable, weight: int) -> None:
+        self.key = key
         self.weight = weight
         self.credit = weight
         self.in_turn = False
@@ -54,8 +58,9 @@ class Turns:
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, _Line] = {}  # of clients that have something waiting
-        self._order: deque[_Line] = deque()  # those with something ready, whose turn it is first
-        self._owner: dict[int, Hashable] = {}
+        self._order: deque[_Line] = deque()  # those that had something ready, whose turn it is first
+        # The line itself and not its key: a key of the caller's own class may have another hash by now.
+        self._owner: dict[int, _Line] = {}
         self._shapes: dict[int, Shape] = {}  # of those that are ready
 
     def __len__(self) -> int:
@@ -66,14 +71,16 @@ class Turns:
 
     def add(self, request_id: int, client: Client, priority: float) -> None:
         """From now on it waits. The weight is the one that the client named last."""
-        line = self._lines.setdefault(client.key, _Line(client.weight))
+        line = self._lines.get(client.key)
+        if line is None:
+            line = self._lines[client.key] = _Line(client.key, client.weight)
         line.weight = client.weight
         line.waiting[request_id] = priority
-        self._owner[request_id] = client.key
+        self._owner[request_id] = line
 
     def ready(self, request_id: int, shape: Shape) -> None:
         """A waiting request may be served. shape: what it must share with others to be served together with them."""
-        line = self._lines[self._owner[request_id]]
+        line = self._owner[request_id]
         heapq.heappush(line.ready, (-line.waiting[request_id], request_id))
         self._shapes[request_id] = shape
         if not line.in_turn:
@@ -83,36 +90,47 @@ class Turns:
 
     def remove(self, request_id: int) -> bool:
         """It waits no longer; False when it did not."""
-        if request_id not in self._owner:
+        line = self._owner.pop(request_id, None)
+        if line is None:
             return False
-        key = self._owner.pop(request_id)
         self._shapes.pop(request_id, None)
-        line = self._lines[key]
         del line.waiting[request_id]
         if not line.waiting:
-            del self._lines[key]  # its line leaves the order when its turn comes
+            self._forget(line)
         return True
+
+    def _forget(self, line: _Line) -> None:
+        """Nothing of its client waits. Its line leaves the order when its turn comes."""
+        if self._lines.get(line.key) is line:
+            del self._lines[line.key]
+        else:  # the key has another hash than when it came, or is equal to another by now
+            self._lines = {key: other for key, other in self._lines.items() if other is not line}
 
     def clear(self) -> tuple[int, ...]:
         """Nothing waits any more. Returns what did."""
         gone = tuple(self._owner)
-        for request_id in gone:
-            self.remove(request_id)
-        self._order.clear()
+        for kept in (self._owner, self._shapes, self._lines, self._order):
+            kept.clear()
         return gone
 
     def take(self) -> tuple[int, Shape] | None:
         """The request whose turn it is, which waits no longer, and its shape; None when none is ready."""
-        while self._order:
+        for _ in range(len(self._order)):
             line = self._order[0]
             request_id = line.first()
-            if request_id is None:
-                self._order.popleft().in_turn = False
-                continue
-            shape = self._shapes[request_id]
-            self._serve(line, request_id)
-            return request_id, shape
+            if request_id is not None:
+                shape = self._shapes[request_id]
+                self._serve(line, request_id)
+                return request_id, shape
+            self._pass_over(line)
         return None
+
+    def _pass_over(self, line: _Line) -> None:
+        """It is a client's turn who has nothing ready: one that has nothing at all leaves the order."""
+        if line.waiting:
+            self._order.rotate(-1)
+        else:
+            self._order.popleft().in_turn = False
 
     def company(self, shape: Shape, most: int) -> list[int]:
         """Up to `most` further requests of this shape, which wait no longer, in the order of turns.
@@ -127,18 +145,18 @@ class Turns:
                 taken += self._company_of(line, shape, min(line.weight, most - len(taken)))
         return taken
 
-    def longest(self) -> Hashable:
-        """The client with the most waiting requests; among equals the one that has waited longest."""
-        return max(self._lines, key=lambda key: len(self._lines[key].waiting))
+    def oldest_of_longest(self) -> int:
+        """Of the client with the most waiting requests: of its lowest priority, the one that came first.
+
+        Among equal clients, the one that has waited longest.
+        """
+        waiting = max(self._lines.values(), key=lambda line: len(line.waiting)).waiting
+        return min(waiting, key=waiting.__getitem__)
 
     def of(self, key: Hashable) -> tuple[int, ...]:
         """What a client has waiting, in order of admission."""
-        return tuple(self._lines[key].waiting) if key in self._lines else ()
-
-    def oldest_of(self, key: Hashable) -> int:
-        """Of the client's waiting requests with the lowest priority, the one that came first."""
-        waiting = self._lines[key].waiting
-        return min(waiting, key=waiting.__getitem__)
+        line = self._lines.get(key)
+        return () if line is None else tuple(line.waiting)
 
     def _company_of(self, line: _Line, shape: Shape, most: int) -> list[int]:
         taken: list[int] = []
