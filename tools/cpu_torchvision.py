@@ -30,7 +30,8 @@ def suppress(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) ->
             later = slice(best + 1, None)
             sides = np.minimum(high[best], high[later]) - np.maximum(low[best], low[later])
             shared = np.prod(np.maximum(sides, 0), axis=1)
-            alive[later] &= shared <= iou_threshold * (areas[best] + areas[later] - shared)
+            with np.errstate(all="ignore"):  # boxes without area, or with corners in the wrong order
+                alive[later] &= ~(shared / (areas[best] + areas[later] - shared) > np.float64(iou_threshold))
     return torch.from_numpy(ranked[alive].astype(np.int64))
 
 

@@ -20,9 +20,10 @@ import cpu_torchvision  # noqa: F401  # isort: skip  before ultralytics
 import numpy as np
 import torch
 import yaml
-from oracle_lively import liven, noise
 from ultralytics import YOLO
 from ultralytics.nn.tasks import yaml_model_load
+
+from oracle_lively import liven, noise
 
 BATCH = 2
 SMALLEST = (

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from ultralytics.utils import ASSETS
 
 NOISE, SIZE = 6, 192
-PASSING, CONFIDENCE = 0.2, 0.25
+PHOTOGRAPH_SIZE = 320
+PASSING, CONFIDENCE, HIGHEST = 0.2, 0.25, 4.0
+"""The share of anchors that pass the confidence; the highest logit: above, scores round to 1, and are tied."""
 SLOPES, SHIFTS = (0.1, 0.3), 0.3
 """Of the norms. Steeper slopes put more values at the kink of the activation, where each layer amplifies rounding: then
 Ultralytics in float32 is up to 1e-3 from Ultralytics in float64."""
@@ -39,26 +41,25 @@ def noise(count: int, channels: int, size_hw: tuple[int, int]) -> Tensor:
 
 
 def _mixture(channels: int) -> Tensor:
-    """Noise and, in colour, photographs: both letterboxed, and the middle of both."""
+    """Noise and, in colour, photographs: both whole, and the middle of both."""
     images = noise(NOISE, channels, (SIZE, SIZE))
-    return torch.cat([images, *map(_photographs, ("bus.jpg", "zidane.jpg"))]) if channels == 3 else images
+    return torch.cat([images, _photographs(SIZE, min), _photographs(SIZE, max)]) if channels == 3 else images
 
 
-def _photographs(name: str) -> Tensor:
-    image = cv2.imread(str(ASSETS / name))
+def _photographs(size: int, fit: Callable[..., float]) -> Tensor:
+    """(2, 3, size, size) RGB from 0 to 1. fit: min for the whole picture, max for its middle."""
+    squares = [_square(str(ASSETS / name), size, fit) for name in ("bus.jpg", "zidane.jpg")]
+    return torch.from_numpy(np.stack(squares)[..., ::-1].transpose(0, 3, 1, 2) / np.float32(255))
+
+
+def _square(path: str, size: int, fit: Callable[..., float]) -> np.ndarray:
+    image = cv2.imread(path)
     assert image is not None
-    sides = image.shape[:2]
-    pair = np.stack([_placed(image, SIZE / max(sides)), _placed(image, SIZE / min(sides))])
-    return torch.from_numpy(pair[..., ::-1].transpose(0, 3, 1, 2) / np.float32(255))
-
-
-def _placed(image: np.ndarray, scale: float) -> np.ndarray:
-    """In the middle of a grey square."""
-    height, width = (round(size * scale) for size in image.shape[:2])
-    square = np.full((SIZE, SIZE, 3), 114, np.uint8)
-    place = tuple(slice(max(SIZE - size, 0) // 2, max(SIZE - size, 0) // 2 + size) for size in (height, width))
-    middle = tuple(slice(max(size - SIZE, 0) // 2, max(size - SIZE, 0) // 2 + SIZE) for size in (height, width))
-    square[place] = cv2.resize(image, (width, height))[middle]
+    scale = fit(size / side for side in image.shape[:2])
+    scaled = cv2.resize(image, None, fx=scale, fy=scale)[:size, :size]
+    square = np.full((size, size, 3), 114, np.uint8)
+    top, left = ((size - side) // 2 for side in scaled.shape[:2])
+    square[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
     return square
 
 
@@ -69,8 +70,10 @@ def liven(network: nn.Module, channels: int) -> None:
         spread(network)
         calibrate(network, images)
         network.eval()
+        judged = _photographs(PHOTOGRAPH_SIZE, min) if channels == 3 else images
         for one_to_one in (False, True):
             aim(last_layers(network, images, one_to_one))
+            choose(last_layers(network, judged, one_to_one))
 
 
 def spread(network: nn.Module) -> None:
@@ -144,15 +147,11 @@ def _role(name: str) -> str:
 
 def aim(last: Last) -> None:
     """Scale each layer to the deviation of its role, and move the mean of each of its channels to that of its role."""
-    scores = []
     for name, (layer, values) in last.items():
-        role, means = _role(name), values.mean(dim=1)
+        role = _role(name)
         scale = DEVIATIONS[role] / _deviation(values)
         layer.weight.mul_(scale)
-        layer.bias.sub_(means).mul_(scale).add_(DISTANCE if role == "cv2" and len(values) == 4 else 0)
-        if role == "cv3":
-            scores.append((layer, (values - means[:, None]) * scale))
-    _choose(scores)
+        layer.bias.sub_(values.mean(dim=1)).mul_(scale).add_(DISTANCE if role == "cv2" and len(values) == 4 else 0)
 
 
 def _deviation(values: Tensor) -> float:
@@ -161,11 +160,14 @@ def _deviation(values: Tensor) -> float:
     return float((high - low).mean()) / 2
 
 
-def _choose(scores: list[tuple[nn.Module, Tensor]]) -> None:
-    """Shift all logits by one number, so that PASSING of the anchors pass CONFIDENCE."""
+def choose(last: Last) -> None:
+    """Scale and shift all logits by one number, so that PASSING of the anchors pass CONFIDENCE and none is certain."""
+    scores = [pair for name, pair in last.items() if _role(name) == "cv3"]
     if not scores:
         return
     best = torch.cat([logits.amax(dim=0) for _, logits in scores])
-    shift = math.log(CONFIDENCE / (1 - CONFIDENCE)) - float(best.quantile(1 - PASSING))
+    passing, threshold = float(best.quantile(1 - PASSING)), math.log(CONFIDENCE / (1 - CONFIDENCE))
+    scale = min((HIGHEST - threshold) / (float(best.max()) - passing), 1)
     for layer, _ in scores:
-        layer.bias.add_(shift)
+        layer.weight.mul_(scale)
+        layer.bias.mul_(scale).add_(threshold - passing * scale)

@@ -1,10 +1,11 @@
-"""What Ultralytics finds on photographs with the checkpoints of oracle_checkpoints.py. Runs in the oracle's environment.
+"""What Ultralytics finds on photographs with the checkpoints of oracle_checkpoints.py, in its environment.
 
     python tools/oracle_tasks.py FOLDER [NAME...]
 
-For each checkpoint of three channels FOLDER gets NAME.answers.npz: `cases`, a JSON list of {"image", "options"}, and for
-case 3 the arrays 3.boxes (N, 6), 3.keypoints (N, K, 2 or 3), 3.obb (N, 7), 3.probs (classes,), as the results have
-them, and 3.masks, (N, H, W) bits packed along the last axis with their 3.masks_shape. The images lie beside them:
+For each checkpoint of three channels FOLDER gets NAME.answers.npz: `cases`, a JSON list of {"image", "options"},
+and for case 3 the arrays 3.boxes (N, 6), 3.keypoints (N, K, 2 or 3), 3.obb (N, 7), 3.probs (classes,), as the
+results have them, 3.masks, (N, H, W) bits packed along the last axis with their 3.masks_shape, and 3.unsure, the
+rows that come or go when `iou` is moved by IOU_TIE: rounding may decide about them. The images lie beside them:
 bus.jpg, zidane.jpg and odd.png, a piece of an odd size.
 """
 
@@ -20,19 +21,19 @@ from typing import Any
 import cpu_torchvision  # noqa: F401  # isort: skip  before ultralytics
 import cv2
 import numpy as np
-from oracle_checkpoints import LARGER, PLANS
 from ultralytics import YOLO
 from ultralytics.utils import ASSETS
+
+from oracle_checkpoints import LARGER, PLANS
 
 Options = dict[str, Any]
 Case = tuple[str, Options]
 
-EVEN = list(range(0, 80, 2))
 BASE: tuple[Case, ...] = (("bus.jpg", {"imgsz": 320, "conf": 0.4}), ("zidane.jpg", {"imgsz": 320, "conf": 0.3}))
 VARIANTS: tuple[Case, ...] = (
     ("bus.jpg", {"imgsz": [320, 480], "conf": 0.3}),
     ("odd.png", {"imgsz": 320, "iou": 0.3}),
-    ("zidane.jpg", {"imgsz": 320, "conf": 0.2, "classes": EVEN}),
+    ("zidane.jpg", {"imgsz": 320, "conf": 0.2, "classes": "even"}),
     ("bus.jpg", {"imgsz": 256, "max_det": 7}),
     ("odd.png", {"imgsz": 320, "agnostic_nms": True, "iou": 0.5}),
     ("zidane.jpg", {"imgsz": [256, 448], "rect": False, "conf": 0.4}),
@@ -41,7 +42,7 @@ VARIANTS: tuple[Case, ...] = (
 )
 NO_NMS: tuple[Case, ...] = (
     ("bus.jpg", {"imgsz": 320, "nms": False}),
-    ("zidane.jpg", {"imgsz": 320, "nms": False, "conf": 0.3, "max_det": 20, "classes": EVEN}),
+    ("zidane.jpg", {"imgsz": 320, "nms": False, "conf": 0.3, "max_det": 20, "classes": "even"}),
 )
 SEGMENT: tuple[Case, ...] = (
     ("bus.jpg", {"imgsz": 320, "retina_masks": True, "max_det": 8}),
@@ -53,6 +54,7 @@ CLASSIFY: tuple[Case, ...] = (
     ("odd.png", {"imgsz": 320}),
     ("bus.jpg", {"imgsz": [192, 256]}),
 )
+IOU, IOU_TIE = 0.7, 1e-3  # of class 79, boxes are compared in steps of 1/16 pixel
 FEW_MASKS = {"max_det": 40}  # a mask of each would fill the disk
 ODD_ROWS, ODD_COLUMNS = slice(150, 483), slice(101, 602)
 
@@ -72,22 +74,51 @@ def answers(path: Path) -> dict[str, Any]:
     model = YOLO(path)
     cases = cases_of(path.stem, model.task)
     if hasattr(model.model.model[-1], "one2one_cv2"):
-        cases += [(image, {**options, **FEW_MASKS} if model.task == "segment" else options) for image, options in NO_NMS]
+        cases += [
+            (image, {**options, **FEW_MASKS} if model.task == "segment" else options) for image, options in NO_NMS
+        ]
+    cases = [(image, _with_class_numbers(options, len(model.names))) for image, options in cases]
     found: dict[str, Any] = {"cases": json.dumps([{"image": image, "options": options} for image, options in cases])}
     for index, (image, options) in enumerate(cases):
         found |= {f"{index}.{key}": value for key, value in _answer(path, image, options)}
     return found
 
 
+def _with_class_numbers(options: Options, count: int) -> Options:
+    return options | ({"classes": list(range(0, count, 2))} if "classes" in options else {})
+
+
 def _answer(path: Path, image: str, options: Options) -> Iterator[tuple[str, Any]]:
     # A model for each: Ultralytics keeps some options for the next call.
-    (result,) = YOLO(path).predict(path.parent / image, verbose=False, device="cpu", **options)
+    model = YOLO(path)
+    result = _result(model, path.parent / image, options)
     for key in ("boxes", "keypoints", "obb", "probs"):
         if getattr(result, key) is not None:
             yield key, getattr(result, key).data.numpy()
     if result.masks is not None:
         masks = result.masks.data.numpy()
         yield from (("masks", np.packbits(masks.astype(bool), axis=-1)), ("masks_shape", masks.shape))
+    if result.probs is None and options.get("nms") is not False:
+        iou = options.get("iou", IOU)
+        others = [_result(model, path.parent / image, {**options, "iou": iou + step}) for step in (-IOU_TIE, IOU_TIE)]
+        yield "unsure", _not_in_all([_rows(other) for other in (result, *others)])
+
+
+def _result(model: YOLO, image: Path, options: Options) -> Any:
+    (result,) = model.predict(image, verbose=False, device="cpu", **options)
+    return result
+
+
+def _rows(result: Any) -> np.ndarray:
+    rows: np.ndarray = (result.boxes if result.obb is None else result.obb).data.numpy()
+    return rows
+
+
+def _not_in_all(lists: list[np.ndarray]) -> np.ndarray:
+    sets = [{row.tobytes(): row for row in rows} for rows in lists]
+    known = {key: row for rows in sets for key, row in rows.items()}
+    unsure = [row for key, row in known.items() if not all(key in rows for rows in sets)]
+    return np.array(unsure, np.float32).reshape(-1, lists[0].shape[1])
 
 
 def put_images(folder: Path) -> None:

@@ -1,0 +1,76 @@
+"""Write docs/parity.md: how far yoloom's outputs and results are from those of Ultralytics, for every network.
+
+    PYTHONPATH=tests python tools/parity_table.py .oracle/files/checkpoints
+
+Needs the files that tools/make_oracle.sh makes.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from checkpoint_parity import RUNNERS, Parity, compare
+from task_parity import Final, compare_final
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "parity.md"
+TASKS = {"-seg": "segment", "-pose": "pose", "-obb": "obb", "-cls": "classify"}
+HEAD = """# Parity with Ultralytics
+
+How far yoloom is from Ultralytics 8.4.190 on the CPU, in float32, for every family of networks in its smallest
+scale and at least one larger, for every task it has. Written by `tools/parity_table.py`; `make oracle` checks every
+row against the limits.
+
+**Method.** The networks have random weights, made as lively as trained ones: norms with the statistics of noise and
+of photographs, scores that differ from anchor to anchor, one anchor in five above a confidence of 0.25. Ultralytics
+writes the checkpoint, yoloom opens it.
+
+- *Raw*: the largest difference of an output for random input of odd, non-square sizes (3 x 5 strides, batch 2),
+  relative to the value, but at least to 1 and to the mean size of its channel; of v10 and 26 for both heads. Limit
+  1e-4. The reference is the eager network before it is fused, yoloom's in OpenVINO.
+- *Results*: `predict` on photographs (two, and a piece of odd size), with several sizes, confidences, IoU limits,
+  classes, `max_det`, class-agnostic NMS, `rect=False` and `nms=False`, spread over the networks. Largest difference
+  of a box, keypoint or oriented box in pixels (limit 0.1), of a confidence or probability (limit 1e-3), and of a
+  mask, 1 - IoU (limit 0.01). Detections are paired by nearest, and each needs a partner, unless its score is within
+  1e-5 of the confidence asked for (*ties*).
+
+**Where the method ends.** Trained weights are compared for one network only, a YOLOv8s (91 cases in
+`tests/oracle/test_parity.py`, within 0.1 px and 1e-3). Networks of other than three channels have no photographs.
+"""
+
+
+def main(folder: Path) -> None:
+    paths = sorted(path.with_suffix(".pt") for path in folder.glob("*.npz") if ".answers" not in path.name)
+    rows = []
+    for path in sorted(paths, key=lambda path: (_family(path.stem), _task(path.stem), path.stem)):
+        raw = compare(path, RUNNERS["openvino"])
+        final = compare_final(path) if path.with_suffix(".answers.npz").exists() else None
+        rows.append(_row(path.stem, raw, final))
+        print(rows[-1], flush=True)
+    table = (
+        "| network | task | raw | pixels | confidence | mask | detections | ties |\n|---|---|---|---|---|---|---|---|\n"
+    )
+    PAGE.write_text(f"{HEAD}\n{table}" + "\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _row(name: str, raw: Parity, final: Final | None) -> str:
+    found = ["", "", "", "", ""]
+    if final is not None:
+        pixels = "" if raw.task == "classify" else f"{final.pixels:.4f}"
+        mask = f"{final.mask:.4f}" if raw.task == "segment" else ""
+        found = [pixels, f"{final.confidence:.1e}", mask, str(final.found), str(final.ties)]
+    return "| " + " | ".join([name.replace(":", ", "), raw.task, f"{raw.worst:.1e}", *found]) + " |"
+
+
+def _family(name: str) -> int:
+    """3, 5, 6, 8, 9, 10, 11, 12, 26."""
+    return int(re.findall(r"\d+", name)[0])
+
+
+def _task(name: str) -> str:
+    return next((task for suffix, task in TASKS.items() if suffix in name), "")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
