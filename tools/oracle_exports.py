@@ -1,0 +1,31 @@
+"""What Ultralytics finds with exported files. Runs in the oracle's environment.
+
+    python tools/oracle_exports.py FOLDER IMAGE
+
+For each NAME.onnx in FOLDER, NAME.answers.npz holds one case, as tools/oracle_tasks.py writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from oracle_tasks import _answer
+
+OPTIONS = {"imgsz": 320, "conf": 0.3, "max_det": 40}
+
+
+def main(folder: Path, image: Path) -> None:
+    shutil.copy(image, folder)
+    for path in sorted(folder.glob("*.onnx")):
+        cases = json.dumps([{"image": image.name, "options": OPTIONS}])
+        found = {f"0.{key}": value for key, value in _answer(path, image.name, OPTIONS)}
+        np.savez(path.with_suffix(".answers.npz"), cases=cases, **found)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve())
