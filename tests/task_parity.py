@@ -1,4 +1,4 @@
-"""How far yoloom's results on photographs are from what Ultralytics found: arrays made by tools/.
+"""How far yoloom's results on photographs are from what Ultralytics found: arrays beside the models, made by tools/.
 
 Detections are paired by nearest. One that has no partner must be a tie: a decision (passes the confidence, is
 suppressed, is among the first `max_det`) whose two sides are closer than rounding moves them.

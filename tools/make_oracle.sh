@@ -40,27 +40,10 @@ trained_files() {
 
 run_tool() { (cd "$oracle" && YOLO_CONFIG_DIR=$oracle YOLO_AUTOINSTALL=false "$oracle/bin/python" "$@"); }
 
-# Networks of every family and task, and what Ultralytics makes of them: two processes, each with every other network.
-checkpoints() {
-  local names
-  names=$(run_tool -c "import sys; sys.path.insert(0, '$tools'); import oracle_checkpoints as o; print(*o.PLANS, sep='\n')")
-  in_halves "$names" "$tools/oracle_checkpoints.py" "$files/checkpoints"
-  in_halves "$(grep -v channels= <<<"$names")" "$tools/oracle_tasks.py" "$files/checkpoints"
-}
-
-in_halves() { # in_halves NAMES TOOL FOLDER
-  local half pids=()
-  for half in 0 1; do
-    # shellcheck disable=SC2046  # names have no spaces
-    OMP_NUM_THREADS=1 run_tool "$2" "$3" $(awk "NR % 2 == $half" <<<"$1") >"$oracle/half-$half.log" &
-    pids+=($!)
-  done
-  wait "${pids[0]}" && wait "${pids[1]}"
-}
-
 once environment environment
 once trained-files trained_files
 once exports run_tool "$tools/oracle_files.py" "$files"
-once checkpoints checkpoints
+# The folder's name has a "u" in it: without one in the path, Ultralytics looks for other names of v3 and v5.
+once checkpoints run_tool "$tools/oracle_parity.py" "$files/ultralytics"
 once predictions run_tool "$tools/oracle_predict.py" "$files"
 echo "the oracle is in $oracle: YOLOOM_ORACLE_FILES=$files"

@@ -1,16 +1,13 @@
 """Checkpoints with random weights of every family and task, and what Ultralytics computes from them.
 
-    python tools/oracle_checkpoints.py FOLDER [NAME...]      in the oracle's environment
-
-NAME: a plan and what is changed in it, such as yolo11n-pose or yolov8n-pose:nc=3,kpt_shape=5x2 (all of PLANS when left
-out). For each, FOLDER gets NAME.pt and NAME.npz: `images`, a random input of odd multiples of the stride; `raw0` and
+For a name, which is a plan and what is changed in it, such as yolo11n-pose or yolov8n-pose:nc=3,kpt_shape=5x2, `make`
+puts NAME.pt and NAME.npz into a folder: `images`, a random input of odd multiples of the stride; `raw0` and
 `raw1`, the outputs of the default head; `best0`, those of the head without NMS where there is one. The reference is the
 eager network in float32, not fused.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +18,7 @@ import numpy as np
 import torch
 import yaml
 from ultralytics import YOLO
+from ultralytics.nn.modules.head import Detect
 from ultralytics.nn.tasks import yaml_model_load
 
 from oracle_lively import liven, noise
@@ -52,13 +50,6 @@ UNUSUAL = (
 PLANS = SMALLEST + LARGER + UNUSUAL
 
 
-def main(folder: Path, names: list[str]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names or PLANS:
-        if not (folder / f"{name}.npz").exists():
-            make(folder, name)
-
-
 def make(folder: Path, name: str) -> None:
     make_from(changed_plan(name), folder, name)
 
@@ -66,14 +57,12 @@ def make(folder: Path, name: str) -> None:
 def make_from(plan: dict[str, Any], folder: Path, name: str, stride: int | None = None) -> None:
     torch.manual_seed(0)
     model = from_plan(plan, name)
-    torch.manual_seed(0)  # how many numbers the weights took depends on what the process built before
     channels, step = plan.get("channels", 3), stride or largest_stride(model.model)
     liven(model.model, channels)
     images = noise(BATCH, channels, (3 * step, 5 * step))
     model.save(folder / f"{name}.pt")
     arrays = reference(folder / f"{name}.pt", images)
     np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
-    print(name, {key: value.shape for key, value in arrays.items()}, flush=True)
 
 
 def changed_plan(name: str) -> dict[str, Any]:
@@ -94,6 +83,7 @@ def changed(key: str, value: str) -> object:
 
 def from_plan(plan: dict[str, Any], name: str) -> Any:
     plan = {key: value for key, value in plan.items() if key != "yaml_file"}
+    Detect.legacy = False  # which the network built before may have left as it needs it
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{name.partition(':')[0]}.yaml"
         path.write_text(yaml.safe_dump(plan))
@@ -125,7 +115,3 @@ def outputs(result: Any) -> Iterator[torch.Tensor]:
     """The prediction, and the prototypes of a segmentation; not what the losses need."""
     result = result[0] if isinstance(result, tuple) else result
     yield from (part for part in (result if isinstance(result, tuple) else [result]) if isinstance(part, torch.Tensor))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2:])

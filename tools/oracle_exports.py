@@ -7,14 +7,13 @@ For each NAME.onnx in FOLDER, NAME.answers.npz holds one case, as tools/oracle_t
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from oracle_tasks import _answer
+from oracle_tasks import answers
 
 OPTIONS = {"imgsz": 320, "conf": 0.3, "max_det": 40}
 
@@ -22,9 +21,7 @@ OPTIONS = {"imgsz": 320, "conf": 0.3, "max_det": 40}
 def main(folder: Path, image: Path) -> None:
     shutil.copy(image, folder)
     for path in sorted(folder.glob("*.onnx")):
-        cases = json.dumps([{"image": image.name, "options": OPTIONS}])
-        found = {f"0.{key}": value for key, value in _answer(path, image.name, OPTIONS)}
-        np.savez(path.with_suffix(".answers.npz"), cases=cases, **found)
+        np.savez(path.with_suffix(".answers.npz"), **answers(path, [(image.name, OPTIONS)]))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,13 @@
 """What Ultralytics finds on photographs with the checkpoints of oracle_checkpoints.py, in its environment.
 
-    python tools/oracle_tasks.py FOLDER [NAME...]
-
-For each checkpoint of three channels FOLDER gets NAME.answers.npz: `cases`, a JSON list of {"image", "options"},
-and for case 3 the arrays 3.boxes (N, 6), 3.keypoints (N, K, 2 or 3), 3.obb (N, 7), 3.probs (classes,), as the
-results have them, 3.masks, (N, H, W) bits packed along the last axis with their 3.masks_shape, and 3.unsure, the
-rows that come or go when `iou` is moved by IOU_TIE: rounding may decide about them. The images lie beside them:
-bus.jpg, zidane.jpg and odd.png, a piece of an odd size.
+`make` puts NAME.answers.npz beside NAME.pt, see `answers`; `put_images` the images: bus.jpg, zidane.jpg and odd.png, a
+piece of an odd size.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,6 +42,12 @@ SEGMENT: tuple[Case, ...] = (
     ("bus.jpg", {"imgsz": 320, "retina_masks": True, "max_det": 8}),
     ("odd.png", {"imgsz": 320, "retina_masks": True, "conf": 0.4}),
 )
+RAW_ONLY = (
+    *("yolov3-spp", "yolov5s-p6", "yolov8s-p2", "yolov8s-p6", "yolov8s-ghost", "yolov9m", "yolov9c", "yolov9e"),
+    *("yolov10m", "yolov10b", "yolov10l", "yolov10x", "yolo12l", "yolo26s-p2", "yolo26s-p6"),
+)
+"""More of the same: of the larger networks, one of each family and task is judged."""
+JUDGED = tuple(name for name in PLANS if name not in RAW_ONLY and "channels=" not in name)
 CLASSIFY: tuple[Case, ...] = (
     ("bus.jpg", {"imgsz": 224}),
     ("zidane.jpg", {"imgsz": 224}),
@@ -55,29 +55,39 @@ CLASSIFY: tuple[Case, ...] = (
     ("bus.jpg", {"imgsz": [192, 256]}),
 )
 IOU, IOU_TIE = 0.7, 1e-3  # of class 79, boxes are compared in steps of 1/16 pixel
-FEW_MASKS = {"max_det": 40}  # a mask of each would fill the disk
+FEW_MASKS = 40  # a mask of each would fill the disk
 ODD_ROWS, ODD_COLUMNS = slice(150, 483), slice(101, 602)
 
 
-def cases_of(name: str, task: str) -> list[Case]:
+def cases_of(name: str, task: str, one_to_one: bool) -> list[Case]:
     """The same for the same name: every variant comes up with several networks, not with all."""
     if task == "classify":
         return list(CLASSIFY)
     turn = PLANS.index(name)
     count = 1 if name in LARGER else 3
     chosen = [VARIANTS[(turn * count + step) % len(VARIANTS)] for step in range(count)]
-    cases = [*BASE, *chosen, *(SEGMENT if task == "segment" else ())]
-    return [(image, {**FEW_MASKS, **options}) for image, options in cases] if task == "segment" else cases
+    cases = [*BASE, *chosen, *(SEGMENT if task == "segment" else ()), *(NO_NMS if one_to_one else ())]
+    return [(image, _with_few_masks(options)) for image, options in cases] if task == "segment" else cases
 
 
-def answers(path: Path) -> dict[str, Any]:
+def _with_few_masks(options: Options) -> Options:
+    return {**options, "max_det": min(options.get("max_det", FEW_MASKS), FEW_MASKS)}
+
+
+def judged(path: Path) -> dict[str, Any]:
+    """The answers of one checkpoint."""
     model = YOLO(path)
-    cases = cases_of(path.stem, model.task)
-    if hasattr(model.model.model[-1], "one2one_cv2"):
-        cases += [
-            (image, {**options, **FEW_MASKS} if model.task == "segment" else options) for image, options in NO_NMS
-        ]
-    cases = [(image, _with_class_numbers(options, len(model.names))) for image, options in cases]
+    cases = cases_of(path.stem, model.task, hasattr(model.model.model[-1], "one2one_cv2"))
+    return answers(path, [(image, _with_class_numbers(options, len(model.names))) for image, options in cases])
+
+
+def answers(path: Path, cases: list[Case]) -> dict[str, Any]:
+    """What the model file finds in the images of its folder.
+
+    `cases`, a JSON list of {"image", "options"}, and for case 3 the arrays 3.boxes (N, 6), 3.keypoints (N, K, 2 or 3),
+    3.obb (N, 7), 3.probs (classes,), as the results have them, 3.masks, (N, H, W) bits packed along the last axis with
+    their 3.masks_shape, and 3.unsure, the rows that come or go when `iou` moves by IOU_TIE: rounding may decide there.
+    """
     found: dict[str, Any] = {"cases": json.dumps([{"image": image, "options": options} for image, options in cases])}
     for index, (image, options) in enumerate(cases):
         found |= {f"{index}.{key}": value for key, value in _answer(path, image, options)}
@@ -121,23 +131,14 @@ def _not_in_all(lists: list[np.ndarray]) -> np.ndarray:
     return np.array(unsure, np.float32).reshape(-1, lists[0].shape[1])
 
 
+def make(folder: Path, name: str) -> None:
+    path = folder / f"{name}.pt"
+    np.savez_compressed(path.with_suffix(".answers.npz"), **judged(path))
+
+
 def put_images(folder: Path) -> None:
     for name in ("bus.jpg", "zidane.jpg"):
         shutil.copy(ASSETS / name, folder)
     photograph = cv2.imread(str(ASSETS / "bus.jpg"))
     assert photograph is not None
     cv2.imwrite(str(folder / "odd.png"), photograph[ODD_ROWS, ODD_COLUMNS])
-
-
-def main(folder: Path, names: list[str]) -> None:
-    put_images(folder)
-    for name in names or (name for name in PLANS if "channels=" not in name):
-        path = folder / f"{name}.pt"
-        target = path.with_suffix(".answers.npz")
-        if not target.exists():
-            np.savez_compressed(target, **answers(path))
-            print(target.name, flush=True)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2:])

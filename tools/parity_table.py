@@ -1,6 +1,6 @@
 """Write docs/parity.md: how far yoloom's outputs and results are from those of Ultralytics, for every network.
 
-    PYTHONPATH=tests python tools/parity_table.py .oracle/files/checkpoints
+    PYTHONPATH=tests python tools/parity_table.py .oracle/files/ultralytics
 
 Needs the files that tools/make_oracle.sh makes.
 """
@@ -37,7 +37,8 @@ writes the checkpoint, yoloom opens it.
   the confidence asked for or of the last of `max_det`, it has won a draw, or an IoU limit moved by 1e-3 decides.
 
 **Where the method ends.** Trained weights are compared for one network only, a YOLOv8s (91 cases in
-`tests/oracle/test_parity.py`, within 0.1 px and 1e-3). Networks of other than three channels have no photographs.
+`tests/oracle/test_parity.py`, within 0.1 px and 1e-3). Networks of other than three channels, and
+more than one larger of a family and task, are compared in their raw outputs only.
 """
 
 

@@ -29,7 +29,7 @@ def exported(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all exports, and what Ultralytics found with each."""
     folder = tmp_path_factory.mktemp("exports")
     for name, (checkpoint, options) in EXPORTS.items():
-        with YOLO(files / "checkpoints" / f"{checkpoint}.pt", nms=options.get("nms")) as model:
+        with YOLO(files / "ultralytics" / f"{checkpoint}.pt", nms=options.get("nms")) as model:
             shutil.move(model.export(**options), folder / f"{name}.onnx")
     oracle = files.resolve().parent
     subprocess.run(
@@ -49,7 +49,7 @@ def test_ultralytics_finds_with_an_export_what_yoloom_finds_with_the_checkpoint(
     checkpoint, options = EXPORTS[name]
     (case,) = cases(exported / f"{name}.onnx")
     final = Final()
-    with YOLO(files / "checkpoints" / f"{checkpoint}.pt", nms=options.get("nms")) as model:
+    with YOLO(files / "ultralytics" / f"{checkpoint}.pt", nms=options.get("nms")) as model:
         (result,) = model.predict(exported / case.image, **case.options, rect="dynamic" in options)
     compare_case(result, case, final)
     assert final.found > 0
