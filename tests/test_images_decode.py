@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import sys
 import zlib
@@ -349,3 +350,10 @@ def test_released_memoryview() -> None:
 def test_pil_images_share_few_locks() -> None:
     images = [Image.new("L", (1, 1)) for _ in range(200)]
     assert len({id(decode._pil_lock(image)) for image in images}) > 8
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_refused_and_not_read_for_ever(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(ImageDecodeError, match="pipe"):
+        decode_image(tmp_path / "a.jpg")

@@ -55,7 +55,17 @@ def _copied(source: bytes | bytearray | memoryview) -> bytes:
         raise InvalidImage(f"{_EXPECTED}, got a memoryview without its memory: {error}") from None
 
 
+def _is_endless(path: Path) -> bool:
+    """Whether it is a pipe or a device, which would be read for ever."""
+    try:
+        return path.exists() and not (path.is_file() or path.is_dir())
+    except (OSError, ValueError):  # reading it will say why
+        return False
+
+
 def _decode_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
+    if _is_endless(path):
+        raise ImageDecodeError(f"{path} is no file, but a pipe or a device: read it, and give its bytes.")
     try:
         encoded = path.read_bytes()
     except (FileNotFoundError, ValueError):  # a name with a zero byte in it
