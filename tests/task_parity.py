@@ -22,6 +22,7 @@ Options = dict[str, Any]
 
 PIXELS, CONFIDENCE, RADIANS, MASK = 0.1, 1e-3, 1e-3, 0.01
 SCORE_TIE = 1e-4
+MOST_TIES = 0.005  # of all detections of a network, and two
 CONF, MAX_DET = 0.25, 300  # the defaults
 
 
@@ -47,7 +48,8 @@ class Final:
     @property
     def holds(self) -> bool:
         near = self.pixels <= PIXELS and self.confidence <= CONFIDENCE and self.radians <= RADIANS
-        return near and self.mask <= MASK and not self.unexplained
+        few = self.ties <= 2 + MOST_TIES * self.found
+        return near and few and self.mask <= MASK and not self.unexplained
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ trained_files() {
 run_tool() { (cd "$oracle" && YOLO_CONFIG_DIR=$oracle YOLO_AUTOINSTALL=false "$oracle/bin/python" "$@"); }
 
 once environment environment
+once openvino pip_install openvino==2026.4.1
 once trained-files trained_files
 once exports run_tool "$tools/oracle_files.py" "$files"
 # The folder's name has a "u" in it: without one in the path, Ultralytics looks for other names of v3 and v5.
