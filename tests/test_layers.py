@@ -19,7 +19,7 @@ ROOT = Path(yoloom.__file__).parent
 
 LAYERS = {
     0: (
-        "arrays boxes clock colors crop display drawing drawing_masks drawing_obb drawing_poses drawing_probs "
+        "arrays boxes clock colors crop detected display drawing drawing_masks drawing_obb drawing_poses drawing_probs "
         "drawing_style errors export_results file_identity fit frozen keypoints label_lines label_writer masks metrics "
         "obb on_cpu once_map opencv_quietly options outline plot probs results rows subpixel summary user_cache"
     ),

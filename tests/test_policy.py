@@ -249,6 +249,23 @@ def test_a_batch_does_not_wait_for_company() -> None:
     assert policy.next_action(0) == Run(LATENCY, 0, (1,))
 
 
+def test_a_client_that_replaces_its_request_again_and_again_is_served_in_its_turn() -> None:
+    """Seen to be served never, when those that make room leave before the new one joins."""
+    policy = both_forms(capacity=1000)
+    for ticket_id in range(300):
+        policy.admit(Ticket(ticket_id, client=Client(ticket_id % 3)))
+        policy.prepared(ticket_id)
+    served = []
+    for newest in range(1000, 1020):
+        policy.admit(Ticket(newest, client=Client("camera")), OnFull.LATEST)
+        policy.prepared(newest)
+        run = policy.next_action(0)
+        assert isinstance(run, Run)
+        policy.finished(run)
+        served += run.tickets
+    assert sum(ticket_id >= 1000 for ticket_id in served) == 5, "one in four is the camera's"
+
+
 class PolicyMachine(RuleBasedStateMachine):
     """Any order of events: each ticket ends once, lanes have one user, nothing late, cancelled or dropped runs.
 

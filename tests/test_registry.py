@@ -171,7 +171,7 @@ def test_a_lease_of_another_process_is_not_released_here(registry: Registry, mon
 
 
 def test_the_end_of_the_interpreter_waits_for_a_keeper_that_closes_an_engine(registry: Registry) -> None:
-    """Seen to abort the process, a few times in a hundred, when nobody waits for it."""
+    """Seen to fail without that wait, and a program that ends so to abort, about once in twenty times."""
     closing, go_on = threading.Event(), threading.Event()
 
     class Slow(Engine):

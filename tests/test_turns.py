@@ -109,7 +109,6 @@ def test_the_longest_line_and_its_oldest() -> None:
 
 
 def test_a_client_that_replaces_its_request_keeps_its_place() -> None:
-    """Seen to be served never, when a line that is empty for a moment joins again at the end."""
     made = turns((1, A), (2, A), (3, B), (4, B), (100, C))
     order = []
     for newer in range(101, 110):

@@ -5,8 +5,8 @@ from yoloom import (
     opencv_quietly,  # noqa: F401  before anything else imports cv2
 )
 from yoloom.engine.calls import ResultFuture
-from yoloom.engine.engine import Statistics
 from yoloom.engine.queue_policy import QueuePolicy
+from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
 from yoloom.engine.turns import Client
 from yoloom.errors import YoloomError

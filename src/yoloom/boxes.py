@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from yoloom.arrays import Array, frozen
-from yoloom.rows import Rows, stacked, wrong_shape
-
-COLUMNS = 6  # x1, y1, x2, y2, confidence, class
+from yoloom.detected import Detected
 
 
-class Boxes(Rows):
+class Boxes(Detected):
     """Detected boxes, one a row, read by column. Threads: anybody, frozen.
 
     `boxes[i]`, `boxes[mask]` and iteration give `Boxes` again. All arrays are float32, read-only, and the boxes' own.
@@ -27,33 +24,12 @@ class Boxes(Rows):
     __slots__ = ()
 
     CONTENT = "x1, y1, x2, y2, conf, cls"
-    id = None  # no track numbers
-    is_track = False
-
-    def __init__(self, boxes: ArrayLike, orig_shape: tuple[int, int]) -> None:
-        super().__init__(boxes, orig_shape)
-
-    @classmethod
-    def _checked(cls, values: ArrayLike) -> Array:
-        rows = stacked(values, np.float32, row_ndim=1)
-        if rows.ndim != 2 or rows.shape[1] != COLUMNS:
-            raise wrong_shape("boxes", f"(N, {COLUMNS}) of {cls.CONTENT}", rows.shape)
-        return rows
+    NAME = "boxes"
 
     @property
     def xyxy(self) -> Array:
         """(N, 4) left, top, right, bottom in pixels."""
         return self.data[:, :4]
-
-    @property
-    def conf(self) -> Array:
-        """(N,) confidence, 0 to 1."""
-        return self.data[:, 4]
-
-    @property
-    def cls(self) -> Array:
-        """(N,) class numbers, as float32 like the rest of the row."""
-        return self.data[:, 5]
 
     @property
     def xywh(self) -> Array:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from yoloom.arrays import Array, frozen
-from yoloom.rows import Rows, stacked, wrong_shape
-
-COLUMNS = 7  # centre x, centre y, width, height, rotation, confidence, class
+from yoloom.detected import Detected
 
 
-class OBB(Rows):
+class OBB(Detected):
     """Oriented boxes, one a row, read by column. Threads: anybody, frozen.
 
     `obb[i]`, `obb[mask]` and iteration give `OBB` again. All arrays are float32, read-only, and the boxes' own.
@@ -28,33 +25,12 @@ class OBB(Rows):
     __slots__ = ()
 
     CONTENT = "x, y, w, h, r, conf, cls"
-    id = None  # no track numbers
-    is_track = False
-
-    def __init__(self, boxes: ArrayLike, orig_shape: tuple[int, int]) -> None:
-        super().__init__(boxes, orig_shape)
-
-    @classmethod
-    def _checked(cls, values: ArrayLike) -> Array:
-        rows = stacked(values, np.float32, row_ndim=1)
-        if rows.ndim != 2 or rows.shape[1] != COLUMNS:
-            raise wrong_shape("obb", f"(N, {COLUMNS}) of {cls.CONTENT}", rows.shape)
-        return rows
+    NAME = "obb"
 
     @property
     def xywhr(self) -> Array:
         """(N, 5) centre x, centre y, width, height in pixels, rotation in radians."""
         return self.data[:, :5]
-
-    @property
-    def conf(self) -> Array:
-        """(N,) confidence, 0 to 1."""
-        return self.data[:, 5]
-
-    @property
-    def cls(self) -> Array:
-        """(N,) class numbers, as float32 like the rest of the row."""
-        return self.data[:, 6]
 
     @property
     def xyxyxyxy(self) -> Array:

@@ -16,10 +16,11 @@ from typing import Any, Literal, NoReturn, overload
 from yoloom.call import Asked, Call, Errors
 from yoloom.conversions import CachedConversion, convert
 from yoloom.engine.budget import cpu_threads
-from yoloom.engine.engine import Engine, Statistics
+from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 from yoloom.engine.queue_policy import QueuePolicy, on_full
 from yoloom.engine.registry import registry
+from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
 from yoloom.export import export_model, parse_export_options

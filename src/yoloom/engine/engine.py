@@ -19,7 +19,6 @@ import math
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from yoloom.engine.lane import Outcome, Slot, run_requests
 from yoloom.engine.policy import Expire, Lanes, Policy, Run, Ticket
 from yoloom.engine.queue_policy import QUEUE_SIZE, OnFull
 from yoloom.engine.request import Image, Request, Signal
+from yoloom.engine.statistics import Statistics
 from yoloom.engine.terms import Terms
 from yoloom.errors import (
     Cancelled,
@@ -51,32 +51,6 @@ WARM_UP_SIZE = 160
 
 _ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
 _REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancelled: "cancelled"}
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What an engine did so far, at one moment. Immutable: shared freely.
-
-    admitted, succeeded, failed, expired, cancelled, dropped: requests since the model was opened; every admitted one is
-    in exactly one of the others once it has ended. refused: those that got no place. retried: those whose
-    run failed and was done again. waiting, running: now. forms: in which the network is compiled. lanes: contexts of
-    all forms. broken: those whose last run failed. threads: the CPU budget.
-    """
-
-    admitted: int
-    succeeded: int
-    failed: int
-    expired: int
-    cancelled: int
-    dropped: int
-    refused: int
-    retried: int
-    waiting: int
-    running: int
-    forms: tuple[str, ...]
-    lanes: int
-    broken: int
-    threads: int
 
 
 class Engine:

@@ -59,7 +59,6 @@ class Turns:
     def __init__(self) -> None:
         self._lines: dict[Hashable, _Line] = {}  # of clients that have something waiting
         self._order: deque[_Line] = deque()  # those that had something ready, whose turn it is first
-        # The line itself and not its key: a key of the caller's own class may have another hash by now.
         self._owner: dict[int, _Line] = {}
         self._shapes: dict[int, Shape] = {}  # of those that are ready
 
@@ -96,15 +95,8 @@ class Turns:
         self._shapes.pop(request_id, None)
         del line.waiting[request_id]
         if not line.waiting:
-            self._forget(line)
+            del self._lines[line.key]  # it leaves the order when its turn comes
         return True
-
-    def _forget(self, line: _Line) -> None:
-        """Nothing of its client waits. Its line leaves the order when its turn comes."""
-        if self._lines.get(line.key) is line:
-            del self._lines[line.key]
-        else:  # the key has another hash than when it came, or is equal to another by now
-            self._lines = {key: other for key, other in self._lines.items() if other is not line}
 
     def clear(self) -> tuple[int, ...]:
         """Nothing waits any more. Returns what did."""
