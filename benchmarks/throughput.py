@@ -31,7 +31,7 @@ from yoloom.heads.detect import detect_end2end, detect_raw
 from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
 from yoloom.options import PredictOptions
 from yoloom.runtime.openvino import OpenVINOBackend
-from yoloom.runtime.protocol import Compiled, Context, Form
+from yoloom.runtime.protocol import Compiled, Context, Form, Setup
 
 CALLERS = (1, 2, 4, 8, 16, 64)
 Image = np.ndarray[Any, np.dtype[np.uint8]]
@@ -85,7 +85,7 @@ def contenders(
 ) -> tuple[dict[str, Turn], int]:
     """Every contender by name, and what OpenVINO calls the optimal number of requests."""
     model, described, backend = YOLO(path), read_model(path), OpenVINOBackend()
-    latency, throughput = (backend.compile(described, form, available_cpus()) for form in Form)
+    latency, throughput = (backend.compile(described, Setup(form, available_cpus())) for form in Form)
     optimal = throughput.lanes - 1
     bare_callers = sorted({optimal, optimal + 1, *callers} - {1})
     alone, contexts = [latency.context()], _contexts(throughput, max(bare_callers, default=0))

@@ -23,7 +23,7 @@ from yoloom.engine.terms import Terms, client_of
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
-from yoloom.runtime.protocol import Batch, Form, Outputs
+from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model
 
 
@@ -354,7 +354,7 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
     requests = [engine.new_request(Terms(), lambda _: None) for _ in range(3)]
     for request, value in zip(requests, (5, 7, 9), strict=True):
         request.image = Drawn(value)
-    slot = Slot(backend.compile(fake_model(), Form.THROUGHPUT, 1))
+    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)))
     outcomes = run_requests(slot, requests, monotonic)
     assert [type(outcome.error) for outcome in outcomes] == [type(None), RuntimeFailed, type(None)]
     alone = run_requests(slot, [requests[2]], monotonic)[0]

@@ -30,7 +30,7 @@ from yoloom.formats.model import Graph
 from yoloom.formats.protobuf import mapped
 from yoloom.formats.read import read_model
 from yoloom.runtime.backends import find_backend
-from yoloom.runtime.protocol import Form
+from yoloom.runtime.protocol import Form, Setup
 from yoloom.scenes import scene
 from yoloom.testing import barrier_run
 
@@ -74,7 +74,7 @@ def conversions_made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def expected() -> bytes:
     """The bits of the small checkpoint, converted without any cache."""
     model = read_model(CHECKPOINTS / "v8-detect.pt")
-    context = find_backend("openvino", "cpu").compile(model, Form.LATENCY, 1).context()
+    context = find_backend("openvino", "cpu").compile(model, Setup(Form.LATENCY, 1)).context()
     return bits_of(context.run)
 
 
@@ -139,7 +139,7 @@ def test_the_head_that_needs_no_nms_sees_the_colours_as_they_are(tmp_path: Path,
     rgb = np.ascontiguousarray(image[..., ::-1].transpose(0, 3, 1, 2), np.float32) / 255
     expected = run_onnxruntime(path.read_bytes(), rgb)[0]
     for backend in ("openvino", "onnxruntime"):
-        found = find_backend(backend, "cpu").compile(model, Form.LATENCY, 1).context().run(image)[0]
+        found = find_backend(backend, "cpu").compile(model, Setup(Form.LATENCY, 1)).context().run(image)[0]
         assert difference_of_rows(found, expected) < TOLERANCE
 
 
@@ -329,7 +329,7 @@ def test_a_wrong_entry_is_converted_again(
         assert raw_bits(model) == expected
         assert entry.read_bytes() == sound
         damage(entry, how)
-        second = find_backend("openvino", "cpu").compile(model.model, Form.THROUGHPUT, 1).context()
+        second = find_backend("openvino", "cpu").compile(model.model, Setup(Form.THROUGHPUT, 1)).context()
         assert bits_of(second.run) == expected
     assert entry.read_bytes() == sound
     assert len(conversions_made) == 3

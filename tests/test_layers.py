@@ -171,14 +171,15 @@ import json, os, sys, threading
 from pathlib import Path
 from yoloom.formats.read import read_model
 from yoloom.runtime.backends import find_backend
-from yoloom.runtime.protocol import Form
+from yoloom.runtime.protocol import Form, Setup
 import numpy
 events = []
 WATCHED = ("socket.", "subprocess.", "os.fork", "os.posix_spawn", "os.system")
 sys.addaudithook(lambda name, _: events.append(name) if name.startswith(WATCHED) else None)
 environment = dict(os.environ)
 model = read_model(Path(MODEL))
-find_backend("openvino", "cpu").compile(model, Form.LATENCY, 2).context().run(numpy.zeros((1, 64, 64, 3), numpy.uint8))
+compiled = find_backend("openvino", "cpu").compile(model, Setup(Form.LATENCY, 2))
+compiled.context().run(numpy.zeros((1, 64, 64, 3), numpy.uint8))
 print(json.dumps({
     "environment": dict(os.environ) == environment,
     "telemetry": [name for name in sys.modules if name.startswith("openvino_telemetry")],

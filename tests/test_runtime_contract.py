@@ -24,7 +24,7 @@ from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
 from yoloom.images.letterbox import plan_letterbox
 from yoloom.runtime.backends import BACKENDS, find_backend
-from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs
+from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs, Setup
 from yoloom.scenes import scene
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model, shaken
 
@@ -60,7 +60,7 @@ def model_of(backend: Backend, tiny_onnx: Factory) -> Callable[..., Model]:
 
 
 def context_of(backend: Backend, model: Model, form: Form = Form.LATENCY, threads: int = 2) -> Context:
-    return backend.compile(model, form, threads).context()
+    return backend.compile(model, Setup(form, threads)).context()
 
 
 def image(seed: int, hw: tuple[int, int] = (64, 64)) -> Batch:
@@ -206,7 +206,7 @@ def test_failure_holds_the_words_of_the_runtime() -> None:
 
 def test_forms_contexts_and_sizes_of_batches(backend: Backend, model_of: Callable[..., Model]) -> None:
     model, batch = model_of(), image(3, (64, 96))
-    latency, throughput = (backend.compile(model, form, 2) for form in (Form.LATENCY, Form.THROUGHPUT))
+    latency, throughput = (backend.compile(model, Setup(form, 2)) for form in (Form.LATENCY, Form.THROUGHPUT))
     expected = bits(latency.context().run(batch))
     assert latency.lanes == 1
     assert throughput.lanes >= 2
@@ -240,7 +240,7 @@ def test_many_threads_at_once(backend: Backend, model_of: Callable[..., Model]) 
     model = model_of()
     context = context_of(backend, model)
     expected = [bits(context.run(image(seed))) for seed in range(8)]
-    compiled = backend.compile(model, Form.THROUGHPUT, 2)
+    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2))
     contexts = [compiled.context() for _ in range(8)]
     with shaken():
         found = barrier_run(8, lambda index: [bits(contexts[index].run(image((index + i) % 8))) for i in range(8)])
@@ -256,7 +256,7 @@ def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str) 
     batches = [letterboxed(seed) for seed in range(4)]
     latency = context_of(backend, model)
     expected = [bits(latency.run(batch)) for batch in batches]
-    compiled = backend.compile(model, Form.THROUGHPUT, 2)
+    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2))
     contexts = [compiled.context() for _ in range(4)]
     assert barrier_run(4, lambda index: bits(contexts[index].run(batches[index]))) == expected
     pair = contexts[0].run(np.concatenate(batches[:2]))
@@ -315,7 +315,7 @@ def test_openvino_ir(tiny_ir: Factory, tiny_onnx: Factory) -> None:
 
 def test_ir_is_not_for_onnxruntime(tiny_ir: Factory) -> None:
     with pytest.raises(UnsupportedModel, match="leave out backend='onnxruntime'"):
-        backend_of("onnxruntime").compile(read_model(tiny_ir(None)), Form.LATENCY, 1)
+        backend_of("onnxruntime").compile(read_model(tiny_ir(None)), Setup(Form.LATENCY, 1))
 
 
 def test_weights_that_are_damaged(real: Backend, tiny_onnx: Factory) -> None:
@@ -325,7 +325,7 @@ def test_weights_that_are_damaged(real: Backend, tiny_onnx: Factory) -> None:
     path.write_bytes(path.read_bytes().replace(b"Sigmoid", b"Sigmoix"))
     assert read_model(path) == model
     with pytest.raises(InvalidModel, match=r"tiny\.onnx"):
-        real.compile(model, Form.LATENCY, 1)
+        real.compile(model, Setup(Form.LATENCY, 1))
 
 
 def test_file_that_went_away(real: Backend, tiny_onnx: Factory) -> None:
@@ -333,7 +333,7 @@ def test_file_that_went_away(real: Backend, tiny_onnx: Factory) -> None:
     model = read_model(path)
     path.unlink()
     with pytest.raises(InvalidModel, match=r"tiny\.onnx"):
-        real.compile(model, Form.LATENCY, 1)
+        real.compile(model, Setup(Form.LATENCY, 1))
 
 
 def test_ir_with_damaged_weights(tiny_ir: Factory) -> None:
@@ -341,15 +341,15 @@ def test_ir_with_damaged_weights(tiny_ir: Factory) -> None:
     model = read_model(folder)
     (folder / "tiny.bin").write_bytes(b"")
     with pytest.raises(InvalidModel):
-        backend_of("openvino").compile(model, Form.LATENCY, 1)
+        backend_of("openvino").compile(model, Setup(Form.LATENCY, 1))
 
 
 def test_compilation_that_fails_in_the_fake() -> None:
     backend = FakeBackend()
     backend.script_compile(InvalidModel("scripted"))
     with pytest.raises(InvalidModel, match="scripted"):
-        backend.compile(fake_model(), Form.LATENCY, 1)
-    backend.compile(fake_model(), Form.LATENCY, 1)
+        backend.compile(fake_model(), Setup(Form.LATENCY, 1))
+    backend.compile(fake_model(), Setup(Form.LATENCY, 1))
     assert backend.compiled == [Form.LATENCY] * 2
 
 

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.formats.model import Graph, Layout, Model, Shape
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
 
 T = TypeVar("T")
 
@@ -154,12 +154,12 @@ class FakeBackend:
         with self._lock:
             self._compile_steps.extend(steps)
 
-    def compile(self, model: Model, form: Form, threads: int) -> FakeCompiled:
+    def compile(self, model: Model, setup: Setup) -> FakeCompiled:
         with self._lock:
-            self.compiled.append(form)
+            self.compiled.append(setup.form)
             step = self._compile_steps.popleft() if self._compile_steps else None
         _take(step)
-        return FakeCompiled(self, model, 1 if form is Form.LATENCY else self.lanes)
+        return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else self.lanes)
 
     def guarantee(self) -> Guarantee:
         return Guarantee(

@@ -42,7 +42,7 @@ from yoloom.errors import (
     YoloomError,
 )
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Backend, Form
+from yoloom.runtime.protocol import Backend, Form, Setup
 
 log = logging.getLogger("yoloom.engine")
 
@@ -312,7 +312,7 @@ class Engine:
             self._settled.notify_all()
 
     def _compile(self, form: Form) -> list[Slot]:
-        compiled = self.backend.compile(self.model, form, self.threads)
+        compiled = self.backend.compile(self.model, Setup(form, self.threads))
         # A second form of another file would give other results under load, and nobody would know.
         if self._version() != self._opened_version:
             raise InvalidModel(f"{self.model.graph.path} was changed while it is open; open it again with YOLO(path).")

@@ -9,7 +9,7 @@ import numpy as np
 
 from yoloom.errors import BackendUnavailable, InvalidModel, UnsupportedModel
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
 
 try:
     import onnx
@@ -34,16 +34,16 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def compile(self, model: Model, form: Form, threads: int) -> OnnxRuntimeCompiled:
+    def compile(self, model: Model, setup: Setup) -> OnnxRuntimeCompiled:
         if model.graph.format != "onnx":
             raise UnsupportedModel(
                 f"{model.graph.path}: ONNX Runtime reads .onnx files; leave out backend='onnxruntime'."
             )
         try:
-            session = _session(_with_preprocessing(model), form, threads)
+            session = _session(_with_preprocessing(model), setup)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
-        return OnnxRuntimeCompiled(model, session, 1 if form is Form.LATENCY else threads + 1)
+        return OnnxRuntimeCompiled(model, session, 1 if setup.form is Form.LATENCY else setup.threads + 1)
 
     def guarantee(self) -> Guarantee:
         return Guarantee(
@@ -84,10 +84,10 @@ class OnnxRuntimeContext(Context):
         return tuple(np.asarray(output, np.float32) for output in outputs)
 
 
-def _session(proto: ModelProto, form: Form, threads: int) -> onnxruntime.InferenceSession:
+def _session(proto: ModelProto, setup: Setup) -> onnxruntime.InferenceSession:
     # LATENCY: all threads on one image. THROUGHPUT: one image for each thread, computed by the caller itself; but with
     # attention, how a sum is split depends on how many threads a session has, so there both forms have as many.
-    intra = threads if form is Form.LATENCY or _has_attention(proto.graph) else 1
+    intra = setup.threads if setup.form is Form.LATENCY or _has_attention(proto.graph) else 1
     return onnxruntime.InferenceSession(
         bytes(proto.SerializeToString()), _session_options(intra), providers=["CPUExecutionProvider"]
     )

@@ -11,7 +11,7 @@ import numpy as np
 from yoloom.errors import ForkedEngine, InvalidModel
 from yoloom.formats.model import Model
 from yoloom.runtime.openvino_quietly import openvino as ov
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
 
 _HINTS = {Form.LATENCY: "LATENCY", Form.THROUGHPUT: "THROUGHPUT"}
 
@@ -47,11 +47,11 @@ class OpenVINOBackend:
 
     name = "openvino"
 
-    def compile(self, model: Model, form: Form, threads: int) -> OpenVINOCompiled:
+    def compile(self, model: Model, setup: Setup) -> OpenVINOCompiled:
         settings = {
-            "PERFORMANCE_HINT": _HINTS[form],
+            "PERFORMANCE_HINT": _HINTS[setup.form],
             "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_NUM_THREADS": setup.threads,
             # Pinned threads of two models would share one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
@@ -59,7 +59,7 @@ class OpenVINOBackend:
             compiled = core().compile_model(_with_preprocessing(model), "CPU", settings)
         except RuntimeError as error:
             raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {error}") from error
-        return OpenVINOCompiled(model, compiled, form)
+        return OpenVINOCompiled(model, compiled, setup.form)
 
     def guarantee(self) -> Guarantee:
         return Guarantee(

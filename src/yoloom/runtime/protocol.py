@@ -1,8 +1,8 @@
 """What the engine asks of a runtime.
 
 ```
-Backend ──compile(model, form, threads)──▶ Compiled ──context()──▶ Context ──run(batch)──▶ outputs
-stateless                                  immutable, the weights   one thread at a time   owned by the caller
+Backend ──compile(model, setup)──▶ Compiled ──context()──▶ Context ──run(batch)──▶ outputs
+stateless                          immutable, the weights   one thread at a time   owned by the caller
 ```
 """
 
@@ -32,6 +32,27 @@ class Form(enum.Enum):
 
     LATENCY = "latency"
     THROUGHPUT = "throughput"
+
+
+class Precision(enum.Enum):
+    """What a network is computed with."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How to compile a network. Immutable: shared freely.
+
+    threads: CPU threads of all its contexts together. streams: images that THROUGHPUT computes at once, each with its
+    share of the threads; None for what the runtime thinks best.
+    """
+
+    form: Form
+    threads: int
+    precision: Precision = Precision.FP32
+    streams: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +88,8 @@ class Backend(Protocol):
 
     name: str
 
-    def compile(self, model: Model, form: Form, threads: int) -> Compiled:
-        """Compile for `threads` CPU threads in all. Raises InvalidModel or UnsupportedModel."""
+    def compile(self, model: Model, setup: Setup) -> Compiled:
+        """Raises InvalidModel or UnsupportedModel."""
 
     def guarantee(self) -> Guarantee: ...
 
