@@ -95,7 +95,7 @@ def with_handles(model_path: Path, image_path: Path, handles: int) -> dict[str, 
         with ThreadPoolExecutor(handles) as pool:
             opened = list(pool.map(open_and_predict, range(handles)))
         after = measure.memory_mib()
-        engines = {id(handle._engine) for handle in [model, *opened]}
+        engines = {id(handle._opened.engine) for handle in [model, *opened]}
         for handle in opened:
             handle.close()
     return {"handles": handles, "growth_mib": after - before, "engines": len(engines)}

@@ -7,9 +7,9 @@ from yoloom import YOLO
 
 
 def predict(model_path: str, path: str) -> None:
-    model = YOLO(model_path)
-    for result in model.predict(path):
-        print(f"{path}: {result.verbose()}", flush=True)
+    with YOLO(model_path) as model:
+        for result in model.predict(path):
+            print(f"{path}: {result.verbose()}", flush=True)
 
 
 if __name__ == "__main__":

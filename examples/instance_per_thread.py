@@ -7,9 +7,9 @@ from yoloom import YOLO
 
 
 def predict(path: str) -> None:
-    model = YOLO(sys.argv[1])
-    for result in model.predict(path):
-        print(f"{path}: {result.verbose()}", flush=True)
+    with YOLO(sys.argv[1]) as model:
+        for result in model.predict(path):
+            print(f"{path}: {result.verbose()}", flush=True)
 
 
 threads = [Thread(target=predict, args=(path,)) for path in sys.argv[2:]]

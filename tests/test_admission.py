@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 
 from yoloom import YOLO, Client, QueuePolicy, errors
 from yoloom.clock import monotonic
-from yoloom.engine.calls import ResultFuture, predict_later, predict_now
+from yoloom.engine.awaiting import awaited
+from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, predict_now
 from yoloom.engine.engine import Engine
 from yoloom.engine.lane import Slot, run_requests
 from yoloom.engine.prediction import Prediction
@@ -46,6 +49,12 @@ def picture(seed: int) -> np.ndarray:
 
 def later(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
     return predict_later(
+        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), Terms(**terms)
+    )
+
+
+def elsewhere_of(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
+    return predict_elsewhere(
         engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), Terms(**terms)
     )
 
@@ -220,11 +229,14 @@ def test_a_drain_that_takes_too_long_ends_what_is_left(engine: Engine, backend: 
     waiting = [later(engine, seed) for seed in range(3)]
     closer = threading.Thread(target=engine.close, kwargs={"drain": True, "timeout": 0.05})
     closer.start()
-    for future in waiting:
+    closer.join(30)
+    assert not closer.is_alive(), "it waits for a lane that hangs"
+    for future in (first, *waiting):
         assert isinstance(future.exception(30), EngineClosed)
     gate.open()
-    closer.join(30)
-    assert first.exception(30) is None
+    engine.close()  # now the lane can end
+    assert engine.threads_alive() == []
+    assert engine.statistics().failed == 4
 
 
 def test_a_drain_ends_when_somebody_else_closes(engine: Engine) -> None:
@@ -253,6 +265,125 @@ def test_every_admitted_request_is_counted_once(engine: Engine, backend: FakeBac
     found = engine.statistics()
     ended = found.succeeded + found.failed + found.expired + found.cancelled + found.dropped
     assert found.admitted == ended == 6
+
+
+def test_clients_take_turns_for_places_of_a_full_queue(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to come last with one line for all who wait for a place."""
+    gate, first = held(engine, backend)
+    flood = [later(engine, seed, client=Client("flood")) for seed in range(4)]
+    elsewhere = [elsewhere_of(engine, seed, client=Client("flood")) for seed in range(10, 20)]
+    other = elsewhere_of(engine, 50, client=Client("other"))
+    done = order_of([*flood, *elsewhere, other], gate)
+    assert done.index(14) <= len(flood) + 2
+    first.result(30)
+
+
+def test_results_that_nobody_has_finished_yet_keep_their_places(backend: FakeBackend) -> None:
+    """Seen to let any number of outputs pile up behind a helper that is slow."""
+    engine = Engine(fake_model(), backend, threads=1, capacity=2)
+    engine.start()
+    helper, runs = Gate(), backend.runs
+    engine.on_helper(helper)
+    helper.wait_for()
+    futures = [later(engine, seed) for seed in range(2)]
+    while backend.runs - runs < 2:
+        threading.Event().wait(0.001)
+    while engine.statistics().running:
+        threading.Event().wait(0.001)
+    with pytest.raises(QueueFull):
+        later(engine, 3, on_full=OnFull.REJECT)
+    assert futures[0].cancel(), "who gives up gives the place back"
+    futures.append(later(engine, 4, on_full=OnFull.REJECT))
+    helper.open()
+    assert [type(future.exception(30)) for future in futures[1:]] == [type(None)] * 2
+    assert engine.statistics().cancelled == 1
+    engine.close()
+
+
+def test_a_result_that_is_cancelled_while_it_runs_is_counted_so(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    assert first.cancel()
+    gate.open()
+    now(engine, 1)
+    found = engine.statistics()
+    assert (found.cancelled, found.succeeded, found.admitted) == (1, 1, 2)
+
+
+def test_a_future_hears_of_its_deadline_while_its_request_runs(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to wait for the run, and so for ever when it hangs, without a bound on `result`."""
+    gate = Gate()
+    backend.script(gate)
+    future = later(engine, 1, deadline=monotonic() + 0.2)
+    gate.wait_for()
+    with pytest.raises(DeadlineExceeded):
+        future.result()
+    gate.open()
+    assert now(engine, 1)
+    assert engine.statistics().expired == 1
+
+
+def test_a_task_hears_of_its_deadline_and_it_is_counted_so(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to be counted as cancelled with `asyncio.wait_for`."""
+    gate, first = held(engine, backend)
+
+    async def late() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await awaited(elsewhere_of(engine, 1, deadline=monotonic() + 0.05), 0.05)
+
+    asyncio.run(late())
+    assert engine.statistics().expired == 1
+    gate.open()
+    first.result(30)
+
+
+def test_a_loop_that_was_closed_meanwhile_hurts_nobody(engine: Engine, backend: FakeBackend) -> None:
+    gate, first = held(engine, backend)
+    loop = asyncio.new_event_loop()
+    future = elsewhere_of(engine, 1)
+    task = loop.create_task(awaited(future, math.inf))
+    loop.run_until_complete(asyncio.sleep(0))
+    task.cancel()
+    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    second = elsewhere_of(engine, 2)
+    waiting = loop.create_task(awaited(second, math.inf))
+    loop.run_until_complete(asyncio.sleep(0))
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    gate.open()
+    assert second.result(30)
+    assert future.cancelled()
+    assert now(engine, 3)
+    first.result(30)
+
+
+def test_a_future_that_has_ended_holds_neither_image_nor_outputs(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to hold both for as long as the caller keeps the future."""
+    gate, running = held(engine, backend)
+    waiting = later(engine, 1)
+    images = [weakref.ref(future._prediction._image) for future in (running, waiting)]  # type: ignore[union-attr]
+    assert running.cancel()
+    assert waiting.cancel()
+    gate.open()
+    now(engine, 2)
+    now(engine, 3)  # what the lane held last is replaced
+    assert [image() for image in images] == [None, None]
+    assert running.request.outputs is None
+
+
+def test_closing_does_not_wait_longer_than_asked_for_a_callback_that_blocks(backend: FakeBackend) -> None:
+    engine = Engine(fake_model(), backend, threads=1)
+    engine.start()
+    gate = Gate()
+    future = later(engine, 1)
+    future.add_done_callback(lambda _: gate())
+    gate.wait_for()
+    closer = threading.Thread(target=engine.close, kwargs={"timeout": 0.05})
+    closer.start()
+    closer.join(30)
+    assert not closer.is_alive()
+    gate.open()
+    for thread in engine.threads_alive():
+        thread.join(30)
 
 
 # ---- Through the facade
@@ -368,7 +499,7 @@ def test_places_that_many_left_wake_as_many_that_wait(engine: Engine, backend: F
     waiting = [threading.Thread(target=now, args=(engine, seed)) for seed in (5, 6)]
     for thread in waiting:
         thread.start()
-    while len(engine._space._waiters) < 2:  # type: ignore[attr-defined]
+    while engine._policy.applying < 2:
         threading.Event().wait(0.001)
     newest = later(engine, 9, client=Client("camera"), on_full=OnFull.LATEST)
     while engine.statistics().waiting < 3:

@@ -89,7 +89,7 @@ def opened_bits(path: Path, **options: Any) -> bytes:
 
 
 def raw_bits(model: YOLO) -> bytes:
-    return bits_of(model._engine._slots[Form.LATENCY][0].run)
+    return bits_of(model._opened.engine._slots[Form.LATENCY][0].run)
 
 
 # ---- What comes out
@@ -117,7 +117,7 @@ def test_a_checkpoint_gives_the_boxes_of_its_export(cache: Path, tmp_path: Path,
 def test_the_head_that_needs_no_nms_is_a_model_of_its_own(cache: Path) -> None:
     path = CHECKPOINTS / "v10-detect.pt"
     with YOLO(path) as many, YOLO(path, nms=False) as best, YOLO(path, nms=True) as same:
-        assert many._lease.engine is same._lease.engine is not best._lease.engine
+        assert many._opened.engine is same._opened.engine is not best._opened.engine
         assert best.model.layout.value == "end2end"
         assert len(list(cache.iterdir())) == 2
         for model, nms in ((many, True), (best, False)):
@@ -159,7 +159,7 @@ def test_an_export_keeps_the_head_it_has(checkpoint: Path, tmp_path: Path) -> No
 
 def test_a_handle_pickles_with_its_head(cache: Path) -> None:
     with YOLO(CHECKPOINTS / "v10-detect.pt", nms=False) as model, pickle.loads(pickle.dumps(model)) as copy:
-        assert copy._lease.engine is model._lease.engine
+        assert copy._opened.engine is model._opened.engine
         described = pickle.loads(pickle.dumps(model.model))
         assert described == model.model
         assert described.graph.source() == model.model.graph.source()
@@ -217,7 +217,7 @@ def test_a_changed_file_is_another_model(cache: Path, checkpoint: Path, conversi
         replacement = Path(shutil.copy(CHECKPOINTS / "v3-detect.pt", checkpoint.with_name("new.pt")))
         os.replace(replacement, checkpoint)
         with YOLO(checkpoint) as after:
-            assert after._lease.engine is not before._lease.engine
+            assert after._opened.engine is not before._opened.engine
             assert raw_bits(after) == opened_bits(CHECKPOINTS / "v3-detect.pt")
     assert len(conversions_made) == 2
 

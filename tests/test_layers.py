@@ -26,7 +26,7 @@ LAYERS = {
     1: "assets conversion_cache conversions download formats heads hub images scenes",
     2: "runtime",
     3: "engine export sources",
-    4: "call output yolo",
+    4: "call opened output yolo",
     5: "__main__ cli",
     6: "__init__",
 }

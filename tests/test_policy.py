@@ -6,9 +6,9 @@ import math
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from yoloom.engine.policy import CALM, Admission, Expire, Lanes, Policy, Run, Ticket, Wait
+from yoloom.engine.policy import CALM, Admission, Expire, Lanes, Place, Policy, Run, Ticket, Wait
 from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.turns import Client
 from yoloom.runtime.protocol import Form
@@ -22,7 +22,7 @@ def both_forms(capacity: int = 8) -> Policy:
 
 def admit_ready(policy: Policy, *ids: int, deadline: float = math.inf) -> None:
     for ticket_id in ids:
-        assert policy.admit(Ticket(ticket_id, deadline)).admitted
+        assert policy.admit(Ticket(ticket_id, deadline)).place is Place.TAKEN
         policy.prepared(ticket_id)
 
 
@@ -122,9 +122,9 @@ def test_one_quiet_moment_between_two_callers_does_not_switch() -> None:
 def test_a_full_queue_refuses() -> None:
     policy = both_forms(capacity=2)
     admit_ready(policy, 1, 2)
-    assert not policy.admit(Ticket(3)).admitted
+    assert policy.admit(Ticket(3)).place is Place.REFUSED
     policy.next_action(0)
-    assert policy.admit(Ticket(3)).admitted
+    assert policy.admit(Ticket(3)).place is Place.TAKEN
 
 
 def test_an_expired_ticket_is_never_executed() -> None:
@@ -192,21 +192,21 @@ def test_drop_oldest_takes_from_the_client_that_has_most() -> None:
     policy.admit(Ticket(1, client=Client("few")))
     policy.admit(Ticket(2, client=Client("many")))
     policy.admit(Ticket(3, client=Client("many")))
-    assert policy.admit(Ticket(4, client=Client("few")), OnFull.DROP_OLDEST) == Admission(True, (2,))
+    assert policy.admit(Ticket(4, client=Client("few")), OnFull.DROP_OLDEST) == Admission(Place.TAKEN, (2,))
     assert policy.waiting == 3
 
 
 def test_drop_oldest_drops_nothing_while_there_is_room() -> None:
     policy = both_forms(capacity=3)
     policy.admit(Ticket(1))
-    assert policy.admit(Ticket(2), OnFull.DROP_OLDEST) == Admission(True)
+    assert policy.admit(Ticket(2), OnFull.DROP_OLDEST) == Admission(Place.TAKEN)
 
 
 def test_latest_keeps_only_the_newest_of_its_client() -> None:
     policy = both_forms()
     policy.admit(Ticket(1, client=Client("camera")))
     policy.admit(Ticket(2, client=Client("other")))
-    assert policy.admit(Ticket(3, client=Client("camera")), OnFull.LATEST) == Admission(True, (1,))
+    assert policy.admit(Ticket(3, client=Client("camera")), OnFull.LATEST) == Admission(Place.TAKEN, (1,))
     policy.prepared(1)
     policy.prepared(3)
     policy.prepared(2)
@@ -216,7 +216,7 @@ def test_latest_keeps_only_the_newest_of_its_client() -> None:
 def test_latest_is_refused_when_others_fill_the_queue() -> None:
     policy = both_forms(capacity=1)
     policy.admit(Ticket(1, client=Client("other")))
-    assert policy.admit(Ticket(2, client=Client("camera")), OnFull.LATEST) == Admission(False)
+    assert policy.admit(Ticket(2, client=Client("camera")), OnFull.LATEST) == Admission(Place.REFUSED)
 
 
 def test_a_flood_keeps_nobody_waiting_for_more_than_a_turn() -> None:
@@ -266,6 +266,92 @@ def test_a_client_that_replaces_its_request_again_and_again_is_served_in_its_tur
     assert sum(ticket_id >= 1000 for ticket_id in served) == 5, "one in four is the camera's"
 
 
+def full(capacity: int = 2) -> Policy:
+    """All places are taken, by tickets 1, 2, ... of one client; one lane."""
+    policy = Policy(capacity, {LATENCY: Lanes(1)})
+    for ticket_id in range(1, capacity + 1):
+        policy.admit(Ticket(ticket_id, client=Client("flood")))
+        policy.prepared(ticket_id)
+    return policy
+
+
+def test_who_waits_for_a_place_gets_the_first_that_is_free() -> None:
+    policy = full()
+    assert policy.admit(Ticket(3), OnFull.WAIT) == Admission(Place.APPLIED)
+    assert (policy.waiting, policy.applying, policy.take_placed()) == (2, 1, [])
+    policy.next_action(0)
+    assert (policy.waiting, policy.applying, policy.take_placed()) == (2, 0, [3])
+    assert policy.take_placed() == []
+
+
+def test_clients_take_turns_for_places_too() -> None:
+    """Seen to come last with a single line for all who wait for a place."""
+    policy = full(capacity=1)
+    for ticket_id in range(10, 20):
+        policy.admit(Ticket(ticket_id, client=Client("flood")), OnFull.WAIT)
+    policy.admit(Ticket(50, client=Client("other")), OnFull.WAIT)
+    placed = []
+    for _ in range(3):
+        run = policy.next_action(0)
+        assert isinstance(run, Run)
+        policy.finished(run)
+        (ticket_id,) = policy.take_placed()
+        policy.prepared(ticket_id)
+        placed.append(ticket_id)
+    assert placed == [10, 50, 11]
+
+
+def test_an_image_that_is_prepared_early_is_ready_with_its_place() -> None:
+    policy = full(capacity=1)
+    policy.admit(Ticket(2, client=Client("other")), OnFull.WAIT)
+    policy.prepared(2, (64, 32))
+    run = policy.next_action(0)
+    assert isinstance(run, Run)
+    policy.finished(run)
+    assert policy.next_action(0) == Run(LATENCY, 0, (2,))
+
+
+def test_who_waits_for_a_place_can_leave_and_can_be_too_late() -> None:
+    policy = full()
+    policy.admit(Ticket(3), OnFull.WAIT)
+    policy.admit(Ticket(4, deadline=5), OnFull.WAIT)
+    assert policy.cancel(3)
+    assert not policy.cancel(3)
+    assert policy.next_action(5) == Expire((4,))
+    policy.prepared(4)
+    assert (policy.waiting, policy.applying) == (2, 0)
+
+
+def test_who_waits_for_a_place_is_turned_away_and_those_that_have_one_stay() -> None:
+    policy = full()
+    policy.admit(Ticket(3), OnFull.WAIT)
+    assert policy.turn_away() == (3,)
+    assert policy.drain() == (1, 2)
+
+
+def test_latest_replaces_what_waits_for_a_place_as_well() -> None:
+    policy = full()
+    policy.cancel(2)
+    policy.admit(Ticket(3, client=Client("camera")))
+    policy.admit(Ticket(4, client=Client("camera")), OnFull.WAIT)
+    assert policy.admit(Ticket(5, client=Client("camera")), OnFull.LATEST) == Admission(Place.TAKEN, (3, 4))
+    assert (policy.waiting, policy.applying) == (2, 0)
+
+
+def test_what_is_not_delivered_keeps_its_place() -> None:
+    """Seen to pile up without a bound, when results that nobody fetches are in no count."""
+    policy = full(capacity=1)
+    run = policy.next_action(0)
+    assert isinstance(run, Run)
+    policy.finished(run, held=1)
+    assert policy.held == 1
+    assert policy.admit(Ticket(2), OnFull.REJECT) == Admission(Place.REFUSED)
+    assert policy.admit(Ticket(3), OnFull.DROP_OLDEST) == Admission(Place.REFUSED), "there is nothing to drop"
+    assert policy.admit(Ticket(4), OnFull.WAIT) == Admission(Place.APPLIED)
+    policy.delivered()
+    assert policy.take_placed() == [4]
+
+
 class PolicyMachine(RuleBasedStateMachine):
     """Any order of events: each ticket ends once, lanes have one user, nothing late, cancelled or dropped runs.
 
@@ -282,7 +368,9 @@ class PolicyMachine(RuleBasedStateMachine):
         self.policy = Policy(5, {LATENCY: Lanes(1)})
         self.now = 0
         self.next_id = 0
-        self.tickets: dict[int, Ticket] = {}
+        self.tickets: dict[int, Ticket] = {}  # with a place
+        self.applying: dict[int, Ticket] = {}
+        self.held = 0
         self.shapes: dict[int, tuple[int, ...]] = {}
         self.ended: set[int] = set()
         self.busy: dict[tuple[Form, int], int] = {}
@@ -291,7 +379,10 @@ class PolicyMachine(RuleBasedStateMachine):
     def end(self, ticket_id: int) -> None:
         assert ticket_id not in self.ended, "a ticket ended twice"
         self.ended.add(ticket_id)
-        del self.tickets[ticket_id]
+        del (self.tickets if ticket_id in self.tickets else self.applying)[ticket_id]
+
+    def has_place(self) -> bool:
+        return len(self.tickets) + self.held < self.policy.capacity
 
     def ready_of(self, client: Client) -> list[Ticket]:
         """In the order in which they must run."""
@@ -308,36 +399,51 @@ class PolicyMachine(RuleBasedStateMachine):
     def admit(self, patience: float, client: Client, priority: int, on_full: OnFull) -> object:
         ticket = Ticket(self.next_id, self.now + patience, client, priority)
         self.next_id += 1
-        full = len(self.tickets) >= self.policy.capacity
-        own = {t.id for t in self.tickets.values() if t.client.key == client.key}
+        full = not self.has_place()
+        own = {t.id for t in (*self.tickets.values(), *self.applying.values()) if t.client.key == client.key}
+        makes_room = any(ticket_id in self.tickets for ticket_id in own)
         admission = self.policy.admit(ticket, on_full)
         if on_full is OnFull.LATEST:
-            assert set(admission.dropped) == own
-            assert admission.admitted == (bool(own) or not full)
+            assert admission.place is (Place.TAKEN if makes_room or not full else Place.REFUSED)
+            assert set(admission.dropped) == (own if admission.place is Place.TAKEN else set())
+        elif on_full is OnFull.DROP_OLDEST:
+            assert admission.place is (Place.TAKEN if self.tickets or not full else Place.REFUSED)
+            assert len(admission.dropped) == (full and admission.place is Place.TAKEN)
         else:
-            assert len(admission.dropped) == (full and on_full is OnFull.DROP_OLDEST)
-            assert admission.admitted == (not full or on_full is OnFull.DROP_OLDEST)
+            without = Place.APPLIED if on_full is OnFull.WAIT else Place.REFUSED
+            assert admission == Admission(without if full else Place.TAKEN)
         for ticket_id in admission.dropped:
             self.end(ticket_id)
-        if not admission.admitted:
+        if admission.place is Place.REFUSED:
             return multiple()
-        self.tickets[ticket.id] = ticket
+        (self.tickets if admission.place is Place.TAKEN else self.applying)[ticket.id] = ticket
+        self.note_placed()
         return ticket.id
+
+    def note_placed(self) -> None:
+        for ticket_id in self.policy.take_placed():
+            first = min(
+                (t for t in self.applying.values() if t.client.key == self.applying[ticket_id].client.key),
+                key=lambda ticket: (-ticket.priority, ticket.id),
+            )
+            assert ticket_id == first.id, "a client's order is broken among those who wait for a place"
+            self.tickets[ticket_id] = self.applying.pop(ticket_id)
 
     @rule(ticket_id=waiting, size=st.integers(1, 2))
     def prepare(self, ticket_id: int, size: int) -> None:
         if ticket_id in self.shapes:
             return
         self.policy.prepared(ticket_id, (size,))
-        if ticket_id in self.tickets:
+        if ticket_id in self.tickets or ticket_id in self.applying:
             self.shapes[ticket_id] = (size,)
 
     @rule(ticket_id=waiting)
     def cancel(self, ticket_id: int) -> None:
-        waits = ticket_id in self.tickets
+        waits = ticket_id in self.tickets or ticket_id in self.applying
         assert self.policy.cancel(ticket_id) == waits
         if waits:
             self.end(ticket_id)
+        self.note_placed()
 
     @rule(seconds=st.integers(1, 5))
     def time_passes(self, seconds: int) -> None:
@@ -351,15 +457,17 @@ class PolicyMachine(RuleBasedStateMachine):
     @rule(target=running)
     def act(self) -> object:
         action = self.policy.next_action(self.now)
-        late = {ticket.id for ticket in self.tickets.values() if ticket.deadline <= self.now}
+        here = (*self.tickets.values(), *self.applying.values())
+        late = {ticket.id for ticket in here if ticket.deadline <= self.now}
         if isinstance(action, Expire):
             assert set(action.tickets) == late
             for ticket_id in action.tickets:
                 self.end(ticket_id)
+            self.note_placed()
             return multiple()
         assert not late, "something is late, and nobody was told"
         if isinstance(action, Wait):
-            deadlines = [ticket.deadline for ticket in self.tickets.values()]
+            deadlines = [ticket.deadline for ticket in here]
             assert action.until == min(deadlines, default=math.inf)
             return multiple()
         return self.begin(action)
@@ -374,6 +482,7 @@ class PolicyMachine(RuleBasedStateMachine):
         for ticket_id in run.tickets:
             assert ticket_id == self.ready_of(self.tickets[ticket_id].client)[0].id, "a client's order is broken"
             self.end(ticket_id)
+        self.note_placed()
         return run
 
     def count_turns(self, served: Client) -> None:
@@ -382,14 +491,26 @@ class PolicyMachine(RuleBasedStateMachine):
             self.passed_over[client.key] = self.passed_over.get(client.key, 0) + 1 if waits else 0
             assert self.passed_over[client.key] <= self.WEIGHTS, "a client waits for more than everybody's turn"
 
-    @rule(run=consumes(running))
-    def finish(self, run: Run) -> None:
-        self.policy.finished(run)
+    @rule(run=consumes(running), held=st.integers(0, 2))
+    def finish(self, run: Run, held: int) -> None:
+        held = min(held, len(run.tickets))
+        self.policy.finished(run, held)
+        self.held += held
         del self.busy[run.form, run.lane]
+
+    @precondition(lambda self: self.held > 0)
+    @rule()
+    def deliver(self) -> None:
+        self.policy.delivered()
+        self.held -= 1
+        self.note_placed()
 
     @invariant()
     def it_counts_right(self) -> None:
         assert self.policy.waiting == len(self.tickets) <= self.policy.capacity
+        assert self.policy.applying == len(self.applying)
+        assert self.policy.held == self.held
+        assert not (self.applying and self.has_place()), "a place is free beside one who waits for it"
         assert self.policy.running == sum(self.busy.values())
 
 

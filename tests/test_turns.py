@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yoloom.engine.turns import Client, Turns
+from yoloom.engine.turns import MAX_LEFT, Client, Turns
 
 A, B, C = Client("a"), Client("b"), Client("c")
 
@@ -130,3 +130,14 @@ def test_a_client_with_nothing_ready_is_passed_over_and_keeps_its_turn() -> None
     assert made.take() is None
     made.ready(4, ())
     assert made.take() == (4, ())
+
+
+def test_clients_that_come_and_cancel_leave_nothing_behind_while_nobody_is_served() -> None:
+    """Seen to pile up, when a client leaves the order only in its turn."""
+    made = turns((1, A))
+    for request_id in range(2, 5000):
+        made.add(request_id, Client(request_id), 0)
+        made.ready(request_id, ())
+        assert made.remove(request_id)
+    assert len(made._order) <= MAX_LEFT + 2
+    assert served(made) == [1]

@@ -19,7 +19,7 @@ import pytest
 
 from yoloom import YOLO, Results, ResultStream, errors
 from yoloom.runtime.openvino import OpenVINOBackend
-from yoloom.runtime.protocol import Form
+from yoloom.runtime.protocol import Form, Setup
 from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
 
@@ -117,9 +117,9 @@ def test_threads_on_the_very_first_call_load_and_compile_once(
     compiled: list[Form] = []
     real_compile = OpenVINOBackend.compile
 
-    def counted(self: OpenVINOBackend, model: Any, form: Form, threads: int) -> Any:
-        compiled.append(form)
-        return real_compile(self, model, form, threads)
+    def counted(self: OpenVINOBackend, model: Any, setup: Setup) -> Any:
+        compiled.append(setup.form)
+        return real_compile(self, model, setup)
 
     monkeypatch.setattr(OpenVINOBackend, "compile", counted)
     models: list[YOLO] = []  # alive until all have answered, or the engine would close between two of them
@@ -129,7 +129,7 @@ def test_threads_on_the_very_first_call_load_and_compile_once(
         return bits(models[-1](IMAGES[0], imgsz=160)[0])
 
     assert len(set(barrier_run(64, first_call))) == 1
-    assert len({id(model._lease.engine) for model in models}) == 1
+    assert len({id(model._opened.engine) for model in models}) == 1
     for model in models:
         model.close()
     assert sorted(form.name for form in compiled) in (["LATENCY"], ["LATENCY", "THROUGHPUT"])
@@ -165,8 +165,12 @@ def test_a_prediction_inside_a_stream_works(model: YOLO) -> None:
 
 def test_a_stream_and_a_future_keep_their_model_open(demo_model: Path) -> None:
     """Seen to end in EngineClosed when only the handle holds the engine's lease."""
-    assert len(list(YOLO(demo_model, threads=1).predict(IMAGES, stream=True, imgsz=160))) == len(IMAGES)
-    assert isinstance(YOLO(demo_model, threads=1).submit(IMAGES[0], imgsz=160).result(60), Results)
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        stream = YOLO(demo_model, threads=1).predict(IMAGES, stream=True, imgsz=160)
+    assert len(list(stream)) == len(IMAGES)
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        assert isinstance(YOLO(demo_model, threads=1).submit(IMAGES[0], imgsz=160).result(60), Results)
+    del stream
     gc.collect()
 
 
@@ -232,7 +236,7 @@ def test_a_stream_reads_only_a_few_images_ahead(model: YOLO) -> None:
 
     stream = model.map(endless(), imgsz=160)
     next(stream)
-    assert len(read) <= model._engine.window
+    assert len(read) <= model._opened.engine.window
     stream.close()
 
 
@@ -361,10 +365,11 @@ def test_closing_one_handle_leaves_the_others(demo_model: Path) -> None:
     second.close()
 
 
-def test_a_forgotten_handle_ends_its_engine(demo_model: Path) -> None:
-    model = YOLO(demo_model, threads=1)
-    lanes = list(model._lease.engine._lanes)
-    del model
+def test_a_forgotten_handle_warns_and_ends_its_engine(demo_model: Path) -> None:
+    models = [YOLO(demo_model, threads=1)]
+    lanes = list(models[0]._opened.engine._lanes)
+    with pytest.warns(ResourceWarning, match=r"demo\.onnx.*was not closed"):
+        models.clear()
     gc.collect()
     for lane in lanes:
         lane.join(30)
@@ -377,7 +382,7 @@ def test_a_handle_travels_as_a_recipe(model: YOLO) -> None:
     with pickle.loads(data) as other:
         assert bits(other(IMAGES[0], imgsz=160)[0]) == bits(model(IMAGES[0], imgsz=160)[0])
     with copy.deepcopy(model) as other:
-        assert other._lease.engine is model._lease.engine
+        assert other._opened.engine is model._opened.engine
 
 
 def test_names_can_be_overridden_without_a_second_engine(model: YOLO, demo_model: Path) -> None:
@@ -385,7 +390,7 @@ def test_names_can_be_overridden_without_a_second_engine(model: YOLO, demo_model
     with YOLO(demo_model, names=other_names) as other:
         assert other.names[0] == "thing0"
         assert model.names[0] != "thing0"
-        assert other._lease.engine is model._lease.engine
+        assert other._opened.engine is model._opened.engine
         result = other(IMAGES[0], conf=0.01, imgsz=160)[0]
         assert set(result.class_names) <= set(other_names)
 
@@ -397,7 +402,7 @@ def test_a_replaced_file_is_opened_anew(demo_model: Path, tmp_path: Path) -> Non
     path.unlink()
     shutil.copy(demo_model, path)
     new = YOLO(path)
-    assert old._lease.engine is not new._lease.engine
+    assert old._opened.engine is not new._opened.engine
     old.close()
     new.close()
 

@@ -12,13 +12,12 @@ import numpy as np
 
 from yoloom.clock import monotonic
 from yoloom.engine.calls import predict_elsewhere, predict_later, predict_now
-from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction, source_path
 from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.stream import ResultStream
 from yoloom.engine.terms import Terms, client_of, priority_of
-from yoloom.errors import DeadlineExceeded, InvalidOption, PartialFailure, YoloomError
-from yoloom.formats.model import Model
+from yoloom.errors import InvalidOption, PartialFailure, YoloomError
+from yoloom.opened import Opened
 from yoloom.options import PredictOptions, SaveOptions, class_ids, positive_seconds
 from yoloom.output import open_output, plot_options
 from yoloom.results import Results
@@ -41,25 +40,23 @@ class Call:
 
     def __init__(
         self,
-        owner: object,
-        engine: Engine,
-        model: Model,
+        opened: Opened,
         options: PredictOptions,
         save: SaveOptions,
         errors: Errors,
         asked: Asked,
         max_pixels: int,
     ) -> None:
-        """owner: the handle, which must not be given back while a stream or a future of this call lives.
+        """opened: is not given back while a stream or a future of this call lives.
 
         Raises InvalidOption or UnknownClass.
         """
         if errors not in ("raise", "return"):
             raise InvalidOption(f"errors must be 'raise' or 'return', got {errors!r}.")
-        class_ids(options.classes, model.names)
-        self._owner = owner
-        self._engine = engine
-        self._model = model
+        class_ids(options.classes, opened.model.names)
+        self._opened = opened
+        self._engine = opened.engine
+        self._model = opened.model
         self._options = options
         self._save = save
         self._return_errors = errors == "return"
@@ -68,7 +65,7 @@ class Call:
         self._priority = priority_of(asked.priority)
         self._on_full = asked.on_full
         self._max_pixels = max_pixels
-        self._output = open_output(save, model.task)
+        self._output = open_output(save, self._model.task)
 
     def now(self, source: Any) -> Results:
         """Predict one image in the calling thread."""
@@ -84,14 +81,10 @@ class Call:
         return self._awaited(mine, self._terms(), self._delivered_by_helper())
 
     async def _awaited(self, source: Any, terms: Terms, deliver: Callable[[Results], Results]) -> Results:
-        import asyncio  # whoever awaits this has imported it
+        from yoloom.engine.awaiting import awaited  # whoever awaits this has imported asyncio
 
-        left = None if terms.deadline == math.inf else max(0.0, terms.deadline - monotonic())
         future = predict_elsewhere(self._engine, self._prediction(source), source, terms, deliver)
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), left)
-        except asyncio.TimeoutError:
-            raise DeadlineExceeded("the request's time ran out before its result was there.") from None
+        return await awaited(future, terms.deadline - monotonic())
 
     def all(self, sources: Iterable[Any]) -> list[Results | YoloomError]:
         """Predict all images within one timeout. Raises PartialFailure at the end, unless errors are returned."""

@@ -5,30 +5,29 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sys
+import threading
+import warnings
 import weakref
-from collections.abc import Coroutine, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
 from yoloom.call import Asked, Call, Errors
-from yoloom.conversions import CachedConversion, convert
+from yoloom.clock import Patience
 from yoloom.engine.budget import cpu_threads
-from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 from yoloom.engine.queue_policy import QueuePolicy, on_full
-from yoloom.engine.registry import registry
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
-from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
+from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound
 from yoloom.export import export_model, parse_export_options
-from yoloom.file_identity import file_identity
-from yoloom.formats.model import Layout, Model
-from yoloom.formats.read import read_model
+from yoloom.formats.model import Model
 from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
+from yoloom.opened import Opened, Settings, open_file
 from yoloom.options import WAITING, flag, parse_options, positive, positive_seconds
 from yoloom.results import Results
 from yoloom.runtime.backends import find_backend
@@ -74,52 +73,45 @@ class YOLO:
         UnsupportedOption, UnknownDevice or BackendUnavailable.
         """
         self._max_pixels = positive("max_pixels", max_pixels)
-        budget = cpu_threads(threads)
-        self._queue = waiting = _queue(queue)
-        runtime = find_backend(backend, device)
-        one_to_one = nms is not None and not flag("nms", nms)
-        path = resolve(model)
-        self._recipe = functools.partial(
-            YOLO,
-            path,
-            task,
-            verbose,
-            names=names,
-            backend=backend,
-            device=device,
-            threads=threads,
-            max_pixels=max_pixels,
-            nms=nms,
-            queue=queue,
+        self._arguments: dict[str, Any] = {
+            "task": task,
+            "verbose": verbose,
+            "names": names,
+            "backend": backend,
+            "device": device,
+            "threads": threads,
+            "max_pixels": max_pixels,
+            "nms": nms,
+            "queue": queue,
+        }
+        self._settings = Settings(
+            task, names, backend, device, cpu_threads(threads), None if nms is None else flag("nms", nms), _queue(queue)
         )
-        self._model = described = read_model(path, task, names, functools.partial(convert, one_to_one=one_to_one))
-        self._nms = _heads(described, nms)
-        version = functools.partial(file_identity, described.graph.files)
-        self._version = _opened_version(described, version())
-        key = (self._version, backend, device, budget, one_to_one)
-        self._lease = registry().claim(
-            key, lambda: _started(Engine(described, runtime, budget, waiting.size, version=version))
-        )
+        # Guards the three below. A call reads `_opened` once, and keeps what it read.
+        self._switch = threading.Lock()
         self._closed = False
-        self._finalizer = weakref.finalize(self, self._lease.abandon)
-        self._finalizer.atexit = False  # the registry closes the engines then
+        self._superseded: weakref.WeakSet[Opened] = weakref.WeakSet()  # swapped out, and used by calls still
+        self._opened = open_file(resolve(model), self._settings)
         self._fixed_size_said = Once()
-        if queue is not None:
-            self._check_size(queue.size)
+
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        opened = getattr(self, "_opened", None)  # None when it could not be opened
+        if opened is not None and not self._closed and opened.lease.is_held and not sys.is_finalizing():
+            warn(f"{self!r} was not closed: use it in a with statement, or call close()", ResourceWarning)
 
     @property
     def names(self) -> Mapping[int, str]:
         """Class id -> name, read-only."""
-        return self._model.names
+        return self.model.names
 
     @property
     def task(self) -> str:
-        return self._model.task
+        return self.model.task
 
     @property
     def stride(self) -> int:
         """What height and width of the network's input are multiples of, in pixels."""
-        return self._model.stride
+        return self.model.stride
 
     @property
     def device(self) -> str:
@@ -128,7 +120,7 @@ class YOLO:
     @property
     def model(self) -> Model:
         """What the file says: shapes, layout, metadata. Immutable."""
-        return self._model
+        return self._opened.model
 
     def __call__(self, source: Any = None, stream: bool = False, **options: Any) -> Any:
         """The same as `predict`."""
@@ -204,11 +196,11 @@ class YOLO:
 
     def guarantee(self) -> Guarantee:
         """What holds for results when many threads share this model."""
-        return self._engine.backend.guarantee()
+        return self._current().engine.backend.guarantee()
 
     def statistics(self) -> Statistics:
         """What the engine behind this handle, shared by all handles on the file, did so far."""
-        return self._engine.statistics()
+        return self._current().engine.statistics()
 
     def close(self, drain: bool = True, timeout: float | None = None) -> None:
         """Give the handle back. The last one on a file ends its engine, and waits for that.
@@ -217,10 +209,34 @@ class YOLO:
         after that time, it ends with EngineClosed. Idempotent. Later calls on this handle raise EngineClosed; other
         handles go on.
         """
-        seconds = positive_seconds(timeout)
-        self._closed = True
-        self._finalizer.detach()
-        self._lease.release(drain, seconds)
+        patience = Patience(positive_seconds(timeout))
+        with self._switch:
+            self._closed = True
+            all_opened = [self._opened, *self._superseded]
+        for opened in all_opened:
+            opened.release(drain, patience.left)
+
+    def swap(self, model: str | os.PathLike[str]) -> None:
+        """Go on with another file of the same task, while any number of threads predict.
+
+        It is opened as this handle was, and warmed up, beside the old one; a file that can not be opened changes
+        nothing. Calls that were made before, streams too, end on the old model, which is given back after the last of
+        them; all later ones run on the new one. Other handles keep their model. Raises what opening a file raises,
+        InvalidOption for another task, and EngineClosed.
+        """
+        old = self._current()
+        new = open_file(resolve(model), self._settings)
+        try:
+            if new.model.task != old.model.task:
+                raise InvalidOption(f"swap needs a model for {old.model.task}, got {model} for {new.model.task}.")
+            if old.engine.serves_many:
+                new.engine.expect_many()
+            with self._switch:
+                self._superseded.add(self._current())
+                self._opened = new
+        except BaseException:
+            new.release()
+            raise
 
     def export(
         self,
@@ -246,11 +262,13 @@ class YOLO:
         options = parse_export_options(
             {"format": format, "imgsz": imgsz, "dynamic": dynamic, "half": half, "batch": batch, "nms": nms, **others}
         )
-        if options.nms is None and self._model.graph.conversion is not None and False in self._nms:
+        opened = self._opened
+        path = opened.model.graph.path
+        if options.nms is None and opened.model.graph.conversion is not None and False in opened.nms:
             options = replace(options, nms=False)
-        if not _is_still(self._model.graph.files, self._version):
-            raise InvalidModel(f"{self._model.graph.path} was changed while it is open; open it again with YOLO(path).")
-        return os.fspath(export_model(self._model.graph.path, options))
+        if not opened.is_unchanged():
+            raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
+        return os.fspath(export_model(path, options))
 
     def to(self, device: str) -> YOLO:
         """The same object, for "cpu". Another device is chosen when the model is opened."""
@@ -268,85 +286,46 @@ class YOLO:
         self.close(drain=error is None)  # an interrupt must not wait for what nobody will fetch
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._recipe, ()
+        return functools.partial(YOLO, self.model.graph.path, **self._arguments), ()
 
     def __repr__(self) -> str:
-        return f"YOLO({str(self._model.graph.path)!r}, task={self.task!r}, classes={len(self.names)})"
+        return f"YOLO({str(self.model.graph.path)!r}, task={self.task!r}, classes={len(self.names)})"
 
     def __getattr__(self, name: str) -> NoReturn:
         hint = ": yoloom runs models; train and validate them with Ultralytics" if name in _NOT_OURS else ""
         raise AttributeError(f"YOLO has no attribute {name!r}{hint}.")
 
-    @property
-    def _engine(self) -> Engine:
+    def _current(self) -> Opened:
         if self._closed:
             raise EngineClosed("this handle is closed; open the model again with YOLO(path).")
-        return self._lease.engine
+        return self._opened
 
     def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
-        waiting = {"on_full": self._queue.on_full, **{name: options[name] for name in WAITING & options.keys()}}
+        opened = self._current()
+        queue = self._settings.queue or QueuePolicy()
+        waiting = {"on_full": queue.on_full, **{name: options[name] for name in WAITING & options.keys()}}
         asked = Asked(timeout, waiting.get("client"), waiting.get("priority", 0), on_full(waiting["on_full"]))
         judged = {name: value for name, value in options.items() if name not in WAITING}
-        predict, save = parse_options(judged, self._nms)
-        if predict.imgsz not in (None, self._model.input.hw) and not self._model.dynamic:
-            self._warn_of_fixed_size(predict.imgsz)
-        return Call(self, self._engine, self._model, predict, save, errors, asked, self._max_pixels)
+        predict, save = parse_options(judged, opened.nms)
+        if predict.imgsz not in (None, opened.model.input.hw) and not opened.model.dynamic:
+            self._warn_of_fixed_size(opened.model, predict.imgsz)
+        return Call(opened, predict, save, errors, asked, self._max_pixels)
 
-    def _check_size(self, size: int) -> None:
-        found = self._lease.engine.capacity
-        if found != size:
-            self._finalizer.detach()
-            self._lease.release()
-            raise InvalidOption(f"size must be {found}: the file is open with such a queue, which its handles share.")
-
-    def _warn_of_fixed_size(self, asked_hw: tuple[int, int] | None) -> None:
+    def _warn_of_fixed_size(self, model: Model, asked_hw: tuple[int, int] | None) -> None:
         if self._fixed_size_said.take():
             log.warning(
                 "%s was exported for %s pixels (height, width) and keeps that size; imgsz=%s is not used. "
                 "Export it with dynamic=True to choose.",
-                self._model.graph.path,
-                self._model.input.hw,
+                model.graph.path,
+                model.input.hw,
                 asked_hw,
             )
 
 
-def _queue(asked: QueuePolicy | None) -> QueuePolicy:
-    if asked is None:
-        return QueuePolicy()
-    if not isinstance(asked, QueuePolicy):
+def _queue(asked: QueuePolicy | None) -> QueuePolicy | None:
+    if asked is not None and not isinstance(asked, QueuePolicy):
         raise InvalidOption(f"queue must be a QueuePolicy, got {type(asked).__name__}: QueuePolicy(size=64).")
     return asked
-
-
-def _heads(model: Model, nms: bool | None) -> frozenset[bool]:
-    """What of `nms` this model answers to: what it does, and what it was opened with. Raises UnsupportedOption."""
-    own = model.layout is not Layout.END2END
-    if nms is not None and nms != own and model.graph.conversion is None:
-        raise UnsupportedOption(
-            f"{model.graph.path} was exported with a head that {'needs' if own else 'does'} its NMS, and can not be "
-            f"opened with nms={nms}: open its checkpoint, or export that again."
-        )
-    return frozenset({own} if nms is None else {own, bool(nms)})
-
-
-def _opened_version(model: Model, version: Hashable) -> Hashable:
-    """The version of the files that all later ones are compared with. Raises InvalidModel."""
-    conversion = model.graph.conversion
-    if isinstance(conversion, CachedConversion) and conversion.identity != version:
-        raise InvalidModel(f"{model.graph.path} was changed while it was opened; open it again.")
-    return version
-
-
-def _is_still(files: tuple[Path, ...], version: Hashable) -> bool:
-    try:
-        return file_identity(files) == version
-    except OSError:
-        return False
-
-
-def _started(engine: Engine) -> Engine:
-    engine.start()
-    return engine
 
 
 _NOT_OURS = frozenset({"train", "val", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})

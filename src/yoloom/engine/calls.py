@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import functools
 import logging
+import math
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
 from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.queue_policy import OnFull
+from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.terms import Terms
-from yoloom.errors import Cancelled, QueueFull, RuntimeFailed, YoloomError
+from yoloom.errors import Cancelled, DeadlineExceeded, RuntimeFailed, YoloomError
 from yoloom.results import Results
 
 log = logging.getLogger("yoloom.engine")
@@ -27,11 +29,14 @@ def _unchanged(results: Results) -> Results:
 
 
 def predict_now(engine: Engine, prediction: Prediction, source: object, terms: Terms) -> Results:
-    """Predict in the calling thread, which waits for its turn on a lane. Raises the request's error."""
+    """Predict in the calling thread, which waits for its turn on a lane. Raises the request's error.
+
+    In a full queue the image is prepared while its caller waits for a place: it is the caller's own.
+    """
     signal = Signal()
     request = engine.new_request(terms, signal.set)
     engine.admit(request)
-    _prepare(engine, request, prediction, source, borrow=True)
+    _prepare(engine, request, prediction, source, Loan.LENT)
     engine.wait(request, signal)
     results = prediction.finish_request(request)
     engine.check_in_time(request)
@@ -41,33 +46,29 @@ def predict_now(engine: Engine, prediction: Prediction, source: object, terms: T
 def predict_later(
     engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
 ) -> ResultFuture:
-    """Admit now, deliver through a future.
+    """Admit now, deliver through a future. Blocks while the queue is full, where the terms say so.
 
     Arrays and PIL images are copied before this returns, so the caller may reuse them; files and encoded bytes are
     decoded by a helper thread.
     """
-    future = ResultFuture(engine, prediction, terms, deliver)
-    engine.admit(future.request)
-    future.prepare(source)
+    placed = Signal()
+    future = ResultFuture(engine, prediction, terms, deliver, placed.set)
+    if not engine.admit(future.request):
+        engine.wait_for_place(future.request, placed)
+    future.prepare(source, Loan.NONE)
     return future
 
 
 def predict_elsewhere(
     engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
 ) -> ResultFuture:
-    """Like `predict_later`, but never blocks: when the queue is full, another thread waits for the place.
+    """Like `predict_later`, but never blocks: in a full queue the image is prepared once it has a place.
 
-    Raises QueueFull where the terms are not to wait for one.
+    An array is not copied: it must be nobody else's. Raises QueueFull where the terms are not to wait.
     """
-    future = ResultFuture(engine, prediction, terms, deliver)
-    try:
-        engine.admit(future.request, wait=False)
-    except QueueFull:
-        if terms.on_full is not OnFull.WAIT:
-            raise
-        engine.on_admitter(future.admit_and_prepare, source)
-    else:
-        future.prepare(source)
+    future = ResultFuture(engine, prediction, terms, deliver, lambda _: future.prepare_on_helper(source, Loan.GIVEN))
+    if engine.admit(future.request):
+        future.prepare(source, Loan.GIVEN)
     return future
 
 
@@ -75,23 +76,45 @@ class ResultFuture(Future[Results]):
     """A `concurrent.futures.Future` whose `cancel` takes waiting work out of the queue. Shared freely.
 
     Work that is running already is let finish, and its result is thrown away. Callbacks run on threads of their own, so
-    that one that blocks or predicts keeps nobody from its results.
+    that one that blocks or predicts keeps nobody from its results. Once it has ended it holds its result, and nothing
+    of the model or the image.
     """
 
-    def __init__(self, engine: Engine, prediction: Prediction, terms: Terms, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        prediction: Prediction,
+        terms: Terms,
+        deliver: Deliver,
+        on_place: Callable[[Request], None] | None = None,
+    ) -> None:
         super().__init__()
         self._deliver = deliver
         self._engine = engine
-        self._prediction = prediction
+        self._prediction: Prediction | None = prediction
         # Whoever takes it ends the future: a result, an error or a cancellation, and no second one.
         self._settled = Once()
-        self.request = engine.new_request(terms, self._ended)
+        self.request = engine.new_request(terms, self._ended, on_place, keeps_place=True)
 
     def result(self, timeout: float | None = None) -> Results:
-        self._engine.check_process()
+        """See `concurrent.futures.Future`; raises DeadlineExceeded at the request's deadline, also while it runs."""
+        self._wait_in_time(timeout)
         return super().result(timeout)
 
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """See `concurrent.futures.Future`, and `result`."""
+        self._wait_in_time(timeout)
+        return super().exception(timeout)
+
+    def _wait_in_time(self, timeout: float | None) -> None:
+        self._engine.check_process()
+        left = self._engine.seconds_left(self.request)
+        if not self.done() and left < (math.inf if timeout is None else timeout):
+            concurrent.futures.wait([self], min(left, threading.TIMEOUT_MAX))
+            self.expire()
+
     def cancel(self) -> bool:
+        self._engine.check_process()
         if not self._settled.take():
             return self.cancelled()
         self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
@@ -100,59 +123,70 @@ class ResultFuture(Future[Results]):
         self._forget()
         return True
 
+    def expire(self) -> None:
+        """End with DeadlineExceeded what has not ended: its time is over, even if it runs."""
+        self._fail(DeadlineExceeded("the request's time ran out before its result was there."))
+
     def add_done_callback(self, fn: Callable[[Future[Results]], object]) -> None:
         super().add_done_callback(functools.partial(self._call_back, fn))
 
-    def prepare(self, source: object) -> None:
+    def add_quick_callback(self, fn: Callable[[Future[Results]], object]) -> None:
+        """A callback of our own, which neither blocks nor predicts: it is called where the future ends."""
+        super().add_done_callback(fn)
+
+    def prepare(self, source: object, loan: Loan) -> None:
         """Prepare the image of the admitted request, here or on a helper; its faults go to the future."""
         if isinstance(source, (str, os.PathLike, bytes)):
-            self._on(self._engine.on_helper, self._prepare, source)
+            self.prepare_on_helper(source, loan)
         else:
-            self._prepare(source)
+            self._prepare(source, loan)
 
-    def admit_and_prepare(self, source: object) -> None:
-        """For a thread that may wait for a place."""
-        try:
-            self._engine.admit(self.request)
-        except YoloomError as error:
-            self._fail(error)
-        else:
-            self.prepare(source)
+    def prepare_on_helper(self, source: object, loan: Loan) -> None:
+        """Prepare the image on a helper, unless the request has ended without a place."""
+        self._on_helper(self._prepare, source, loan)
 
-    def _prepare(self, source: object) -> None:
-        _prepare(self._engine, self.request, self._prediction, source, borrow=False)
-        if self.cancelled():  # between admission and here: `cancel` found nothing to take out
-            self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
+    def _prepare(self, source: object, loan: Loan) -> None:
+        prediction = self._prediction
+        if prediction is not None:  # else it has ended
+            _prepare(self._engine, self.request, prediction, source, loan)
 
     def _ended(self, request: Request) -> None:
         # On a lane, or in the thread that closes or cancels: neither may run what follows.
-        if not self.cancelled():
-            self._on(self._engine.on_helper, self._finish)
+        if not self.done():
+            self._on_helper(self._finish)
 
     def _finish(self) -> None:
+        prediction = self._prediction
+        if prediction is None:
+            self.request.forget()  # it was ended while its outputs came
+            return
         self.request.raise_error()
-        found = self._prediction.finish_request(self.request)
+        found = prediction.finish_request(self.request)
         self._engine.check_in_time(self.request)
         result = self._deliver(found)
         if self._settled.take():
+            self._forget()
             self.set_result(result)
-            self._forget()
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: YoloomError | Exception) -> None:
         if self._settled.take():
-            self.set_exception(error)
+            if isinstance(error, YoloomError):
+                self._engine.cancel(self.request, error)  # or it would keep its place, and a drain would wait for it
             self._forget()
+            self.set_exception(error)
 
     def _forget(self) -> None:
-        """Let go of the model's handle, which `deliver` holds."""
+        """Let go of the image, of the outputs, of the model's handle, which `deliver` holds, and of the place."""
+        self._prediction = None
         self._deliver = _unchanged
+        self.request.forget()
+        self._engine.delivered(self.request)
 
-    def _on(self, crew: Callable[..., None], work: Callable[..., None], *args: object) -> None:
-        """Have a crew do `work`; what it raises goes to the future."""
+    def _on_helper(self, work: Callable[..., None], *args: object) -> None:
+        """Have a helper do `work`; what it raises goes to the future."""
         try:
-            crew(self._guarded, work, *args)
+            self._engine.on_helper(self._guarded, work, *args)
         except YoloomError as error:
-            self._engine.cancel(self.request, error)  # or it would keep its place, and a drain would wait for it
             self._fail(self.request.error or error)
 
     def _guarded(self, work: Callable[..., None], *args: object) -> None:
@@ -175,10 +209,10 @@ def _called(fn: Callable[[Future[Results]], object], future: Future[Results]) ->
         log.exception("a callback of a future failed")
 
 
-def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, borrow: bool) -> None:
+def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, loan: Loan) -> None:
     """Prepare an admitted request. A fault gives its place back and is how the request ends."""
     try:
-        prediction.prepare(source, borrow)
+        prediction.prepare(source, loan)
     except YoloomError as error:
         engine.cancel(request, error)
     except BaseException as error:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from yoloom.errors import RuntimeFailed
+from yoloom.clock import Patience
+from yoloom.errors import EngineClosed, RuntimeFailed
 
 log = logging.getLogger("yoloom.engine")
 
 Chore = Callable[[], object]
+
+ENDLESS = Patience(None)
 
 
 class Crew:
@@ -51,13 +54,13 @@ class Crew:
     def later(self, chore: Chore) -> None:
         self._chores.put(chore)
 
-    def stop(self) -> None:
-        """Do what was left until now, then end. Waits for that, except in a chore."""
+    def stop(self, patience: Patience = ENDLESS) -> None:
+        """Do what was left until now, then end. Waits for that while `patience` lasts, and in a chore not at all."""
         for _ in self.threads:
             self._chores.put(None)
         if threading.current_thread() not in self.threads:
             for thread in self.threads:
-                thread.join()
+                thread.join(patience.left)
 
     def _work(self) -> None:
         while (chore := self._chores.get()) is not None:
@@ -68,3 +71,39 @@ class Crew:
                 log.exception("a chore failed")
             # While it waits for the next one, a thread must not keep the last one's images alive.
             del chore
+
+
+class Crews:
+    """The crews of an engine by name, each started when it is first needed. Shared freely."""
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        """sizes: how many threads each has."""
+        self._sizes = sizes
+        # Guards the two below. Held while threads are started, never while one works.
+        self._lock = threading.Lock()
+        self._crews: dict[str, Crew] = {}
+        self._stopped = False
+
+    def later(self, name: str, chore: Chore) -> None:
+        """Have a thread of that crew do the chore. Raises EngineClosed once stopped, or RuntimeFailed."""
+        with self._lock:
+            if self._stopped:
+                raise EngineClosed("the model is closed; open it again with YOLO(path).")
+            crew = self._crews.get(name)
+            if crew is None:
+                crew = Crew(self._sizes[name], f"yoloom-{name}")
+                crew.start()
+                self._crews[name] = crew
+            crew.later(chore)  # under the lock: after `stop` nobody would do it
+
+    def stop(self, patience: Patience = ENDLESS) -> None:
+        """Do what was left until now, take nothing new, and end; waits as `Crew.stop` does. Idempotent."""
+        with self._lock:
+            self._stopped = True
+            crews, self._crews = list(self._crews.values()), {}
+        for crew in crews:
+            crew.stop(patience)
+
+    def threads_alive(self) -> list[threading.Thread]:
+        with self._lock:
+            return [thread for crew in self._crews.values() for thread in crew.threads if thread.is_alive()]

@@ -8,6 +8,8 @@
 
 The engine holds at most two compiled forms: LATENCY from the start, THROUGHPUT from the first time that two requests
 meet. It is compiled beside the traffic, so nobody waits for the switch.
+
+Whoever takes a request out of `_requests` (it waits) or `_running`, under the lock, ends it; so it ends once.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from yoloom.clock import Clock, monotonic
-from yoloom.engine.crew import Crew
+from yoloom.clock import Clock, Patience, monotonic
+from yoloom.engine.crew import Crews
 from yoloom.engine.lane import Outcome, Slot, run_requests
-from yoloom.engine.policy import Expire, Lanes, Policy, Run, Ticket
-from yoloom.engine.queue_policy import QUEUE_SIZE, OnFull
+from yoloom.engine.policy import Expire, Lanes, Place, Policy, Run, Ticket
+from yoloom.engine.queue_policy import QUEUE_SIZE
 from yoloom.engine.request import Image, Request, Signal
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.terms import Terms
@@ -50,7 +52,12 @@ WARM_UP_SIZE = 160
 """Pixels in either direction, at least, that warm up a network of any size: its weights are laid out, or it fails."""
 
 _ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
-_REASONS: Mapping[type[YoloomError], str] = {DeadlineExceeded: "expired", Cancelled: "cancelled"}
+_REASONS: Mapping[type[YoloomError], str] = {
+    DeadlineExceeded: "expired",
+    Cancelled: "cancelled",
+    Dropped: "dropped",
+    QueueFull: "full",
+}
 
 
 class Engine:
@@ -77,21 +84,21 @@ class Engine:
         self._opened_version = version()
         self._pid = os.getpid()
         self._ids = itertools.count()
+        self._crews = Crews({"helper": threads, "callback": threads})
         # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)  # lanes wait for something to do
-        self._space = threading.Condition(self._lock)  # callers wait for a place in the queue
+        self._settled = threading.Condition(self._lock)  # who drains waits until nothing waits or runs
         self._policy = Policy(capacity, {})
-        self._requests: dict[int, Request] = {}  # those that wait
+        self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
+        self._running: dict[int, Request] = {}
         self._slots: dict[Form, list[Slot]] = {}
         self._lanes: list[threading.Thread] = []
         self._compiler: threading.Thread | None = None
-        self._crews: dict[str, Crew] = {}
-        self._settled = threading.Condition(self._lock)  # who drains waits until nothing waits or runs
         self._closing = False  # nothing new is taken
         self._closed = False  # and what waits is ended
-        self._ended = False  # and nothing runs any more
-        self._counts = dict.fromkeys(("admitted", "refused", "retried", *_ENDS), 0)
+        self._counts = dict.fromkeys(("admitted", "retried", *_ENDS), 0)
+        self._refused: dict[str, int] = {}
 
     @property
     def capacity(self) -> int:
@@ -105,45 +112,56 @@ class Engine:
 
     def start(self) -> None:
         """Compile for one caller and run the network once. Raises what the backend raises."""
-        slots = self._compile(Form.LATENCY)
-        slots[0].run(np.zeros((1, *(self.model.input.hw or self._warm_up_hw()), 3), np.uint8))
-        self._add_form(Form.LATENCY, slots)
+        self._add_form(Form.LATENCY, self._warm(self._compile(Form.LATENCY)))
 
-    def _warm_up_hw(self) -> tuple[int, int]:
-        size = -(-WARM_UP_SIZE // self.model.stride) * self.model.stride
-        return size, size
+    @property
+    def serves_many(self) -> bool:
+        """Whether it is compiled for many callers, or will be in a moment."""
+        return self._compiler is not None
 
-    def admit(self, request: Request, wait: bool = True) -> None:
+    def expect_many(self) -> None:
+        """Compile for many callers now, and wait for that, instead of beside the traffic."""
+        with self._lock:
+            if self._compiler is None:
+                self._compiler = self._started_compiler()
+            compiler = self._compiler
+        if compiler is not None:
+            compiler.join()
+
+    def admit(self, request: Request) -> bool:
         """Give the request a place in the queue, as its terms say when there is none.
 
-        wait: False never blocks. Raises EngineClosed, ForkedEngine, DeadlineExceeded or QueueFull.
+        False when it has to wait for one: `request.on_place` is called then. Never blocks. Raises EngineClosed,
+        ForkedEngine, DeadlineExceeded or QueueFull.
         """
         self.check_process()
         terms = request.terms
+        ticket = Ticket(request.id, terms.deadline, terms.client, terms.priority)
         with self._lock:
-            dropped = self._placed(request, wait)
-            self._counts["admitted"] += 1
-            self._counts["dropped"] += len(dropped)
-            self._space.notify(max(len(dropped) - 1, 0))  # more may have left than the one whose place it took
+            self._check_open()
+            if terms.deadline <= self._clock():
+                self._count_end(request, "expired")
+                raise _too_late()
+            admission = self._policy.admit(ticket, terms.on_full)
+            if admission.place is Place.REFUSED:
+                self._count_end(request, "full")
+                raise QueueFull(f"all {self.capacity} places of the queue are taken; come back later.")
+            self._requests[request.id] = request
+            if admission.place is Place.TAKEN:
+                self._count_place(request)
+            dropped = self._taken_out(admission.dropped, "dropped")
+            placed = self._newly_placed()
             if terms.deadline < math.inf:
                 self._work.notify()  # an idle lane must know until when to sleep
             if self._policy.crowded and self._compiler is None:
                 self._compiler = self._started_compiler()
+        _tell(placed)
         for older in dropped:
             older.fail(Dropped("a newer request took this one's place in the queue, as on_full says."))
-
-    def _placed(self, request: Request, wait: bool) -> list[Request]:
-        """Put the request into the queue; returns those that made room."""
-        terms = request.terms
-        ticket = Ticket(request.id, terms.deadline, terms.client, terms.priority)
-        self._check_open()
-        while not (admission := self._policy.admit(ticket, terms.on_full)).admitted:
-            self._wait_for_space(terms, wait)
-        self._requests[request.id] = request
-        return [self._requests.pop(ticket_id) for ticket_id in admission.dropped]
+        return admission.place is Place.TAKEN
 
     def run_when_free(self, request: Request, image: Image) -> None:
-        """The image of an admitted request is prepared: let it run in its turn."""
+        """The image of a request is prepared: let it run in its turn, once it has a place."""
         with self._lock:
             if request.id not in self._requests:
                 return  # it has ended meanwhile, and must hold no image
@@ -152,80 +170,96 @@ class Engine:
             self._work.notify()
 
     def cancel(self, request: Request, error: YoloomError) -> None:
-        """End a waiting request with `error`. One that runs is let finish; one that has ended stays as it is."""
+        """End a waiting request with `error`. One that runs is let finish, and counted as what its caller heard.
+
+        One that has succeeded, but is not delivered, is counted so as well; what ended otherwise stays as it is.
+        """
         with self._lock:
             mine = self._policy.cancel(request.id)
             if mine:
-                self._forget(request, error)
+                self._taken_out([request.id], _reason(error))
+                self._tell_settled()
+            else:
+                self._count_as(request, _reason(error))
+            placed = self._newly_placed()
+        _tell(placed)
         if mine:
             request.fail(error)
 
     def wait(self, request: Request, signal: Signal) -> None:
         """Block until the request has ended, at the latest at its deadline. Raises its error."""
+        if not self._signalled(request, signal):
+            self.cancel(request, _too_late())
+            raise _too_late()
+        request.raise_error()
+
+    def wait_for_place(self, request: Request, placed: Signal) -> None:
+        """Block until the request has a place, at the latest at its deadline. Raises its error when it gets none."""
+        if not self._signalled(request, placed):
+            self.cancel(request, _too_late())
+            raise _too_late()
+        if not request.admitted:
+            request.raise_error()
+
+    def _signalled(self, request: Request, signal: Signal) -> bool:
         try:
-            ended = signal.wait(request.terms.deadline - self._clock())
+            return signal.wait(request.terms.deadline - self._clock())
         except BaseException:  # Ctrl-C while waiting: nobody will fetch the result
             self.cancel(request, Cancelled("the caller was interrupted while it waited."))
             raise
-        if not ended:
-            self.cancel(request, _too_late())
-            self._give_up(request)
-            raise _too_late()
-        request.raise_error()
 
     def check_in_time(self, request: Request) -> None:
         """Raise DeadlineExceeded for a request that has succeeded, but is delivered after its deadline."""
         if request.terms.deadline <= self._clock():
-            self._give_up(request)
-            raise _too_late()
+            error = _too_late()
+            self.cancel(request, error)
+            raise error
 
-    def _give_up(self, request: Request) -> None:
-        """Its caller hears that it is too late: count it so, whether it still runs or has succeeded."""
+    def seconds_left(self, request: Request) -> float:
+        """Until its deadline, at least 0; infinity for none."""
+        return max(0.0, request.terms.deadline - self._clock())
+
+    def delivered(self, request: Request) -> None:
+        """A request that keeps its place has reached its caller, or nobody waits for it: free the place. Idempotent."""
         with self._lock:
-            request.given_up = True
-            if request.counted == "succeeded":
-                self._counts["succeeded"] -= 1
-                self._counts["expired"] += 1
-                request.counted = "expired"
+            held, request.holds, request.keeps_place = request.holds, False, False
+            if held:
+                self._policy.delivered()
+            placed = self._newly_placed()
+        _tell(placed)
 
-    def new_request(self, terms: Terms, on_end: Callable[[Request], None]) -> Request:
-        """A request that nobody knows yet."""
-        return Request(next(self._ids), terms, on_end)
+    def new_request(
+        self,
+        terms: Terms,
+        on_end: Callable[[Request], None],
+        on_place: Callable[[Request], None] | None = None,
+        keeps_place: bool = False,
+    ) -> Request:
+        """A request that nobody knows yet, see `Request`."""
+        return Request(next(self._ids), terms, on_end, on_place, keeps_place)
 
     def on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have one of a few helper threads do `work`: decode or finish what no caller waits for. It must not block.
 
         Works until the lanes have ended, so that what ran during `close` is still delivered. Raises EngineClosed.
         """
-        self._on_crew("helper", self.threads, work, *args)
-
-    def on_admitter(self, work: Callable[..., None], *args: object) -> None:
-        """Have a thread do `work` that may wait for a place in the queue. Raises EngineClosed."""
-        self._on_crew("admitter", 1, work, *args)
+        self.check_process()
+        self._crews.later("helper", functools.partial(work, *args))
 
     def on_caller_back(self, work: Callable[..., None], *args: object) -> None:
         """Have a thread run a user's callback, which may block or predict: nothing of ours waits behind it.
 
         Raises EngineClosed.
         """
-        self._on_crew("callback", self.threads, work, *args)
-
-    def _on_crew(self, name: str, threads: int, work: Callable[..., None], *args: object) -> None:
         self.check_process()
-        with self._lock:
-            if self._ended:
-                self._check_open()
-            if name not in self._crews:
-                crew = Crew(threads, f"yoloom-{name}")
-                crew.start()
-                self._crews[name] = crew
-            self._crews[name].later(functools.partial(work, *args))
+        self._crews.later("callback", functools.partial(work, *args))
 
     def statistics(self) -> Statistics:
         self.check_process()
         with self._lock:
             return Statistics(
                 **self._counts,
+                refused=sum(self._refused.values()),
                 waiting=self._policy.waiting,
                 running=self._policy.running,
                 forms=tuple(form.value for form in self._slots),
@@ -237,39 +271,54 @@ class Engine:
     def threads_alive(self) -> list[threading.Thread]:
         """The threads that belong to this engine now."""
         with self._lock:
-            crews = [thread for crew in self._crews.values() for thread in crew.threads]
-            return [thread for thread in (*self._runners(), *crews) if thread.is_alive()]
+            runners = [thread for thread in self._runners() if thread.is_alive()]
+        return runners + self._crews.threads_alive()
 
     def close(self, drain: bool = False, timeout: float | None = None) -> None:
         """Take nothing new, end what waits, let what runs finish, and end the threads. Idempotent; any thread.
 
-        drain: first run what waits, for `timeout` seconds at the most (None: as long as it takes). What has not ended
-        then ends with EngineClosed.
+        drain: first run what waits. timeout: seconds for all of this, None for as long as it takes. What has not ended
+        then ends with EngineClosed, also what runs; a thread that hangs in the runtime or in a caller's callback is
+        left behind.
         """
         if os.getpid() != self._pid:
             return  # the threads are the parent's
+        patience = Patience(timeout)
         with self._lock:
             self._closing = True
-            self._space.notify_all()  # callers that wait for a place get none
+            turned_away = self._taken_out(self._policy.turn_away(), "failed")
+        self._fail_closed(turned_away)
+        with self._lock:
             if drain:
-                self._settled.wait_for(self._is_settled, timeout)
+                self._settled.wait_for(self._is_settled, patience.left)
             self._closed = True
-            waiting = [self._requests.pop(ticket_id) for ticket_id in self._policy.drain()]
-            self._counts["failed"] += len(waiting)
+            waiting = self._taken_out(self._policy.drain(), "failed")
             threads = self._runners()
             self._work.notify_all()
             self._settled.notify_all()
-        for request in waiting:
-            request.fail(EngineClosed("the model was closed while the request waited; open it again."))
-        for thread in threads:
-            if thread is not threading.current_thread():
-                thread.join()
+        self._fail_closed(waiting)
+        self._join(threads, patience)
+        self._crews.stop(patience)
+
+    def _join(self, threads: Iterable[threading.Thread], patience: Patience) -> None:
+        others = [thread for thread in threads if thread is not threading.current_thread()]
+        for thread in others:
+            thread.join(patience.left)
+        hung = [thread.name for thread in others if thread.is_alive()]
+        if hung:
+            log.error("closed while the runtime still runs in %s: what it ran ends with an error", ", ".join(hung))
         with self._lock:
-            self._ended = True
-            crews, self._crews = list(self._crews.values()), {}
-            self._slots.clear()
-        for crew in crews:
-            crew.stop()
+            running = list(self._running.values())  # none, unless a lane hangs
+            self._running.clear()
+            for request in running:
+                self._count_end(request, request.verdict or "failed")
+            if not hung:
+                self._slots.clear()
+        self._fail_closed(running)
+
+    def _fail_closed(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            request.fail(EngineClosed("the model was closed before the request was done; open it again."))
 
     def _is_settled(self) -> bool:
         return self._closed or not (self._policy.waiting or self._policy.running)
@@ -289,27 +338,56 @@ class Engine:
         if self._closing:
             raise EngineClosed("the model is closed; open it again with YOLO(path).")
 
-    def _wait_for_space(self, terms: Terms, wait: bool) -> None:
-        left = terms.deadline - self._clock()
-        if left <= 0:
-            self._counts["refused"] += 1
-            raise _too_late()
-        if terms.on_full is not OnFull.WAIT:
-            self._counts["refused"] += 1
-        if terms.on_full is not OnFull.WAIT or not wait:
-            raise QueueFull(f"all {self._policy.capacity} places of the queue are taken; come back later.")
-        self._space.wait(_bounded(left))
-        self._check_open()
+    # What follows, down to `_tell_settled`, is called under the lock.
 
-    def _forget(self, request: Request, error: YoloomError) -> None:
-        del self._requests[request.id]
-        self._counts[_REASONS.get(type(error), "failed")] += 1
-        self._space.notify()
-        self._tell_settled()
+    def _taken_out(self, ticket_ids: Iterable[int], reason: str) -> list[Request]:
+        """The requests of tickets that the policy has forgotten, counted; whoever asked must end them."""
+        taken = [self._requests.pop(ticket_id) for ticket_id in ticket_ids]
+        for request in taken:
+            self._count_end(request, reason)
+        return taken
+
+    def _newly_placed(self) -> list[Request]:
+        """Those that have got a place: whoever asked must tell them, without the lock."""
+        placed = [self._requests[ticket_id] for ticket_id in self._policy.take_placed()]
+        for request in placed:
+            self._count_place(request)
+        if placed and self._compiler is None:
+            self._compiler = self._started_compiler()
+        self._work.notify(len(placed))  # one may be prepared already
+        return placed
+
+    def _count_place(self, request: Request) -> None:
+        request.admitted = True
+        self._counts["admitted"] += 1
+
+    def _count_end(self, request: Request, reason: str) -> None:
+        request.counted = reason
+        counts = self._counts if request.admitted else self._refused
+        counts[reason] = counts.get(reason, 0) + 1
+
+    def _count_as(self, request: Request, reason: str) -> None:
+        """Its caller hears this of it, whether it still runs or has succeeded."""
+        if request.id in self._running:
+            request.verdict = reason
+        elif request.counted == "succeeded":
+            self._counts["succeeded"] -= 1
+            self._count_end(request, reason)
 
     def _tell_settled(self) -> None:
         if self._closing and self._is_settled():
             self._settled.notify_all()
+
+    # ---- Forms
+
+    def _warm(self, slots: list[Slot]) -> list[Slot]:
+        """The same, after the network has run once."""
+        slots[0].run(np.zeros((1, *(self.model.input.hw or self._warm_up_hw()), 3), np.uint8))
+        return slots
+
+    def _warm_up_hw(self) -> tuple[int, int]:
+        size = -(-WARM_UP_SIZE // self.model.stride) * self.model.stride
+        return size, size
 
     def _compile(self, form: Form) -> list[Slot]:
         compiled = self.backend.compile(self.model, Setup(form, self.threads))
@@ -341,55 +419,75 @@ class Engine:
         except Exception:
             log.exception("the form for many callers could not be compiled; one caller's form serves them all")
 
+    # ---- Lanes
+
     def _serve(self) -> None:
         """A lane: ask the policy, obey, until the engine closes."""
         while (work := self._next_work()) is not None:
-            action, requests = work
+            action, requests, placed = work
+            _tell(placed)
             if isinstance(action, Run):
                 self._execute(action, requests)
             else:
                 for request in requests:
                     request.fail(_too_late())
             # An idle lane must not keep the last image and its outputs alive.
-            del work, action, requests
+            del work, action, requests, placed
 
-    def _next_work(self) -> tuple[Run | Expire, list[Request]] | None:
+    def _next_work(self) -> tuple[Run | Expire, list[Request], list[Request]] | None:
+        """What to do, with which requests, and which others have got a place by it."""
         with self._lock:
             while not self._closed:
                 now = self._clock()
                 action = self._policy.next_action(now)
-                if isinstance(action, (Run, Expire)):
-                    requests = [self._requests.pop(ticket_id) for ticket_id in action.tickets]
-                    self._counts["expired"] += len(requests) * isinstance(action, Expire)
-                    self._space.notify(len(requests))
+                if isinstance(action, Run):
+                    return action, self._set_running(action), self._newly_placed()
+                if isinstance(action, Expire):
+                    expired = self._taken_out(action.tickets, "expired")
                     self._tell_settled()
-                    return action, requests
+                    return action, expired, self._newly_placed()
                 self._work.wait(_bounded(action.until - now))
         return None
+
+    def _set_running(self, run: Run) -> list[Request]:
+        requests = [self._requests.pop(ticket_id) for ticket_id in run.tickets]
+        self._running.update((request.id, request) for request in requests)
+        return requests
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
         outcomes = run_requests(self._slots[run.form][run.lane], requests, self._clock)
         with self._lock:
-            self._policy.finished(run)
-            for request, outcome in zip(requests, outcomes, strict=True):
-                request.counted = _end(request, outcome)
-                self._counts[request.counted] += 1
+            mine = [
+                (request, outcome)
+                for request, outcome in zip(requests, outcomes, strict=True)
+                if self._running.pop(request.id, None) is not None  # else `close` has lost its patience with it
+            ]
+            for request, outcome in mine:
+                self._count_end(request, request.verdict or outcome.ended)
                 self._counts["retried"] += outcome.retried
+                request.holds = request.keeps_place
+            self._policy.finished(run, sum(request.holds for request, _ in mine))
             self._tell_settled()
-        for request, outcome in zip(requests, outcomes, strict=True):
-            if outcome.late:
-                request.fail(_too_late())
-            elif outcome.error is not None:
-                request.fail(outcome.error)
-            else:
-                request.succeed(outcome.outputs, outcome.run_ms)
+        for request, outcome in mine:
+            _end(request, outcome)
 
 
-def _end(request: Request, outcome: Outcome) -> str:
-    """What to count a request as that has run."""
-    if outcome.late or request.given_up:
-        return "expired"
-    return "succeeded" if outcome.error is None else "failed"
+def _end(request: Request, outcome: Outcome) -> None:
+    if outcome.late:
+        request.fail(_too_late())
+    elif outcome.error is not None:
+        request.fail(outcome.error)
+    else:
+        request.succeed(outcome.outputs, outcome.run_ms)
+
+
+def _tell(placed: Iterable[Request]) -> None:
+    for request in placed:
+        request.has_place()
+
+
+def _reason(error: YoloomError) -> str:
+    return _REASONS.get(type(error), "failed")
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

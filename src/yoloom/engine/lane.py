@@ -36,6 +36,13 @@ class Outcome:
     late: bool = False
     retried: bool = False
 
+    @property
+    def ended(self) -> str:
+        """What it counts as."""
+        if self.late:
+            return "expired"
+        return "succeeded" if self.error is None else "failed"
+
 
 class Slot:
     """The place of one lane in a form: its context, and the way to a new one when that breaks.

@@ -15,3 +15,7 @@ class Once:
 
     def take(self) -> bool:
         return self._lock.acquire(blocking=False)
+
+    @property
+    def taken(self) -> bool:
+        return self._lock.locked()

@@ -1,19 +1,21 @@
-"""Who is next, with whom, in which form, and who came too late: a state machine without a thread and without a clock.
+"""Who gets a place, who is next, with whom, in which form, and who came too late: a machine without thread and clock.
 
 ```
-admit ──▶ preparing ──prepared──▶ ready ──next_action──▶ running ──finished──▶ gone
-  │           │                     │ │
-  │         cancel               cancel └─ Expire (its deadline has passed)
-  └─ dropped: those that made room
+          full: WAIT                                               its result is not delivered yet
+admit ──▶ applying ──a place is free──▶ waiting ──next_action──▶ running ──finished──▶ held ──delivered──▶ gone
+  │ └─────a place is free────────────────▲ │ │
+  │                                        │ └─ Expire, from applying too: its deadline has passed
+  └─ dropped: those that made room       cancel, from applying too
 ```
 
-A ticket is admitted before its image is touched, so that places, order and load are known from the first moment; it
-can run once its image is prepared. Clients take turns (`turns.py`). One thread at a time: the engine calls it under its
-lock.
+A ticket gets its place before its image is touched, so that places, order and load are known from the first moment; it
+can run once its image is prepared. Clients take turns (`turns.py`) for lanes, and for places when there are none left.
+One thread at a time: the engine calls it under its lock.
 """
 
 from __future__ import annotations
 
+import enum
 import heapq
 import math
 from collections.abc import Mapping
@@ -34,11 +36,19 @@ class Ticket:
     priority: float = 0
 
 
+class Place(enum.Enum):
+    """What a ticket got that asked for a place."""
+
+    TAKEN = "taken"
+    APPLIED = "applied"  # it waits for one, see `Policy.take_placed`
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True)
 class Admission:
-    """Whether there was a place, and which waiting tickets were taken out for it: they are forgotten already."""
+    """What a ticket got, and which tickets were taken out for it: they are forgotten already."""
 
-    admitted: bool
+    place: Place
     dropped: tuple[int, ...] = ()
 
 
@@ -81,9 +91,13 @@ class Policy:
     """The rule of the queue. Owned by its engine: one thread at a time."""
 
     def __init__(self, capacity: int, lanes: Mapping[Form, Lanes]) -> None:
-        """capacity: how many tickets may wait. lanes: those of each form that is compiled."""
+        """capacity: how many tickets may wait or be held. lanes: those of each form that is compiled."""
         self.capacity = capacity
-        self._turns = Turns()
+        self._turns = Turns()  # those that wait
+        self._applicants = Turns()
+        self._applying: dict[int, tuple[Ticket, Shape | None]] = {}  # with the canvas of those that are prepared
+        self._placed: list[int] = []
+        self._held = 0
         self._deadlines: list[tuple[float, int]] = []  # heap; ids that wait no longer are skipped on sight
         self._idle: dict[Form, list[int]] = {}
         self._batch: dict[Form, int] = {}
@@ -94,12 +108,23 @@ class Policy:
 
     @property
     def waiting(self) -> int:
+        """Tickets that have a place and do not run yet."""
         return len(self._turns)
+
+    @property
+    def applying(self) -> int:
+        """Tickets that wait for a place."""
+        return len(self._applying)
 
     @property
     def running(self) -> int:
         """Tickets that run now."""
         return sum(self._running.values())
+
+    @property
+    def held(self) -> int:
+        """Places of tickets that have run and are not delivered."""
+        return self._held
 
     @property
     def crowded(self) -> bool:
@@ -113,33 +138,46 @@ class Policy:
         self._running[form] = 0
 
     def admit(self, ticket: Ticket, on_full: OnFull = OnFull.REJECT) -> Admission:
-        """Give the ticket a place, as `on_full` says when there is none; for WAIT the caller comes back."""
+        """Give the ticket a place, as `on_full` says when there is none."""
         dropped = self._dropped_for(ticket.client, on_full)
-        if self.waiting - len(dropped) >= self.capacity:
-            return Admission(False)
-        alone = not self.waiting and not self.running
+        makes_room = any(ticket_id in self._turns for ticket_id in dropped)
+        if not (self._has_place or makes_room):
+            return self._without_place(ticket, on_full)
+        alone = not (self.waiting or self.running)
         self._calm = min(self._calm + 1, CALM) if alone else 0
         # Before those that make room leave: a client that always has something keeps its place among the turns.
         self._turns.add(ticket.id, ticket.client, ticket.priority)
-        for ticket_id in dropped:
-            self._turns.remove(ticket_id)
-        if ticket.deadline < math.inf:
-            self._forget_stale_deadlines()
-            heapq.heappush(self._deadlines, (ticket.deadline, ticket.id))
-        return Admission(True, dropped)
+        self._keep_deadline(ticket)
+        self._drop(dropped)
+        return Admission(Place.TAKEN, dropped)
+
+    def take_placed(self) -> list[int]:
+        """The applicants that have got a place since the last call."""
+        placed, self._placed = self._placed, []
+        return placed
 
     def prepared(self, ticket_id: int, shape: Shape = ()) -> None:
         """The ticket's image is ready to run, on a canvas of this shape. A ticket that is gone already stays gone."""
         if ticket_id in self._turns:
             self._turns.ready(ticket_id, shape)
+        elif ticket_id in self._applying:
+            self._applying[ticket_id] = self._applying[ticket_id][0], shape
 
     def cancel(self, ticket_id: int) -> bool:
-        """Take a waiting ticket back; False when it runs or is gone."""
-        return self._turns.remove(ticket_id)
+        """Take a waiting or applying ticket back; False when it runs or is gone."""
+        if not self._leave(ticket_id):
+            return False
+        self._give_places()
+        return True
+
+    def turn_away(self) -> tuple[int, ...]:
+        """Take all applicants back."""
+        self._applying.clear()
+        return self._applicants.clear()
 
     def drain(self) -> tuple[int, ...]:
-        """Take all waiting tickets back."""
-        return self._turns.clear()
+        """Take all waiting and applying tickets back."""
+        return self.turn_away() + self._turns.clear()
 
     def next_action(self, now: float) -> Run | Expire | Wait:
         """What to do now. A Run or Expire has happened as far as the policy is concerned."""
@@ -149,22 +187,62 @@ class Policy:
         form = self._form()
         if self._idle.get(form) and (tickets := self._take_batch(self._batch[form])):
             self._running[form] += len(tickets)
+            self._give_places()
             return Run(form, heapq.heappop(self._idle[form]), tickets)
         return Wait(self._next_deadline())
 
-    def finished(self, run: Run) -> None:
-        """The lane is free again."""
+    def finished(self, run: Run, held: int = 0) -> None:
+        """The lane is free again. held: how many of its tickets keep a place until they are delivered."""
         self._running[run.form] -= len(run.tickets)
+        self._held += held
         heapq.heappush(self._idle[run.form], run.lane)
 
+    def delivered(self) -> None:
+        """A held ticket has reached its caller."""
+        self._held -= 1
+        self._give_places()
+
+    @property
+    def _has_place(self) -> bool:
+        return self.waiting + self._held < self.capacity
+
+    def _without_place(self, ticket: Ticket, on_full: OnFull) -> Admission:
+        if on_full is not OnFull.WAIT:
+            return Admission(Place.REFUSED)
+        self._applicants.add(ticket.id, ticket.client, ticket.priority)
+        self._applicants.ready(ticket.id, ())
+        self._applying[ticket.id] = ticket, None
+        self._keep_deadline(ticket)
+        return Admission(Place.APPLIED)
+
+    def _give_places(self) -> None:
+        while self._has_place and (first := self._applicants.take()) is not None:
+            ticket, shape = self._applying.pop(first[0])
+            self._calm = 0
+            self._turns.add(ticket.id, ticket.client, ticket.priority)
+            if shape is not None:
+                self._turns.ready(ticket.id, shape)
+            self._placed.append(ticket.id)
+
     def _dropped_for(self, client: Client, on_full: OnFull) -> tuple[int, ...]:
-        """The waiting tickets that leave for a new one."""
+        """The tickets that leave for a new one."""
         if on_full is OnFull.LATEST:
-            return self._turns.of(client.key)
-        if on_full is OnFull.DROP_OLDEST and self.waiting >= self.capacity:
+            return self._turns.of(client.key) + self._applicants.of(client.key)
+        if on_full is OnFull.DROP_OLDEST and self.waiting and not self._has_place:
             # From whoever has most: a client that floods pays for it, and not the one that comes with a single request.
             return (self._turns.oldest_of_longest(),)
         return ()
+
+    def _drop(self, ticket_ids: tuple[int, ...]) -> None:
+        for ticket_id in ticket_ids:
+            self._leave(ticket_id)
+        if ticket_ids:
+            self._give_places()
+
+    def _leave(self, ticket_id: int) -> bool:
+        if self._applying.pop(ticket_id, None) is not None:
+            return self._applicants.remove(ticket_id)
+        return self._turns.remove(ticket_id)
 
     def _form(self) -> Form:
         if self.crowded and Form.THROUGHPUT in self._idle:
@@ -182,17 +260,25 @@ class Policy:
         expired = []
         while self._deadlines and self._deadlines[0][0] <= now:
             _, ticket_id = heapq.heappop(self._deadlines)
-            if self._turns.remove(ticket_id):
+            if self._leave(ticket_id):
                 expired.append(ticket_id)
+        if expired:
+            self._give_places()
         return tuple(expired)
 
-    def _forget_stale_deadlines(self) -> None:
+    def _keep_deadline(self, ticket: Ticket) -> None:
+        if ticket.deadline == math.inf:
+            return
         # Tickets that ran in time leave their deadline behind; it would stay for as long as it lies in the future.
-        if len(self._deadlines) > 2 * self.capacity:
-            self._deadlines = [entry for entry in self._deadlines if entry[1] in self._turns]
+        if len(self._deadlines) > 2 * (self.capacity + self.applying):
+            self._deadlines = [entry for entry in self._deadlines if self._is_here(entry[1])]
             heapq.heapify(self._deadlines)
+        heapq.heappush(self._deadlines, (ticket.deadline, ticket.id))
 
     def _next_deadline(self) -> float:
-        while self._deadlines and self._deadlines[0][1] not in self._turns:
+        while self._deadlines and not self._is_here(self._deadlines[0][1]):
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else math.inf
+
+    def _is_here(self, ticket_id: int) -> bool:
+        return ticket_id in self._turns or ticket_id in self._applying

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 import time
 
@@ -19,6 +20,14 @@ from yoloom.images.placement import Placement
 from yoloom.options import PredictOptions, class_ids
 from yoloom.results import Results
 from yoloom.runtime.protocol import Outputs
+
+
+class Loan(enum.Enum):
+    """What the caller of a prediction does with an array until the results are there."""
+
+    NONE = "none"  # it may change at once: the pixels are copied first
+    LENT = "lent"  # the caller leaves it alone until `finish`, which copies it for the results
+    GIVEN = "given"  # nobody else has it: it is never copied
 
 
 class Prediction:
@@ -40,14 +49,13 @@ class Prediction:
         self._max_pixels = max_pixels
         self._save_dir = save_dir
 
-    def prepare(self, source: object, borrow: bool = False) -> None:
+    def prepare(self, source: object, loan: Loan = Loan.NONE) -> None:
         """Decode, and plan the placement. Raises InputError for a source that is no usable image.
 
-        borrow: the caller leaves an array alone until `finish`, so its pixels are copied only then: callers that wait
-        for their turn hold one copy of their image, not two.
+        loan: of an array. Callers that wait for their turn lend it, and hold one copy of their image, not two.
         """
-        self._image = decode_image(source, self._max_pixels, borrow)
-        self._borrowed = self._image is source
+        self._image = decode_image(source, self._max_pixels, borrow=loan is not Loan.NONE)
+        self._lent = self._image is source and loan is Loan.LENT
         self._placed = _place(self._model, self._options, self._image.shape[:2])
 
     @property
@@ -68,7 +76,7 @@ class Prediction:
         found = TASKS[self._model.task](outputs, head, self._placed, self._options, self._keep)
         postprocess_ms = (time.perf_counter() - started) * 1e3
         speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
-        image = self._image.copy() if self._borrowed else self._image
+        image = self._image.copy() if self._lent else self._image
         members = found.boxes, found.masks, found.probs, found.keypoints, found.obb
         return Results(image, self._path, self._model.names, *members, speed=speed, save_dir=self._save_dir)
 

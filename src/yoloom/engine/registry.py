@@ -12,12 +12,16 @@ import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
+from yoloom.clock import Patience
 from yoloom.engine.crew import Chore, Crew
 from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 from yoloom.errors import EngineClosed
 
 Key = Hashable
+
+EXIT_PATIENCE_S = 30.0
+"""How long the end of the interpreter waits for runs and callbacks that hang, in all."""
 
 
 class Lease:
@@ -39,6 +43,11 @@ class Lease:
         """`release` for finalizers: takes no lock and waits for nobody."""
         if self._take():
             self._registry.later(functools.partial(self._registry.release, self._key))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is this process's, and was not given back."""
+        return os.getpid() == self._pid and not self._once.taken
 
     def _take(self) -> bool:
         if os.getpid() != self._pid:
@@ -102,12 +111,13 @@ class Registry:
             engines = [pending for pending in self._engines.values() if pending.done()]
             self._take_keeper()
             retired = list(self._retired)
+        patience = Patience(EXIT_PATIENCE_S)
         for pending in engines:
-            _close(pending)
+            _close(pending, timeout=patience.left)
         # A keeper may be closing the engine of a handle that was collected a moment ago. If the interpreter ended below
         # it, in the middle of the runtime's own code, the whole process would abort.
         for keeper in retired:
-            keeper.stop()
+            keeper.stop(patience)
 
     def _take_keeper(self) -> Crew | None:
         keeper, self._keeper = self._keeper, None

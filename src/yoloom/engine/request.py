@@ -25,20 +25,50 @@ class Image(Protocol):
 
 
 class Request:
-    """An image, its terms, and how it ended. Owned by the engine; `on_end` runs once, in whichever thread ends it.
+    """An image, its terms, and how it ended. Owned by the engine.
 
-    Exactly one of `outputs` and `error` is set when it has ended. run_ms: what the runtime took, in milliseconds.
-    Under the engine's lock: how it was counted after its run, and whether its caller had given up by then.
+    on_end runs once, in whichever thread ends it. on_place runs once for a request that had to wait for a place: when
+    it has one, or has ended without. run_ms: what the runtime took, in milliseconds.
+
+    keeps_place: its result is delivered by somebody else than its caller, and holds the place until `Engine.delivered`.
+    Guarded by the engine's lock: `admitted`, whether it ever had a place; `counted`, what it was counted as once it has
+    ended; `verdict`, what to count it as although it runs, since its caller has given up; `holds`, whether it still has
+    a place although it has run.
     """
 
-    __slots__ = ("counted", "error", "given_up", "id", "image", "on_end", "outputs", "run_ms", "terms")
+    __slots__ = (
+        "admitted",
+        "counted",
+        "error",
+        "holds",
+        "id",
+        "image",
+        "keeps_place",
+        "on_end",
+        "on_place",
+        "outputs",
+        "run_ms",
+        "terms",
+        "verdict",
+    )
 
-    def __init__(self, request_id: int, terms: Terms, on_end: Callable[[Request], None]) -> None:
+    def __init__(
+        self,
+        request_id: int,
+        terms: Terms,
+        on_end: Callable[[Request], None],
+        on_place: Callable[[Request], None] | None = None,
+        keeps_place: bool = False,
+    ) -> None:
         self.id = request_id
         self.terms = terms
-        self.given_up = False
-        self.counted = ""
         self.on_end = on_end
+        self.on_place = on_place
+        self.keeps_place = keeps_place
+        self.admitted = False
+        self.counted = ""
+        self.verdict = ""
+        self.holds = False
         self.image: Image | None = None
         self.outputs: Outputs | None = None
         self.error: YoloomError | None = None
@@ -65,8 +95,26 @@ class Request:
             del error  # its traceback holds this frame
 
     def fail(self, error: YoloomError) -> None:
+        on_place = None if self.admitted else self.on_place
         self.error, self.image = error, None
         self.on_end(self)
+        if on_place is not None:
+            on_place(self)
+
+    def has_place(self) -> None:
+        """It has got the place that it waited for."""
+        on_place = self.on_place
+        if on_place is not None:
+            on_place(self)
+
+    def forget(self) -> None:
+        """Nobody waits for it any more: let go of the outputs, and of those that would have been told."""
+        self.on_end, self.on_place = _discard, None
+        self.outputs = None
+
+
+def _discard(request: Request) -> None:
+    request.outputs = None
 
 
 class Signal:

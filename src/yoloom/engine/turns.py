@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 Shape = tuple[int, ...]
 
+MAX_LEFT = 64
+"""Clients that have left and may stay in the order beside as many as have something waiting, before it is made anew."""
+
 
 @dataclass(frozen=True)
 class Client:
@@ -61,6 +64,7 @@ class Turns:
         self._order: deque[_Line] = deque()  # those that had something ready, whose turn it is first
         self._owner: dict[int, _Line] = {}
         self._shapes: dict[int, Shape] = {}  # of those that are ready
+        self._left = 0  # lines in the order whose client has nothing any more
 
     def __len__(self) -> int:
         return len(self._owner)
@@ -96,6 +100,8 @@ class Turns:
         del line.waiting[request_id]
         if not line.waiting:
             del self._lines[line.key]  # it leaves the order when its turn comes
+            self._left += line.in_turn
+            self._forget_those_that_left()
         return True
 
     def clear(self) -> tuple[int, ...]:
@@ -103,6 +109,7 @@ class Turns:
         gone = tuple(self._owner)
         for kept in (self._owner, self._shapes, self._lines, self._order):
             kept.clear()
+        self._left = 0
         return gone
 
     def take(self) -> tuple[int, Shape] | None:
@@ -123,6 +130,13 @@ class Turns:
             self._order.rotate(-1)
         else:
             self._order.popleft().in_turn = False
+            self._left -= 1
+
+    def _forget_those_that_left(self) -> None:
+        # Their turn may never come: all lanes stand still, and thousands of clients come and cancel.
+        if self._left > len(self._lines) + MAX_LEFT:
+            self._order = deque(line for line in self._order if line.waiting)
+            self._left = 0
 
     def company(self, shape: Shape, most: int) -> list[int]:
         """Up to `most` further requests of this shape, which wait no longer, in the order of turns.
@@ -159,8 +173,8 @@ class Turns:
 
     def _serve(self, line: _Line, request_id: int) -> None:
         heapq.heappop(line.ready)
-        self.remove(request_id)
         line.credit -= 1
         if line.credit <= 0:
             line.credit = line.weight
             self._order.rotate(-1)
+        self.remove(request_id)  # last: it may make the order anew

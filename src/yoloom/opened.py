@@ -1,0 +1,111 @@
+"""A model file that is open: what it says, and the claim on the engine that runs it."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloom.conversions import CachedConversion, convert
+from yoloom.engine.engine import Engine
+from yoloom.engine.queue_policy import QueuePolicy
+from yoloom.engine.registry import Lease, registry
+from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption
+from yoloom.file_identity import file_identity
+from yoloom.formats.model import Layout, Model
+from yoloom.formats.read import read_model
+from yoloom.runtime.backends import find_backend
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How files are opened, see `YOLO`. Immutable: shared freely. threads: the CPU budget."""
+
+    task: str | None
+    names: Mapping[int, str] | Sequence[str] | None
+    backend: str
+    device: str
+    threads: int
+    nms: bool | None
+    queue: QueuePolicy | None
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """One file behind a handle. Immutable: shared freely.
+
+    The handle holds it, and each call that was made on it: so a call keeps its model until it has ended, whatever
+    happens to the handle. The engine is given back by `release`, or when nobody holds this any more.
+
+    nms: what a prediction may ask of `nms`. version: of the files, as they were opened.
+    """
+
+    model: Model
+    nms: frozenset[bool]
+    version: Hashable
+    lease: Lease
+
+    def __post_init__(self) -> None:
+        finalizer = weakref.finalize(self, self.lease.abandon)
+        finalizer.atexit = False  # the registry closes the engines then
+
+    @property
+    def engine(self) -> Engine:
+        return self.lease.engine
+
+    def is_unchanged(self) -> bool:
+        """Whether the files are still those that were opened."""
+        try:
+            return file_identity(self.model.graph.files) == self.version
+        except OSError:
+            return False
+
+    def release(self, drain: bool = False, timeout: float | None = None) -> None:
+        """Give the engine back, see `Lease.release`. Idempotent."""
+        self.lease.release(drain, timeout)
+
+
+def open_file(path: Path, settings: Settings) -> Opened:
+    """Read, and compile and warm up unless the file is open already. Raises what `YOLO` raises."""
+    runtime = find_backend(settings.backend, settings.device)
+    one_to_one = settings.nms is False
+    described = read_model(path, settings.task, settings.names, functools.partial(convert, one_to_one=one_to_one))
+    heads = _heads(described, settings.nms)
+    version = functools.partial(file_identity, described.graph.files)
+    opened_version = _opened_version(described, version())
+    size = (settings.queue or QueuePolicy()).size
+    key = (opened_version, settings.backend, settings.device, settings.threads, one_to_one)
+    lease = registry().claim(key, lambda: _started(Engine(described, runtime, settings.threads, size, version=version)))
+    opened = Opened(described, heads, opened_version, lease)
+    if settings.queue is not None and opened.engine.capacity != size:
+        opened.release()
+        raise InvalidOption(
+            f"size must be {opened.engine.capacity}: the file is open with such a queue, which its handles share."
+        )
+    return opened
+
+
+def _started(engine: Engine) -> Engine:
+    engine.start()
+    return engine
+
+
+def _heads(model: Model, nms: bool | None) -> frozenset[bool]:
+    """What of `nms` this model answers to: what it does, and what it was opened with. Raises UnsupportedOption."""
+    own = model.layout is not Layout.END2END
+    if nms is not None and nms != own and model.graph.conversion is None:
+        raise UnsupportedOption(
+            f"{model.graph.path} was exported with a head that {'needs' if own else 'does'} its NMS, and can not be "
+            f"opened with nms={nms}: open its checkpoint, or export that again."
+        )
+    return frozenset({own} if nms is None else {own, bool(nms)})
+
+
+def _opened_version(model: Model, version: Hashable) -> Hashable:
+    """The version of the files that all later ones are compared with. Raises InvalidModel."""
+    conversion = model.graph.conversion
+    if isinstance(conversion, CachedConversion) and conversion.identity != version:
+        raise InvalidModel(f"{model.graph.path} was changed while it was opened; open it again.")
+    return version
