@@ -10,7 +10,7 @@ from pathlib import Path
 
 from yoloom.conversions import CachedConversion, convert
 from yoloom.engine.engine import Engine
-from yoloom.engine.queue_policy import QueuePolicy
+from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy
 from yoloom.engine.registry import Lease, registry
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption
 from yoloom.file_identity import file_identity
@@ -75,7 +75,7 @@ def open_file(path: Path, settings: Settings) -> Opened:
     heads = _heads(described, settings.nms)
     version = functools.partial(file_identity, described.graph.files)
     opened_version = _opened_version(described, version())
-    size = (settings.queue or QueuePolicy()).size
+    size = (settings.queue or DEFAULT_QUEUE).size
     key = (opened_version, settings.backend, settings.device, settings.threads, one_to_one)
     lease = registry().claim(key, lambda: _started(Engine(described, runtime, settings.threads, size, version=version)))
     opened = Opened(described, heads, opened_version, lease)

@@ -19,7 +19,7 @@ from yoloom.call import Asked, Call, Errors
 from yoloom.clock import Patience
 from yoloom.engine.budget import cpu_threads
 from yoloom.engine.once import Once
-from yoloom.engine.queue_policy import QueuePolicy, on_full
+from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound
@@ -302,7 +302,7 @@ class YOLO:
 
     def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
         opened = self._current()
-        queue = self._settings.queue or QueuePolicy()
+        queue = self._settings.queue or DEFAULT_QUEUE
         waiting = {"on_full": queue.on_full, **{name: options[name] for name in WAITING & options.keys()}}
         asked = Asked(timeout, waiting.get("client"), waiting.get("priority", 0), on_full(waiting["on_full"]))
         judged = {name: value for name, value in options.items() if name not in WAITING}

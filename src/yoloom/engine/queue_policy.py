@@ -48,3 +48,6 @@ def on_full(value: Any) -> OnFull:
     except (ValueError, TypeError):
         names = ", ".join(repr(policy.value) for policy in OnFull)
         raise InvalidOption(f"on_full must be one of {names}, got {shown(value)}.") from None
+
+
+DEFAULT_QUEUE = QueuePolicy()

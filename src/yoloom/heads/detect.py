@@ -24,7 +24,8 @@ def find(
 ) -> Findings:
     """Boxes. outputs: (4 + nc, A), or (N, 6) of an end2end head. Raises InvalidModel for other shapes."""
     rows = detect(outputs[0], head, 0, options, keep)
-    rows[:, :4] = placed.to_source(rows[:, :4])
+    if len(rows):
+        rows[:, :4] = placed.to_source(rows[:, :4])
     return Findings(boxes=rows)
 
 
@@ -48,6 +49,8 @@ def detect_raw(
     same bits, always.
     """
     rows = candidates(output, len(output) - 4 if nc is None else nc, options, keep)
+    if not len(rows):
+        return rows
     rows[:, :4] = _xyxy(rows[:, :4])
     return rows[nms(rows[:, :4], rows[:, 5], iou=options.iou, max_det=options.max_det, agnostic=options.agnostic_nms)]
 
