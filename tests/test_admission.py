@@ -534,3 +534,30 @@ def test_a_request_that_no_helper_can_prepare_gives_its_place_back(
     monkeypatch.undo()
     assert engine.statistics().waiting == 0
     engine.close(drain=True)
+
+
+def test_a_runtime_that_makes_no_context_is_told_as_a_typed_error(backend: FakeBackend) -> None:
+    """Seen to come out of `YOLO(path)` as the runtime's own RuntimeError."""
+
+    class NoContext(FakeBackend):
+        def compile(self, model: Model, setup: Setup) -> Any:
+            compiled = super().compile(model, setup)
+            compiled.context = self._no_context  # type: ignore[method-assign]
+            return compiled
+
+        def _no_context(self) -> Any:
+            raise RuntimeError("out of memory")
+
+    engine = Engine(fake_model(), NoContext(lanes=1), threads=1)
+    with pytest.raises(RuntimeFailed, match=r"no context.*out of memory"):
+        engine.start()
+    engine.close()
+
+
+def test_a_warm_up_that_breaks_the_contract_is_told_as_a_typed_error(backend: FakeBackend) -> None:
+    """Seen to come out of `YOLO(path)` as it was raised."""
+    backend.script(ZeroDivisionError("surprise"))
+    engine = Engine(fake_model(), backend, threads=1)
+    with pytest.raises(RuntimeFailed, match="ZeroDivisionError: surprise"):
+        engine.start()
+    engine.close()

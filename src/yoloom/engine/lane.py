@@ -51,9 +51,9 @@ class Slot:
     """
 
     def __init__(self, compiled: Compiled) -> None:
-        """Raises what the runtime raises."""
+        """Raises RuntimeFailed."""
         self._compiled = compiled
-        self._context: Context | None = compiled.context()
+        self._context: Context | None = _new_context(compiled)
 
     @property
     def broken(self) -> bool:
@@ -61,14 +61,23 @@ class Slot:
         return self._context is None
 
     def run(self, batch: Batch) -> Outputs:
-        """Run, on a new context when the last run failed. Raises what the runtime raises."""
+        """Run, on a new context when the last run failed. Raises RuntimeFailed and other typed errors."""
         if self._context is None:
-            self._context = self._compiled.context()
+            self._context = _new_context(self._compiled)
         try:
             return self._context.run(batch)
-        except BaseException:
+        except BaseException as error:
             self._context = None
-            raise
+            if isinstance(error, YoloomError) or not isinstance(error, Exception):
+                raise
+            raise RuntimeFailed(f"the backend raised {type(error).__name__}: {error}") from error
+
+
+def _new_context(compiled: Compiled) -> Context:
+    try:
+        return compiled.context()
+    except RuntimeError as error:
+        raise RuntimeFailed(f"the runtime makes no context for another run: {error}") from error
 
 
 def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
@@ -90,9 +99,9 @@ def _alone(slot: Slot, request: Request, clock: Clock) -> Outcome:
         (outcome,) = _together(slot, [request], clock)
     except YoloomError as error:
         return Outcome(error=error, retried=True)
-    except Exception as error:  # a fault of the backend must not end the lane
-        log.exception("the backend raised outside its contract")
-        failure = RuntimeFailed(f"the backend raised {type(error).__name__}: {error}")
+    except Exception as error:  # outputs of the wrong kind, or a letterbox that fails, must not end the lane
+        log.exception("a lane failed outside of the runtime")
+        failure = RuntimeFailed(f"running the image failed: {type(error).__name__}: {error}")
         return Outcome(error=failure, retried=True)
     return replace(outcome, retried=True)
 

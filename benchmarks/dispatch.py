@@ -1,0 +1,144 @@
+"""What the way through the engine costs: requests per second and latency when the network costs nothing.
+
+Regime: `YOLO.predict` and `YOLO.predict_async` of the bundled model, with a runtime that answers at once and finds
+nothing, on images of 64 x 64 pixels: options, queue, hand-over to a lane and back, letterbox, heads and Results remain.
+Threads that call again as soon as their result is there, so all that is measured is held up by Python's own lock too.
+"Paced" callers send a fixed number of requests per second instead, and show the latency below saturation.
+
+    python benchmarks/dispatch.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import importlib.resources
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+import measure
+from measure import Clocks, Sample, Turn, Work
+from yoloom import YOLO
+from yoloom.formats.model import Model
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
+
+SIZE = 64
+IMAGE = np.zeros((SIZE, SIZE, 3), np.uint8)
+
+
+class NullBackend:
+    """Answers at once that there is nothing. Stateless: shared freely."""
+
+    name = "null"
+
+    def compile(self, model: Model, setup: Setup) -> NullCompiled:
+        return NullCompiled(model, 1 if setup.form is Form.LATENCY else setup.threads + 1)
+
+    def guarantee(self) -> Guarantee:
+        return Guarantee(self.name, "0", "cpu", "fp32", True, 0.0, "it always says the same")
+
+
+class NullCompiled:
+    def __init__(self, model: Model, lanes: int) -> None:
+        self._model = model
+        self.lanes = lanes
+
+    def context(self) -> Context:
+        return NullContext(self._model)
+
+
+class NullContext(Context):
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._rows = 4 + len(model.names)
+
+    def _execute(self, batch: Batch) -> Outputs:
+        return (np.zeros((len(batch), self._rows, 8), np.float32),)
+
+
+@contextmanager
+def null_model() -> Iterator[YOLO]:
+    """The bundled model on that runtime."""
+    demo = Path(str(importlib.resources.files("yoloom") / "assets" / "demo.onnx"))
+    with mock.patch("yoloom.opened.find_backend", return_value=NullBackend()), YOLO(demo) as model:
+        yield model
+
+
+def threads_round(model: YOLO, threads: int, seconds: float) -> Sample:
+    return measure.run_callers([_work(model) for _ in range(threads)], seconds)
+
+
+def paced_round(model: YOLO, threads: int, per_second: float, seconds: float) -> Sample:
+    """Each thread sends its share of the requests at fixed times; a latency counts from the time it was due."""
+    return measure.run_callers([_paced(_work(model), per_second / threads) for _ in range(threads)], seconds)
+
+
+def tasks_round(model: YOLO, tasks: int, seconds: float) -> Sample:
+    return asyncio.run(_tasks(model, tasks, seconds))
+
+
+def _work(model: YOLO) -> Work:
+    return lambda: model.predict(IMAGE, imgsz=SIZE)
+
+
+def _paced(work: Work, per_second: float) -> Work:
+    due = time.perf_counter()
+
+    def waiting() -> None:
+        nonlocal due
+        due = max(due + 1 / per_second, time.perf_counter() - 1 / per_second)
+        time.sleep(max(0.0, due - time.perf_counter()))
+        work()
+
+    return waiting
+
+
+async def _tasks(model: YOLO, tasks: int, seconds: float) -> Sample:
+    latencies: list[float] = []
+    until = time.perf_counter() + seconds
+
+    async def caller() -> None:
+        while (started := time.perf_counter()) < until:
+            await model.predict_async(IMAGE, imgsz=SIZE)
+            latencies.append((time.perf_counter() - started) * 1e3)
+
+    before = Clocks.now()
+    await asyncio.gather(*(caller() for _ in range(tasks)))
+    spent = Clocks.now() - before
+    return Sample(len(latencies) / spent.wall, tuple(latencies), spent.own * 1e3 / len(latencies), spent.elsewhere)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one turn")
+    parser.add_argument("--results", type=Path, help="folder that keeps the JSON")
+    asked = parser.parse_args()
+    with null_model() as model:
+        turns: dict[str, Turn] = {
+            "1 thread": functools.partial(threads_round, model, 1, asked.seconds),
+            "8 threads": functools.partial(threads_round, model, 8, asked.seconds),
+            "8 tasks": functools.partial(tasks_round, model, 8, asked.seconds),
+            "64 tasks": functools.partial(tasks_round, model, 64, asked.seconds),
+        }
+        for warm_up in turns.values():
+            warm_up()
+        series = measure.interleave(turns, asked.rounds)
+    result: dict[str, Any] = {
+        "rounds": asked.rounds,
+        "seconds": asked.seconds,
+        "contenders": {name: one.report() for name, one in series.items()},
+        "versions": measure.versions("numpy", "opencv-python-headless", "yoloom"),
+    }
+    measure.finish("dispatch", result, asked.results)
+
+
+if __name__ == "__main__":
+    main()
