@@ -4,7 +4,7 @@ Regime: Linux, yolov8n, default options; each caller has an array of its own, al
 calls in a loop. Every number of callers is measured in a fresh process, in which two callers have warmed the model up,
 so that both of its forms are compiled. Readings are taken while they work; the median and the highest are given. PSS is
 read: a process's own pages and its share of those it shares. The slope from 2 callers to the most is what a further
-thread costs beside its image; it includes what the allocator keeps for later.
+thread costs beside its image; it includes what the allocator keeps for later, and so does what is left after the load.
 
 Handles: 32 threads open the same file at once and predict, in a process where one handle is open and warm.
 With --oracle-python: the same slope for Ultralytics with a model for each thread, 1 to 8.
@@ -34,7 +34,7 @@ from rival import Rival
 from throughput import Image, yoloom_round
 from yoloom import YOLO
 
-CALLERS = (2, 4, 8, 16, 32, 64)
+CALLERS = (2, 4, 8, 16, 32, 64, 256)
 HANDLES = 32
 SECONDS = 4.0
 INTERVAL = 0.05
@@ -75,8 +75,15 @@ def with_callers(model_path: Path, image_path: Path, callers: int) -> dict[str, 
         before = measure.memory_mib()
         with watched_memory() as readings:
             yoloom_round(model, images, callers, SECONDS)
+        after = measure.memory_mib()
     growth = [reading - before for reading in readings]
-    return {"callers": callers, "before_mib": before, "median_mib": statistics.median(growth), "peak_mib": max(growth)}
+    return {
+        "callers": callers,
+        "before_mib": before,
+        "median_mib": statistics.median(growth),
+        "peak_mib": max(growth),
+        "left_mib": after - before,
+    }
 
 
 def with_handles(model_path: Path, image_path: Path, handles: int) -> dict[str, float]:
