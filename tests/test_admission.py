@@ -317,6 +317,7 @@ def test_a_future_hears_of_its_deadline_while_its_request_runs(engine: Engine, b
     gate.wait_for()
     with pytest.raises(DeadlineExceeded):
         future.result()
+    assert engine.statistics().running == 1
     gate.open()
     assert now(engine, 1)
     assert engine.statistics().expired == 1
