@@ -17,6 +17,7 @@ from yoloom.file_identity import file_identity
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
 from yoloom.runtime.backends import find_backend
+from yoloom.runtime.precision import find_precision
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Settings:
     threads: int
     nms: bool | None
     queue: QueuePolicy | None
+    precision: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +72,17 @@ class Opened:
 def open_file(path: Path, settings: Settings) -> Opened:
     """Read, and compile and warm up unless the file is open already. Raises what `YOLO` raises."""
     runtime = find_backend(settings.backend, settings.device)
+    precision = find_precision(settings.precision, runtime)
     one_to_one = settings.nms is False
     described = read_model(path, settings.task, settings.names, functools.partial(convert, one_to_one=one_to_one))
     heads = _heads(described, settings.nms)
     version = functools.partial(file_identity, described.graph.files)
     opened_version = _opened_version(described, version())
     size = (settings.queue or DEFAULT_QUEUE).size
-    key = (opened_version, settings.backend, settings.device, settings.threads, one_to_one)
-    lease = registry().claim(key, lambda: _started(Engine(described, runtime, settings.threads, size, version=version)))
+    key = (opened_version, settings.backend, settings.device, settings.threads, one_to_one, precision)
+    lease = registry().claim(
+        key, lambda: _started(Engine(described, runtime, settings.threads, size, version=version, precision=precision))
+    )
     opened = Opened(described, heads, opened_version, lease)
     if settings.queue is not None and opened.engine.capacity != size:
         opened.release()

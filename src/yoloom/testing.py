@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.formats.model import Graph, Layout, Model, Shape
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
 
 T = TypeVar("T")
 
@@ -120,20 +120,23 @@ def fake_rows(image: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
 class FakeBackend:
     """A runtime whose outputs follow from the pixels (`fake_rows`), and which does as it is told. Shared freely.
 
-    lanes: contexts of the THROUGHPUT form; the LATENCY form has one. compiled: the forms in the order of compilation.
+    lanes: contexts of the THROUGHPUT form; the LATENCY form has one. precisions: what its machine offers; BF16 rounds
+    the outputs to bfloat16. compiled: the forms in the order of compilation. setups: the same, as they were asked for.
     runs: how many have begun, warm-ups included. shapes: of the batches they got, filled up. users: how many run at
     this moment. most_users: how many ever ran at once.
     """
 
     name = "fake"
 
-    def __init__(self, lanes: int = 2) -> None:
+    def __init__(self, lanes: int = 2, precisions: tuple[Precision, ...] = (Precision.FP32, Precision.BF16)) -> None:
         self.lanes = lanes
         self.compiled: list[Form] = []
+        self.setups: list[Setup] = []
         self.runs = 0
         self.shapes: list[tuple[int, ...]] = []
         self.users = 0
         self.most_users = 0
+        self._precisions = precisions
         self._lock = threading.Lock()  # guards the counts above and the scripts below
         self._run_steps: deque[Step] = deque()
         self._every_run: Step = None
@@ -157,16 +160,20 @@ class FakeBackend:
     def compile(self, model: Model, setup: Setup) -> FakeCompiled:
         with self._lock:
             self.compiled.append(setup.form)
+            self.setups.append(setup)
             step = self._compile_steps.popleft() if self._compile_steps else None
         _take(step)
-        return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else self.lanes)
+        return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else self.lanes, setup.precision)
 
-    def guarantee(self) -> Guarantee:
+    def precisions(self) -> tuple[Precision, ...]:
+        return self._precisions
+
+    def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
         return Guarantee(
             backend=self.name,
             version="0",
             device="cpu",
-            precision="fp32",
+            precision=precision.value,
             bit_identical=True,
             tolerance=0.0,
             because="the outputs are a function of each image alone",
@@ -191,25 +198,28 @@ class FakeBackend:
 class FakeCompiled:
     """Immutable: shared freely."""
 
-    def __init__(self, backend: FakeBackend, model: Model, lanes: int) -> None:
+    def __init__(self, backend: FakeBackend, model: Model, lanes: int, precision: Precision = Precision.FP32) -> None:
         self._backend = backend
         self._model = model
+        self._precision = precision
         self.lanes = lanes
 
     def context(self) -> FakeContext:
-        return FakeContext(self._backend, self._model)
+        return FakeContext(self._backend, self._model, self._precision)
 
 
 class FakeContext(Context):
     """One thread at a time (ContextBusy)."""
 
-    def __init__(self, backend: FakeBackend, model: Model) -> None:
+    def __init__(self, backend: FakeBackend, model: Model, precision: Precision = Precision.FP32) -> None:
         super().__init__(model)
         self._backend = backend
         self._model = model
+        self._precision = precision
 
     def _execute(self, batch: Batch) -> Outputs:
-        return self._backend.execute(self._model, batch)
+        outputs = self._backend.execute(self._model, batch)
+        return outputs if self._precision is Precision.FP32 else tuple(map(_rounded_to_bf16, outputs))
 
 
 def barrier_run(threads: int, work: Callable[[int], T]) -> list[T]:
@@ -257,6 +267,14 @@ def _take(step: Step) -> None:
         raise step
     if step is not None:
         step()
+
+
+def _rounded_to_bf16(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The nearest bfloat16 of each value: the upper half of its bits, ties to even."""
+    whole = values.view(np.uint32)
+    rounded: NDArray[np.uint32] = whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))
+    rounded &= np.uint32(0xFFFF0000)
+    return rounded.view(np.float32)
 
 
 def _head(model: Model, image: NDArray[np.uint8]) -> NDArray[np.float32]:

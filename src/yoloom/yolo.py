@@ -58,6 +58,7 @@ class YOLO:
         max_pixels: int = MAX_PIXELS,
         nms: bool | None = None,
         queue: QueuePolicy | None = None,
+        precision: Literal["fp32", "bf16", "auto"] = "fp32",
     ) -> None:
         """Open a model file.
 
@@ -66,6 +67,8 @@ class YOLO:
         "openvino" or "onnxruntime". threads: the CPU budget, all CPUs of this process when None. max_pixels: largest
         picture that is accepted. nms: False takes the head that needs no NMS, where a checkpoint has one (v10, 26).
         queue: how many requests may wait, and what happens to one more. The size is that of all handles on the file.
+        precision: "bf16" computes with bfloat16, faster and coarser (docs/precision.md), on CPUs that do so natively;
+        "auto" does on those, and is "fp32" on others. A handle pickles what was asked: "auto" is decided anew.
 
         A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
 
@@ -83,9 +86,17 @@ class YOLO:
             "max_pixels": max_pixels,
             "nms": nms,
             "queue": queue,
+            "precision": precision,
         }
         self._settings = Settings(
-            task, names, backend, device, cpu_threads(threads), None if nms is None else flag("nms", nms), _queue(queue)
+            task,
+            names,
+            backend,
+            device,
+            cpu_threads(threads),
+            None if nms is None else flag("nms", nms),
+            _queue(queue),
+            precision,
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()
@@ -196,7 +207,8 @@ class YOLO:
 
     def guarantee(self) -> Guarantee:
         """What holds for results when many threads share this model."""
-        return self._current().engine.backend.guarantee()
+        engine = self._current().engine
+        return engine.backend.guarantee(engine.precision)
 
     def statistics(self) -> Statistics:
         """What the engine behind this handle, shared by all handles on the file, did so far."""

@@ -12,12 +12,20 @@ from typing import Any
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.table import print_facts
 from yoloom.formats.model import Model
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.protocol import Guarantee
 from yoloom.yolo import YOLO
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Open the model and say what is known about it."""
-    with YOLO(arguments.model, arguments.task, backend=arguments.backend, threads=arguments.threads) as model:
+    with YOLO(
+        arguments.model,
+        arguments.task,
+        backend=arguments.backend,
+        threads=arguments.threads,
+        precision=arguments.precision,
+    ) as model:
         facts = _facts(model, model.statistics().threads)
     if arguments.json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
@@ -27,15 +35,21 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def _facts(model: YOLO, threads: int) -> dict[str, Any]:
-    statistics = model.statistics()
+    statistics, guarantee = model.statistics(), model.guarantee()
     return {
         **_file_facts(model.model),
         "threads": threads,
         "forms": list(statistics.forms),
         "lanes": statistics.lanes,
-        "guarantee": dataclasses.asdict(model.guarantee()),
+        "precisions": _offered(guarantee),
+        "guarantee": dataclasses.asdict(guarantee),
         "metadata": dict(model.model.metadata),
     }
+
+
+def _offered(guarantee: Guarantee) -> list[str]:
+    """The precisions that this machine computes natively with the model's backend."""
+    return [one.value for one in find_backend(guarantee.backend, guarantee.device).precisions()]
 
 
 def _file_facts(model: Model) -> dict[str, Any]:
@@ -64,7 +78,8 @@ def _in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("input", " x ".join(str(side or "any") for side in facts["input"])),
         ("exported for", f"{' x '.join(map(str, facts['imgsz']))} pixels, {_freedom(facts)}"),
         ("output layout", facts["layout"]),
-        ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}, {promise['precision']}"),
+        ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}"),
+        ("precision", f"{promise['precision']} (this machine offers {' and '.join(facts['precisions'])})"),
         ("CPU budget", _counted(facts["threads"], "thread")),
         (
             "compiled for",

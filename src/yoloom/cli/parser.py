@@ -11,6 +11,7 @@ from yoloom.cli.writers import FORMATS
 from yoloom.export import FORMATS as EXPORT_FORMATS
 from yoloom.options import PredictOptions
 from yoloom.runtime.backends import BACKENDS
+from yoloom.runtime.precision import PRECISIONS
 
 
 class Parser(argparse.ArgumentParser):
@@ -105,6 +106,9 @@ def _add_model(parser: Parser) -> None:
     parser.add_argument("--task", help="what the model is for, where the file does not say")
     parser.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
+    parser.add_argument(
+        "--precision", default=PRECISIONS[0], help=f"{', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
+    )
 
 
 def _add_judgement(group: argparse._ArgumentGroup) -> None:

@@ -28,7 +28,13 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     inputs = find_inputs(arguments.source)
     failures: Failures = {**inputs.missing}
     if inputs.images:
-        with YOLO(arguments.model, arguments.task, backend=arguments.backend, threads=arguments.threads) as model:
+        with YOLO(
+            arguments.model,
+            arguments.task,
+            backend=arguments.backend,
+            threads=arguments.threads,
+            precision=arguments.precision,
+        ) as model:
             failures |= _predict(model, inputs.images, arguments.format, options)
     _tell_failures(failures, len(inputs.images) + len(inputs.missing))
     if not inputs.images:

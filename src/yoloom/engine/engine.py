@@ -44,7 +44,7 @@ from yoloom.errors import (
     YoloomError,
 )
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Backend, Form, Setup
+from yoloom.runtime.protocol import Backend, Form, Precision, Setup
 
 log = logging.getLogger("yoloom.engine")
 
@@ -74,11 +74,13 @@ class Engine:
         capacity: int = QUEUE_SIZE,
         clock: Clock = monotonic,
         version: Callable[[], object] = lambda: None,
+        precision: Precision = Precision.FP32,
     ) -> None:
         """version: tells one state of the model's files from another; it must stay what it is now."""
         self.model = model
         self.backend = backend
         self.threads = threads
+        self.precision = precision
         self._clock = clock
         self._version = version
         self._opened_version = version()
@@ -390,7 +392,7 @@ class Engine:
         return size, size
 
     def _compile(self, form: Form) -> list[Slot]:
-        compiled = self.backend.compile(self.model, Setup(form, self.threads))
+        compiled = self.backend.compile(self.model, Setup(form, self.threads, self.precision))
         # A second form of another file would give other results under load, and nobody would know.
         if self._version() != self._opened_version:
             raise InvalidModel(f"{self.model.graph.path} was changed while it is open; open it again with YOLO(path).")

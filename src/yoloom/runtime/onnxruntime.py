@@ -9,7 +9,7 @@ import numpy as np
 
 from yoloom.errors import BackendUnavailable, InvalidModel, UnsupportedModel
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
 
 try:
     import onnx
@@ -45,12 +45,15 @@ class OnnxRuntimeBackend:
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
         return OnnxRuntimeCompiled(model, session, 1 if setup.form is Form.LATENCY else setup.threads + 1)
 
-    def guarantee(self) -> Guarantee:
+    def precisions(self) -> tuple[Precision, ...]:
+        return (Precision.FP32,)  # its CPU provider has no kernels of bfloat16 for these networks
+
+    def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
         return Guarantee(
             backend=self.name,
             version=onnxruntime.__version__,
             device="cpu",
-            precision="fp32",
+            precision=precision.value,
             bit_identical=True,
             tolerance=0.0,
             because="both forms use the same float32 kernels, and as many threads where sums are split by them",

@@ -35,7 +35,7 @@ class Form(enum.Enum):
 
 
 class Precision(enum.Enum):
-    """What a network is computed with."""
+    """What a network is computed with: numbers of 32 bits, or bfloat16, whose significand has 8 bits."""
 
     FP32 = "fp32"
     BF16 = "bf16"
@@ -91,7 +91,11 @@ class Backend(Protocol):
     def compile(self, model: Model, setup: Setup) -> Compiled:
         """Raises InvalidModel or UnsupportedModel."""
 
-    def guarantee(self) -> Guarantee: ...
+    def precisions(self) -> tuple[Precision, ...]:
+        """What this machine computes natively with this backend, FP32 first."""
+
+    def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
+        """What holds for a network that is computed with `precision`, one of `precisions`."""
 
 
 class Context(ABC):
