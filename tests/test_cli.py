@@ -24,6 +24,7 @@ from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.main import run_command
 from yoloom.cli.parser import build_parser
 from yoloom.cli.table import print_table
+from yoloom.runtime.backends import find_backend
 from yoloom.scenes import NAMES, scene
 
 # A child of a job that a script runs in the background inherits an ignored SIGINT.
@@ -270,6 +271,37 @@ def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["when shared"].strip().startswith("same bits as alone: ")
     assert facts["CPU budget"].strip() == "1 thread"
     assert facts["input"].strip() == "any x 3 x any x any"
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_info_tells_the_precision_and_what_else_there_is(capsys: pytest.CaptureFixture[str], backend: str) -> None:
+    offered = [precision.value for precision in find_backend(backend, "cpu").precisions()]
+    asked = ("info", DEMO_MODEL, "--backend", backend, "--precision", "auto")
+    assert run_here(*asked, "--json") == ExitCode.OK
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["precisions"] == offered
+    assert facts["guarantee"]["precision"] == offered[-1]
+    assert run_here(*asked) == ExitCode.OK
+    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
+    assert lines["precision"].strip() == f"{offered[-1]} (this machine offers {' and '.join(offered)})"
+
+
+def test_a_precision_that_is_not_here_is_wrong_usage(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for backend, precision in (("onnxruntime", "bf16"), ("openvino", "fp16")):
+        asked = ("predict", DEMO_MODEL, pictures / "a.jpg", "--backend", backend, "--precision", precision)
+        assert run_here(*asked) == ExitCode.USAGE
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert told.err.startswith("error: precision must be ")
+
+
+def test_predict_takes_the_best_precision(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("predict", DEMO_MODEL, pictures / "a.jpg", "--precision", "auto", *SMALL, "--format", "jsonl")
+    assert run_here(*asked) == ExitCode.OK
+    (record,) = map(json.loads, capsys.readouterr().out.splitlines())
+    with YOLO(DEMO_MODEL, precision="auto") as model:
+        (expected,) = model(pictures / "a.jpg", imgsz=160)
+    assert len(record["detections"]) == len(expected) > 0
 
 
 @pytest.fixture

@@ -19,12 +19,14 @@ from yoloom.errors import (
     RuntimeFailed,
     UnknownDevice,
     UnsupportedModel,
+    UnsupportedOption,
 )
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
 from yoloom.images.letterbox import plan_letterbox
 from yoloom.runtime.backends import BACKENDS, find_backend
-from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs, Setup
+from yoloom.runtime.precision import find_precision
+from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs, Precision, Setup
 from yoloom.scenes import scene
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model, shaken
 
@@ -47,6 +49,18 @@ def real(request: pytest.FixtureRequest) -> Backend:
     return backend_of(request.param)
 
 
+@pytest.fixture(params=list(Precision), ids=lambda precision: precision.value)
+def precision(request: pytest.FixtureRequest) -> Precision:
+    """Each in turn; a test skips those that its backend does not have here, with `skip_without`."""
+    found: Precision = request.param
+    return found
+
+
+def skip_without(backend: Backend, precision: Precision) -> None:
+    if precision not in backend.precisions():
+        pytest.skip(f"{backend.name} has no {precision.value} on this machine")
+
+
 @pytest.fixture
 def model_of(backend: Backend, tiny_onnx: Factory) -> Callable[..., Model]:
     """A tiny network for this backend; the fake needs its description only."""
@@ -59,8 +73,14 @@ def model_of(backend: Backend, tiny_onnx: Factory) -> Callable[..., Model]:
     return make
 
 
-def context_of(backend: Backend, model: Model, form: Form = Form.LATENCY, threads: int = 2) -> Context:
-    return backend.compile(model, Setup(form, threads)).context()
+def context_of(
+    backend: Backend,
+    model: Model,
+    form: Form = Form.LATENCY,
+    threads: int = 2,
+    precision: Precision = Precision.FP32,
+) -> Context:
+    return backend.compile(model, Setup(form, threads, precision)).context()
 
 
 def image(seed: int, hw: tuple[int, int] = (64, 64)) -> Batch:
@@ -204,9 +224,12 @@ def test_failure_holds_the_words_of_the_runtime() -> None:
 # ---- Same bits
 
 
-def test_forms_contexts_and_sizes_of_batches(backend: Backend, model_of: Callable[..., Model]) -> None:
+def test_forms_contexts_and_sizes_of_batches(
+    backend: Backend, model_of: Callable[..., Model], precision: Precision
+) -> None:
+    skip_without(backend, precision)
     model, batch = model_of(), image(3, (64, 96))
-    latency, throughput = (backend.compile(model, Setup(form, 2)) for form in (Form.LATENCY, Form.THROUGHPUT))
+    latency, throughput = (backend.compile(model, Setup(form, 2, precision)) for form in Form)
     expected = bits(latency.context().run(batch))
     assert latency.lanes == 1
     assert throughput.lanes >= 2
@@ -220,27 +243,30 @@ def test_forms_contexts_and_sizes_of_batches(backend: Backend, model_of: Callabl
                 assert [output.tobytes() for output in mine] == expected
 
 
-def test_static_and_dynamic(real: Backend, tiny_onnx: Factory) -> None:
-    dynamic = context_of(real, read_model(tiny_onnx("dynamic.onnx")))
+def test_static_and_dynamic(real: Backend, tiny_onnx: Factory, precision: Precision) -> None:
+    skip_without(real, precision)
+    dynamic = context_of(real, read_model(tiny_onnx("dynamic.onnx")), precision=precision)
     for batch in (1, 3):
-        static = context_of(real, read_model(tiny_onnx("static.onnx", batch=batch, hw=(64, 96))))
+        static = context_of(real, read_model(tiny_onnx("static.onnx", batch=batch, hw=(64, 96))), precision=precision)
         assert bits(static.run(image(5, (64, 96)))) == bits(dynamic.run(image(5, (64, 96))))
 
 
-def test_changing_sizes(backend: Backend, model_of: Callable[..., Model]) -> None:
-    context, fresh = context_of(backend, model_of()), model_of
+def test_changing_sizes(backend: Backend, model_of: Callable[..., Model], precision: Precision) -> None:
+    skip_without(backend, precision)
+    context, fresh = context_of(backend, model_of(), precision=precision), model_of
     sizes = [(64, 64), (96, 64), (32, 128), (64, 64), (96, 64)]
     for seed, hw in enumerate(sizes):
-        expected = context_of(backend, fresh()).run(image(seed, hw))
+        expected = context_of(backend, fresh(), precision=precision).run(image(seed, hw))
         assert bits(context.run(image(seed, hw))) == bits(expected)
 
 
-def test_many_threads_at_once(backend: Backend, model_of: Callable[..., Model]) -> None:
+def test_many_threads_at_once(backend: Backend, model_of: Callable[..., Model], precision: Precision) -> None:
     """Each thread with a context of its own, and each with the right answer, not just an answer."""
+    skip_without(backend, precision)
     model = model_of()
-    context = context_of(backend, model)
+    context = context_of(backend, model, precision=precision)
     expected = [bits(context.run(image(seed))) for seed in range(8)]
-    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2))
+    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2, precision))
     contexts = [compiled.context() for _ in range(8)]
     with shaken():
         found = barrier_run(8, lambda index: [bits(contexts[index].run(image((index + i) % 8))) for i in range(8)])
@@ -250,17 +276,31 @@ def test_many_threads_at_once(backend: Backend, model_of: Callable[..., Model]) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str) -> None:
+def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str, precision: Precision) -> None:
     """A deep network, where a sum that is split differently would show."""
     backend, model = backend_of(name), read_model(demo_model)
+    skip_without(backend, precision)
     batches = [letterboxed(seed) for seed in range(4)]
-    latency = context_of(backend, model)
-    expected = [bits(latency.run(batch)) for batch in batches]
-    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2))
+    expected = [bits(context_of(backend, model, precision=precision).run(batch)) for batch in batches]
+    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2, precision))
     contexts = [compiled.context() for _ in range(4)]
     assert barrier_run(4, lambda index: bits(contexts[index].run(batches[index]))) == expected
-    pair = contexts[0].run(np.concatenate(batches[:2]))
-    assert [output[1].tobytes() for output in pair] == expected[1]
+    for count in (2, 4):
+        whole = contexts[0].run(np.concatenate(batches[:count]))
+        for row, alone in enumerate(expected[:count]):
+            assert [output[row].tobytes() for output in whole] == alone
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("form", list(Form))
+def test_demo_model_on_one_thread_and_on_several(demo_model: Path, name: str, form: Form, precision: Precision) -> None:
+    backend, model = backend_of(name), read_model(demo_model)
+    skip_without(backend, precision)
+    batch = letterboxed(5)
+    expected = bits(context_of(backend, model, precision=precision).run(batch))
+    for threads in (1, 2, 3):
+        assert bits(context_of(backend, model, form, threads, precision).run(batch)) == expected
 
 
 def letterboxed(seed: int) -> Batch:
@@ -302,6 +342,91 @@ def test_half_precision_graph(real: Backend, tiny_onnx: Factory) -> None:
 @pytest.mark.parametrize("opset", [12, 17, 20])
 def test_any_opset(real: Backend, tiny_onnx: Factory, opset: int) -> None:
     assert len(context_of(real, read_model(tiny_onnx(opset=opset))).run(image(0))) == 1
+
+
+# ---- Precision
+
+
+def test_float32_is_first_and_always_there(backend: Backend) -> None:
+    assert backend.precisions()[0] is Precision.FP32
+    assert len(set(backend.precisions())) == len(backend.precisions())
+
+
+def test_bfloat16_is_what_the_network_is_computed_with(backend: Backend, model_of: Callable[..., Model]) -> None:
+    """Near the float32 results and not equal to them: the runtime has not fallen back without a word."""
+    skip_without(backend, Precision.BF16)
+    model, batch = model_of(), image(6)
+    single = context_of(backend, model).run(batch)
+    brief = context_of(backend, model, precision=Precision.BF16).run(batch)
+    assert bits(brief) != bits(single)
+    for near, exact in zip(brief, single, strict=True):
+        assert near.dtype == np.float32
+        np.testing.assert_allclose(near, exact, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("layout", ["raw", "end2end", "nms"])
+def test_coordinates_are_not_rounded_to_bfloat16(tiny_onnx: Factory, layout: str) -> None:
+    """Beyond 256 it has every second pixel only. OpenVINO keeps what follows the last convolution in float32."""
+    backend = backend_of("openvino")
+    skip_without(backend, Precision.BF16)
+    hw = (320, 320)
+    model = read_model(tiny_onnx(layout=layout, batch=1, hw=hw))
+    (output,) = context_of(backend, model, precision=Precision.BF16).run(image(0, hw))
+    xywh = output[0, :4] if layout == "raw" else output[0, :, :4]
+    assert (np.ascontiguousarray(xywh).view(np.uint32) & 0xFFFF).all()
+
+
+@pytest.mark.parametrize("name", ["fake", *REAL])
+def test_what_is_asked_for_becomes_what_is_there(name: str) -> None:
+    backend = backend_of(name)
+    best = backend.precisions()[-1]
+    assert find_precision("auto", backend) is best
+    assert find_precision("fp32", backend) is Precision.FP32
+    for precision in Precision:
+        if precision in backend.precisions():
+            assert find_precision(precision.value, backend) is precision
+        else:
+            with pytest.raises(UnsupportedOption, match=f"must be fp32 for backend '{name}' on this machine"):
+                find_precision(precision.value, backend)
+
+
+def test_onnxruntime_has_float32_only() -> None:
+    assert backend_of("onnxruntime").precisions() == (Precision.FP32,)
+
+
+def test_a_machine_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What OpenVINO lists decides: it would compile with bf16 on any AVX-512, and emulate it slowly."""
+
+    class WithoutBf16:
+        def get_property(self, device: str, name: str) -> list[str]:
+            assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
+            return ["WINOGRAD", "FP32", "INT8", "BIN", "EXPORT_IMPORT"]
+
+    monkeypatch.setattr("yoloom.runtime.openvino.core", WithoutBf16)
+    backend = backend_of("openvino")
+    assert backend.precisions() == (Precision.FP32,)
+    assert find_precision("auto", backend) is Precision.FP32
+    with pytest.raises(UnsupportedOption, match="must be fp32 for backend 'openvino' on this machine, got 'bf16'"):
+        find_precision("bf16", backend)
+
+
+def test_float32_asks_the_runtime_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the default, and the start should not wait for an answer that it does not need."""
+    backend = FakeBackend()
+    monkeypatch.setattr(backend, "precisions", None)
+    assert find_precision("fp32", backend) is Precision.FP32
+
+
+class Unspeakable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("asked", ["", "FP32", "fp16", "int8", "bf16 ", None, True, 32, Precision.BF16, Unspeakable()])
+def test_precisions_that_do_not_exist(asked: object) -> None:
+    with pytest.raises(InvalidOption, match="precision must be one of fp32, bf16, auto, got ") as caught:
+        find_precision(asked, FakeBackend())
+    assert type(caught.value) is InvalidOption
 
 
 # ---- Files
@@ -356,14 +481,21 @@ def test_compilation_that_fails_in_the_fake() -> None:
 # ---- Names
 
 
-def test_guarantee(backend: Backend) -> None:
-    guarantee = backend.guarantee()
+def test_guarantee(backend: Backend, precision: Precision) -> None:
+    skip_without(backend, precision)
+    guarantee = backend.guarantee(precision)
     assert guarantee.backend == backend.name
     assert guarantee.version
-    assert (guarantee.device, guarantee.precision) == ("cpu", "fp32")
+    assert (guarantee.device, guarantee.precision) == ("cpu", precision.value)
     assert guarantee.bit_identical
     assert guarantee.tolerance == 0.0
     assert guarantee.because
+
+
+def test_the_guarantee_names_the_kernels_that_it_speaks_of() -> None:
+    backend = backend_of("openvino")
+    assert "float32" in backend.guarantee().because
+    assert "bfloat16" in backend.guarantee(Precision.BF16).because
 
 
 @pytest.mark.parametrize("name", REAL)

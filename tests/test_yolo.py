@@ -19,7 +19,7 @@ import pytest
 
 from yoloom import YOLO, Results, ResultStream, errors
 from yoloom.runtime.openvino import OpenVINOBackend
-from yoloom.runtime.protocol import Form, Setup
+from yoloom.runtime.protocol import Form, Precision, Setup
 from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
 
@@ -443,6 +443,78 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
     assert model.statistics().succeeded == before.succeeded + 1
 
 
+# ---- Precision
+
+
+@pytest.fixture
+def brief(demo_model: Path) -> Iterator[YOLO]:
+    """The bundled model in bfloat16."""
+    if Precision.BF16 not in OpenVINOBackend().precisions():
+        pytest.skip("this CPU has no bfloat16")
+    with YOLO(demo_model, precision="bf16") as model:
+        yield model
+
+
+def test_handles_share_an_engine_when_their_precision_is_the_same(model: YOLO, brief: YOLO, demo_model: Path) -> None:
+    """Seen to fail (float32 results from a handle on bf16) with the precision left out of the engine's key."""
+    assert brief._opened.engine is not model._opened.engine
+    assert bits(brief(IMAGES[0], imgsz=160)[0]) != bits(model(IMAGES[0], imgsz=160)[0])
+    with YOLO(demo_model, precision="auto") as found, YOLO(demo_model, precision="fp32") as exact:
+        assert found._opened.engine is brief._opened.engine
+        assert exact._opened.engine is model._opened.engine
+
+
+def test_auto_is_float32_where_there_is_nothing_else(model: YOLO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OpenVINOBackend, "precisions", lambda self: (Precision.FP32,))
+    with YOLO(model.model.graph.path, precision="auto") as found:
+        assert found._opened.engine is model._opened.engine
+        assert found.guarantee().precision == "fp32"
+    with pytest.raises(errors.UnsupportedOption, match="on this machine, got 'bf16'"):
+        YOLO(model.model.graph.path, precision="bf16")
+
+
+def test_a_handle_in_bfloat16_travels_as_one(brief: YOLO) -> None:
+    with pickle.loads(pickle.dumps(brief)) as other:
+        assert other._opened.engine is brief._opened.engine
+        assert other.guarantee().precision == "bf16"
+
+
+def test_auto_is_decided_where_the_handle_arrives(demo_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with YOLO(demo_model, precision="auto") as sent:
+        data = pickle.dumps(sent)
+    monkeypatch.setattr(OpenVINOBackend, "precisions", lambda self: (Precision.FP32,))
+    with pickle.loads(data) as arrived:
+        assert arrived.guarantee().precision == "fp32"
+
+
+def test_the_guarantee_tells_the_precision(brief: YOLO) -> None:
+    guarantee = brief.guarantee()
+    assert (guarantee.precision, guarantee.bit_identical, guarantee.tolerance) == ("bf16", True, 0.0)
+    assert "bfloat16" in guarantee.because
+
+
+def test_bfloat16_finds_what_float32_finds(model: YOLO, brief: YOLO) -> None:
+    for image in IMAGES:
+        exact, found = (one(image, conf=0.4, imgsz=320)[0].boxes for one in (model, brief))
+        assert len(exact)
+        surest = exact.conf > 0.5  # what is near 0.4 may be lost
+        for box, cls, conf in zip(exact.xyxy[surest], exact.cls[surest], exact.conf[surest], strict=True):
+            distance = np.abs(found.xyxy - box).max(axis=1) + 1e3 * (found.cls != cls)
+            nearest = int(distance.argmin())
+            assert distance[nearest] < 4  # pixels
+            assert abs(found.conf[nearest] - conf) < 0.05
+
+
+def test_threads_in_bfloat16_get_what_they_get_alone(brief: YOLO) -> None:
+    alone = [bits(brief(image, imgsz=320)[0]) for image in IMAGES]
+    together = barrier_run(8, lambda index: [bits(brief(IMAGES[(index + i) % 8], imgsz=320)[0]) for i in range(8)])
+    assert together == [[alone[(index + i) % 8] for i in range(8)] for index in range(8)]
+    assert [bits(result) for result in brief(IMAGES, imgsz=320)] == alone
+
+
+# ---- Files that can not be opened
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -457,6 +529,9 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
         ({"threads": 0}, errors.InvalidOption),
         ({"threads": 1.5}, errors.InvalidOption),
         ({"max_pixels": -1}, errors.InvalidOption),
+        ({"precision": "fp16"}, errors.InvalidOption),
+        ({"precision": None}, errors.InvalidOption),
+        ({"precision": "bf16", "backend": "onnxruntime"}, errors.UnsupportedOption),
         ({"names": ["one"]}, errors.InvalidModel),
         ({"task": "segment"}, errors.InvalidModel),
         ({"task": "depth"}, errors.UnsupportedTask),

@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO, Results
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.protocol import Precision
 from yoloom.scenes import scene
 
 THREADS = 64
@@ -27,6 +29,9 @@ SIZES = (160, 192, 224, 256, 320, [160, 256])
 MAX_DETS = (1, 3, 20, 300)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+needs_bf16 = pytest.mark.skipif(
+    Precision.BF16 not in find_backend("openvino", "cpu").precisions(), reason="this CPU has no bfloat16"
+)
 
 
 @dataclass(frozen=True)
@@ -122,3 +127,10 @@ def test_64_threads_share_a_static_model(open_model: Callable[..., YOLO], images
 def test_threads_share_a_model_in_onnx_runtime(open_model: Callable[..., YOLO], images: list[np.ndarray]) -> None:
     model = open_model("best_dynamic.onnx", backend="onnxruntime")
     assert check_identity(model, images, threads=16, each=3, rounds=4) == 192
+
+
+@needs_bf16
+def test_threads_share_a_model_in_bfloat16(open_model: Callable[..., YOLO], images: list[np.ndarray]) -> None:
+    model = open_model("best_dynamic.onnx", precision="bf16")
+    assert model.guarantee().bit_identical
+    assert check_identity(model, images, threads=32, each=3, rounds=4) == 384
