@@ -80,7 +80,7 @@ class UnknownOption(InvalidOption, TypeError):
 
 
 class UnsupportedOption(InvalidOption):
-    """An option of Ultralytics that yoloom knows and does not have."""
+    """An option that yoloom knows and does not have, or not on this machine."""
 
     http_status = 501
 

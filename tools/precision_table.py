@@ -1,0 +1,146 @@
+"""Write docs/precision.md from what benchmarks/precision.py measured.
+
+python tools/precision_table.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "precision.md"
+RESULTS = ROOT / "benchmarks" / "results" / "precision.json"
+
+HEAD = """# Precision
+
+`YOLO(path, precision=...)`, and `--precision` on the command line, say what a network is computed with.
+
+- `"fp32"`: float32, the default. The parity with Ultralytics ([parity.md](parity.md)) is that of float32.
+- `"bf16"`: bfloat16, which has the range of float32 and a significand of 8 bits. It is there where OpenVINO lists it
+  among what the CPU computes natively (AVX512-BF16, AMX), and an `UnsupportedOption` elsewhere and with ONNX Runtime.
+- `"auto"`: bfloat16 where `"bf16"` is there, else float32.
+
+`yoloom info MODEL` says which ones this machine offers, and `model.guarantee()` which one a handle has. Handles on one
+file share an engine, and its weights, when their precision is the same. A pickled handle carries what was asked for, so
+`"auto"` is decided anew where it arrives.
+
+What follows the last convolutions of a network (the decoding of boxes, NMS in the graph) stays in float32, so
+coordinates are not rounded to every second or fourth pixel. OpenVINO would also accept bfloat16 on other CPUs with
+AVX-512 and emulate it, at 0.4 of float32's speed (measured): yoloom refuses that.
+
+This page is written by `tools/precision_table.py` from what `benchmarks/precision.py` measured.
+"""
+
+LIMITS = """## Where the method ends
+
+One machine. CPUs with AMX have other kernels of bfloat16, whose bits were not compared: `yoloom`'s contract tests
+(`tests/test_runtime_contract.py`) compare them wherever they run. The trained network is one, with two classes. The
+photographs are two, and of what is found below a confidence of 0.1 in them much is noise.
+"""
+
+
+def main() -> None:
+    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
+    parts = [
+        HEAD,
+        _where(measured),
+        _bits(measured["bits"]),
+        _precision(measured["average_precision"]),
+        _agreement(measured["agreement"]),
+        _speed(measured["speed"]),
+        LIMITS,
+    ]
+    PAGE.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _where(measured: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    machine = measured["machine"]
+    return f"All figures: {machine['cores']} virtual cores of an {machine['cpu']} with AVX512-BF16; {versions}.\n"
+
+
+def _bits(rows: Sequence[Mapping[str, Any]]) -> str:
+    compared, different = (sum(row[name] for row in rows) for name in ("compared", "different"))
+    finding = "Not one differs" if not different else f"{different} differ"
+    tasks = ", ".join(sorted({row["task"] for row in rows}))
+    return f"""## Same bits
+
+A result in bfloat16 has the same bits whatever else runs, as in float32. {len(rows)} networks of all families ({tasks})
+were run in both forms, on one thread and on two, in batches of 1, 2 and 4, with sizes of odd multiples of the stride.
+Of {compared} images, each was compared with the same image alone in the LATENCY form. {finding}.
+"""
+
+
+def _precision(found: Mapping[str, Any]) -> str:
+    rows = [f"| {name} | {found[name]['map50']:.4f} | {found[name]['map50_95']:.4f} |" for name in ("fp32", "bf16")]
+    count = found["scenes"]
+    head = f"## Average precision\n\nThe bundled model on {count} scenes that it was not trained on, 640 x 480.\n"
+    return "\n".join([head, "| | mAP50 | mAP50-95 |", "|---|---|---|", *rows, ""])
+
+
+def _agreement(found: Mapping[str, Any]) -> str:
+    cases = found["cases"]
+    pairs, alone = (sum(row[name] for row in cases) for name in ("pairs", "alone"))
+    pixels, score = (max(row[name] for row in cases) for name in ("pixels_max", "score_max"))
+    return f"""## Boxes and confidences
+
+A trained YOLOv8s (`{found["model"]}`) in both precisions. Detections of one class are pairs when they overlap by an IoU
+of {found["least_iou"]} or more, the best first. *Alone* counts those of either side without a partner, with how far the
+surest of them is above the confidence that was asked for. Differences of coordinates are in pixels of the photograph.
+
+{_agreement_table(cases)}
+All cases: {pairs} pairs, {alone} alone; the largest difference of a coordinate is {pixels:.2f} px, of a confidence
+{score:.4f}.
+"""
+
+
+def _agreement_table(cases: Sequence[Mapping[str, Any]]) -> str:
+    head = (
+        "| image | imgsz | conf | pairs | alone | alone, above conf | px, mean | px, largest | confidence, largest |\n"
+        "|---|---|---|---|---|---|---|---|---|\n"
+    )
+    return head + "".join(_agreement_row(row) for row in cases)
+
+
+def _agreement_row(row: Mapping[str, Any]) -> str:
+    size = row["imgsz"] if isinstance(row["imgsz"], int) else " x ".join(map(str, row["imgsz"]))
+    alone = f"{row['alone_above_conf']:.4f}" if row["alone"] else ""
+    return (
+        f"| {row['image']} | {size} | {row['conf']} | {row['pairs']} | {row['alone']} | {alone} "
+        f"| {row['pixels_mean']:.2f} | {row['pixels_max']:.2f} | {row['score_max']:.4f} |\n"
+    )
+
+
+def _speed(found: Mapping[str, Any]) -> str:
+    head = """## Speed
+
+Images per second of bfloat16 over float32, both open in one process and taking turns: the median of the rounds, with
+the smallest and the largest. The last column is what other processes took of the machine meanwhile.
+
+| network | callers | bf16 over fp32 | fp32, images/s | bf16, images/s | CPU-ms an image, of each | taken by others |
+|---|---|---|---|---|---|---|
+"""
+    rows = [
+        _speed_row(network, callers, timed) for network, timed in found.items() for callers in timed["bf16_over_fp32"]
+    ]
+    return head + "".join(rows)
+
+
+def _speed_row(network: str, callers: str, timed: Mapping[str, Any]) -> str:
+    ratio = timed["bf16_over_fp32"][callers]
+    exact, brief = (timed["contenders"][f"{precision} {callers}"] for precision in ("fp32", "bf16"))
+    rates, cpu, others = (
+        [one[name]["median"] for one in (exact, brief)]
+        for name in ("images_per_s", "cpu_ms_per_image", "taken_by_others")
+    )
+    return (
+        f"| {network} | {callers} | {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) "
+        f"| {rates[0]:.1f} | {rates[1]:.1f} | {cpu[0]:.0f} and {cpu[1]:.0f} | {max(others):.0%} |\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
