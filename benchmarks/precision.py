@@ -16,7 +16,8 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from yoloom.runtime.protocol import Batch, Context, Form, Outputs, Precision, Se
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
+PARTS = ("speed", "average_precision", "agreement", "bits")
 PHOTOGRAPHS = ("bus.jpg", "zidane.jpg")
 TRAINED = "best.pt"
 TIMED = ("yolov8n_dynamic.onnx", TRAINED)
@@ -80,13 +82,13 @@ class Agreement:
     alone_scores: tuple[float, ...]
 
 
-def agreements(folder: Path) -> list[dict[str, Any]]:
+def agreement(folder: Path) -> dict[str, Any]:
     with YOLO(folder / TRAINED) as exact, YOLO(folder / TRAINED, precision="bf16") as brief:
         rows = []
         for image, imgsz, conf in itertools.product(PHOTOGRAPHS, SIZES, CONFS):
             found = [model(folder / image, imgsz=imgsz, conf=conf)[0] for model in (exact, brief)]
             rows.append(_agreement_row(image, imgsz, conf, compare(*found)))
-    return rows
+    return {"model": TRAINED, "least_iou": LEAST_IOU, "cases": rows}
 
 
 def compare(exact: Results, brief: Results) -> Agreement:
@@ -137,10 +139,6 @@ def _agreement_row(image: str, imgsz: object, conf: float, found: Agreement) -> 
 
 
 # ---- Bits
-
-
-def bits_compared(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    return [_bits_row(path) for path in paths]
 
 
 def _bits_row(path: Path) -> dict[str, Any]:
@@ -217,9 +215,23 @@ def _work(model: YOLO, images: Sequence[Image], number: int) -> Work:
     return lambda: model.predict(next(turns))
 
 
+def _compared_files(folder: Path, largest_mb: float) -> list[Path]:
+    made = sorted(folder.glob("ultralytics/*.pt"))
+    networks = [path for path in made if path.stat().st_size <= largest_mb * 1e6 and "channels" not in path.name]
+    return [folder / name for name in (*TIMED, "yolov8n_static.onnx")] + networks
+
+
+def _kept(folder: Path | None) -> dict[str, Any]:
+    """The parts that an earlier run measured."""
+    path = folder and folder / "precision.json"
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
+    return {name: known[name] for name in PARTS if name in known}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", type=Path, help="the folder that tools/make_oracle.sh made")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="the others stay what they were")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one contender's turn")
     parser.add_argument("--largest", type=float, default=30.0, help="MB of the files whose bits are compared, at most")
@@ -227,15 +239,16 @@ def main() -> None:
     asked = parser.parse_args()
     if Precision.BF16 not in OpenVINOBackend().precisions():
         parser.error("this CPU has no bfloat16")
-    made = sorted(asked.files.glob("ultralytics/*.pt"))
-    networks = [path for path in made if path.stat().st_size <= asked.largest * 1e6 and "channels" not in path.name]
-    result = {
-        "speed": speed(asked.files, asked.rounds, asked.seconds),
-        "average_precision": average_precision(),
-        "agreement": {"model": TRAINED, "least_iou": LEAST_IOU, "cases": agreements(asked.files)},
-        "bits": bits_compared([asked.files / name for name in (*TIMED, "yolov8n_static.onnx")] + networks),
-        "versions": measure.versions("numpy", "openvino", "opencv-python-headless", "yoloom"),
+    measures: dict[str, Callable[[], Any]] = {
+        "speed": lambda: speed(asked.files, asked.rounds, asked.seconds),
+        "average_precision": average_precision,
+        "agreement": lambda: agreement(asked.files),
+        "bits": lambda: [_bits_row(path) for path in _compared_files(asked.files, asked.largest)],
     }
+    result = _kept(asked.results)
+    for part in asked.parts:
+        result[part] = measures[part]()
+    result["versions"] = measure.versions("numpy", "openvino", "opencv-python-headless", "yoloom")
     measure.finish("precision", result, asked.results)
 
 
