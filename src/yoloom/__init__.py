@@ -1,5 +1,7 @@
 """Thread-safe YOLO inference: one model, any number of threads, the same bits as running alone."""
 
+import logging
+
 from yoloom import (
     errors,
     opencv_quietly,  # noqa: F401  before anything else imports cv2
@@ -13,6 +15,9 @@ from yoloom.errors import YoloomError
 from yoloom.results import OBB, Boxes, Keypoints, Masks, Probs, Results
 from yoloom.runtime.protocol import Guarantee
 from yoloom.yolo import YOLO
+
+# Without a handler of the program's own, Python would print warnings of a library to stderr.
+logging.getLogger("yoloom").addHandler(logging.NullHandler())
 
 __version__ = "0.1.0"
 __all__ = [

@@ -22,7 +22,10 @@ from yoloom.runtime.precision import find_precision
 
 @dataclass(frozen=True)
 class Settings:
-    """How files are opened, see `YOLO`. Immutable: shared freely. threads: the CPU budget."""
+    """How files are opened, see `YOLO`. Immutable: shared freely.
+
+    threads: the CPU budget. watch_s: the watchdog's patience, None for no watchdog.
+    """
 
     task: str | None
     names: Mapping[int, str] | Sequence[str] | None
@@ -32,6 +35,7 @@ class Settings:
     nms: bool | None
     queue: QueuePolicy | None
     precision: str
+    watch_s: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +88,21 @@ def open_file(path: Path, settings: Settings) -> Opened:
         key, lambda: _started(Engine(described, runtime, settings.threads, size, version=version, precision=precision))
     )
     opened = Opened(described, heads, opened_version, lease)
-    if settings.queue is not None and opened.engine.capacity != size:
+    try:
+        _check_queue(opened.engine, settings.queue)
+        if settings.watch_s is not None:
+            opened.engine.watch(settings.watch_s)
+    except BaseException:
         opened.release()
-        raise InvalidOption(
-            f"size must be {opened.engine.capacity}: the file is open with such a queue, which its handles share."
-        )
+        raise
     return opened
+
+
+def _check_queue(engine: Engine, queue: QueuePolicy | None) -> None:
+    if queue is not None and engine.capacity != queue.size:
+        raise InvalidOption(
+            f"size must be {engine.capacity}: the file is open with such a queue, which its handles share."
+        )
 
 
 def _started(engine: Engine) -> Engine:

@@ -22,6 +22,7 @@ from yoloom.engine.once import Once
 from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
+from yoloom.engine.watchdog import patience_of
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound
 from yoloom.export import export_model, parse_export_options
 from yoloom.formats.model import Model
@@ -59,6 +60,7 @@ class YOLO:
         nms: bool | None = None,
         queue: QueuePolicy | None = None,
         precision: Literal["fp32", "bf16", "auto"] = "fp32",
+        debug: bool | float = False,
     ) -> None:
         """Open a model file.
 
@@ -69,6 +71,8 @@ class YOLO:
         queue: how many requests may wait, and what happens to one more. The size is that of all handles on the file.
         precision: "bf16" computes with bfloat16, faster and coarser (docs/precision.md), on CPUs that do so natively;
         "auto" does on those, and is "fp32" on others. A handle pickles what was asked: "auto" is decided anew.
+        debug: report to the logger `yoloom.watchdog` who holds and who waits for what, when requests are there and
+        nothing has moved for so many seconds, 10 for True; for all handles on the file.
 
         A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
 
@@ -87,6 +91,7 @@ class YOLO:
             "nms": nms,
             "queue": queue,
             "precision": precision,
+            "debug": debug,
         }
         self._settings = Settings(
             task,
@@ -97,6 +102,7 @@ class YOLO:
             None if nms is None else flag("nms", nms),
             _queue(queue),
             precision,
+            patience_of(debug),
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()

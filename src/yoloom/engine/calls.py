@@ -15,6 +15,7 @@ from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request, Signal
+from yoloom.engine.request_trace import NO_TRACE
 from yoloom.engine.terms import Terms
 from yoloom.errors import Cancelled, DeadlineExceeded, RuntimeFailed, YoloomError
 from yoloom.results import Results
@@ -35,12 +36,13 @@ def predict_now(engine: Engine, prediction: Prediction, source: object, terms: T
     """
     signal = Signal()
     request = engine.new_request(terms, signal.set)
-    engine.admit(request)
-    _prepare(engine, request, prediction, source, Loan.LENT)
-    engine.wait(request, signal)
-    results = prediction.finish_request(request)
-    engine.check_in_time(request)
-    return results
+    with request.trace:
+        engine.admit(request)
+        _prepare(engine, request, prediction, source, Loan.LENT)
+        engine.wait(request, signal)
+        results = engine.measured(request, prediction.finish_request)
+        engine.check_in_time(request)
+        return results
 
 
 def predict_later(
@@ -53,9 +55,10 @@ def predict_later(
     """
     placed = Signal()
     future = ResultFuture(engine, prediction, terms, deliver, placed.set)
-    if not engine.admit(future.request):
-        engine.wait_for_place(future.request, placed)
-    future.prepare(source, Loan.NONE)
+    with future.request.trace.unless_raised():
+        if not engine.admit(future.request):
+            engine.wait_for_place(future.request, placed)
+        future.prepare(source, Loan.NONE)
     return future
 
 
@@ -67,8 +70,9 @@ def predict_elsewhere(
     An array is not copied: it must be nobody else's. Raises QueueFull where the terms are not to wait.
     """
     future = ResultFuture(engine, prediction, terms, deliver, lambda _: future.prepare_on_helper(source, Loan.GIVEN))
-    if engine.admit(future.request):
-        future.prepare(source, Loan.GIVEN)
+    with future.request.trace.unless_raised():
+        if engine.admit(future.request):
+            future.prepare(source, Loan.GIVEN)
     return future
 
 
@@ -95,6 +99,8 @@ class ResultFuture(Future[Results]):
         # Whoever takes it ends the future: a result, an error or a cancellation, and no second one.
         self._settled = Once()
         self.request = engine.new_request(terms, self._ended, on_place, keeps_place=True)
+        if self.request.trace is not NO_TRACE:
+            super().add_done_callback(self.request.trace.end_with)
 
     def result(self, timeout: float | None = None) -> Results:
         """See `concurrent.futures.Future`; raises DeadlineExceeded at the request's deadline, also while it runs."""
@@ -161,7 +167,7 @@ class ResultFuture(Future[Results]):
             self.request.forget()  # it was ended while its outputs came
             return
         self.request.raise_error()
-        found = prediction.finish_request(self.request)
+        found = self._engine.measured(self.request, prediction.finish_request)
         self._engine.check_in_time(self.request)
         result = self._deliver(found)
         if self._settled.take():

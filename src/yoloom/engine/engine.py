@@ -25,13 +25,21 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from yoloom.clock import Clock, Patience, monotonic
+from yoloom.engine.activity import Activity
+from yoloom.engine.counted_lock import CountedLock
 from yoloom.engine.crew import Crews
 from yoloom.engine.lane import Outcome, Slot, run_requests
+from yoloom.engine.meters import Meters
+from yoloom.engine.moment import Moment, situation_of, statistics_of
 from yoloom.engine.policy import Expire, Lanes, Place, Policy, Run, Ticket
 from yoloom.engine.queue_policy import QUEUE_SIZE
 from yoloom.engine.request import Image, Request, Signal
+from yoloom.engine.request_trace import begin_trace
+from yoloom.engine.situation import Situation
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.terms import Terms
+from yoloom.engine.thread_name import thread_name
+from yoloom.engine.watchdog import Watchdog
 from yoloom.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -43,7 +51,9 @@ from yoloom.errors import (
     RuntimeFailed,
     YoloomError,
 )
+from yoloom.file_identity import files_bytes
 from yoloom.formats.model import Model
+from yoloom.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision, Setup
 
 log = logging.getLogger("yoloom.engine")
@@ -87,10 +97,12 @@ class Engine:
         self._pid = os.getpid()
         self._ids = itertools.count()
         self._crews = Crews({"helper": threads, "callback": threads})
+        self._meters = Meters()
+        self._weights_bytes = files_bytes(model.graph.files)
         # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
-        self._lock = threading.Lock()
-        self._work = threading.Condition(self._lock)  # lanes wait for something to do
-        self._settled = threading.Condition(self._lock)  # who drains waits until nothing waits or runs
+        self._lock = CountedLock()
+        self._work = self._lock.condition()  # lanes wait for something to do
+        self._settled = self._lock.condition()  # who drains waits until nothing waits or runs
         self._policy = Policy(capacity, {})
         self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
         self._running: dict[int, Request] = {}
@@ -101,6 +113,8 @@ class Engine:
         self._closed = False  # and what waits is ended
         self._counts = dict.fromkeys(("admitted", "retried", *_ENDS), 0)
         self._refused: dict[str, int] = {}
+        self._activity = Activity()
+        self._watchdog: Watchdog | None = None
 
     @property
     def capacity(self) -> int:
@@ -140,10 +154,10 @@ class Engine:
         terms = request.terms
         ticket = Ticket(request.id, terms.deadline, terms.client, terms.priority)
         with self._lock:
-            self._check_open()
-            if terms.deadline <= self._clock():
-                self._count_end(request, "expired")
-                raise _too_late()
+            now = self._clock()
+            self._check_admissible(request, now)
+            if not (self._requests or self._running):
+                self._activity.moved(now)
             admission = self._policy.admit(ticket, terms.on_full)
             if admission.place is Place.REFUSED:
                 self._count_end(request, "full")
@@ -162,12 +176,21 @@ class Engine:
             older.fail(Dropped("a newer request took this one's place in the queue, as on_full says."))
         return admission.place is Place.TAKEN
 
+    def _check_admissible(self, request: Request, now: float) -> None:
+        if self._closing:
+            self._count_end(request, "closed")
+        self._check_open()
+        if request.terms.deadline <= now:
+            self._count_end(request, "expired")
+            raise _too_late()
+
     def run_when_free(self, request: Request, image: Image) -> None:
         """The image of a request is prepared: let it run in its turn, once it has a place."""
         with self._lock:
             if request.id not in self._requests:
                 return  # it has ended meanwhile, and must hold no image
             request.image = image
+            request.timeline.prepared = self._clock()
             self._policy.prepared(request.id, image.canvas_hw)
             self._work.notify()
 
@@ -238,7 +261,17 @@ class Engine:
         keeps_place: bool = False,
     ) -> Request:
         """A request that nobody knows yet, see `Request`."""
-        return Request(next(self._ids), terms, on_end, on_place, keeps_place)
+        request = Request(next(self._ids), terms, on_end, on_place, keeps_place, self._clock())
+        request.trace = begin_trace(self.model, request.id, request.timeline, self._clock)
+        return request
+
+    def measured(self, request: Request, finish: Callable[[Request], Results]) -> Results:
+        """The results of a request that has succeeded, made by `finish` in the calling thread, which is timed."""
+        request.timeline.fetched = self._clock()
+        results = finish(request)
+        request.timeline.finished = self._clock()
+        self._meters.finished(request.timeline)
+        return results
 
     def on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have one of a few helper threads do `work`: decode or finish what no caller waits for. It must not block.
@@ -259,22 +292,48 @@ class Engine:
     def statistics(self) -> Statistics:
         self.check_process()
         with self._lock:
-            return Statistics(
-                **self._counts,
-                refused=sum(self._refused.values()),
-                waiting=self._policy.waiting,
-                running=self._policy.running,
-                forms=tuple(form.value for form in self._slots),
-                lanes=sum(len(slots) for slots in self._slots.values()),
-                broken=sum(slot.broken for slots in self._slots.values() for slot in slots),
-                threads=self.threads,
-            )
+            moment = self._moment()
+        return statistics_of(moment, self.threads, self._meters, self._weights_bytes)
+
+    def watch(self, patience_s: float) -> None:
+        """Have a thread report to the log when nothing moves for so long. Asked twice, the shorter time counts.
+
+        Raises EngineClosed, or RuntimeFailed when there is no thread to be had.
+        """
+        self.check_process()
+        with self._lock:
+            self._check_open()
+            if self._watchdog is None:
+                watchdog = Watchdog(self._situation, self._threads, patience_s)
+                watchdog.start()
+                self._watchdog = watchdog
+            self._watchdog.hurry(patience_s)
+
+    def _situation(self, lock_patience_s: float) -> Situation:
+        name = str(self.model.graph.path)
+        if not self._lock.acquire(timeout=lock_patience_s):
+            holder = thread_name(self._lock.taken_by)
+            now = self._clock()
+            return Situation(name, now, now - lock_patience_s, lock_held_by=holder)
+        try:
+            moment = self._moment()
+        finally:
+            self._lock.release()
+        return situation_of(moment, name, self.capacity)
+
+    def _moment(self) -> Moment:
+        requests, waits = self._requests.values(), self._lock.waits()
+        return self._activity.moment(self._counts, self._refused, requests, waits, self._clock())
 
     def threads_alive(self) -> list[threading.Thread]:
         """The threads that belong to this engine now."""
-        with self._lock:
-            runners = [thread for thread in self._runners() if thread.is_alive()]
-        return runners + self._crews.threads_alive()
+        watchdog = self._watchdog
+        threads = [*self._threads(), *([] if watchdog is None else [watchdog.thread])]
+        return [thread for thread in threads if thread.is_alive()]
+
+    def _threads(self) -> list[threading.Thread]:
+        """Those that work. Also without the lock, for a look at them: each list is copied at once."""
+        return [*self._runners(), *self._crews.threads_alive()]
 
     def close(self, drain: bool = False, timeout: float | None = None) -> None:
         """Take nothing new, end what waits, let what runs finish, and end the threads. Idempotent; any thread.
@@ -288,7 +347,7 @@ class Engine:
         patience = Patience(timeout)
         with self._lock:
             self._closing = True
-            turned_away = self._taken_out(self._policy.turn_away(), "failed")
+            turned_away = self._taken_out(self._policy.turn_away(), "closed")
         self._fail_closed(turned_away)
         with self._lock:
             if drain:
@@ -301,6 +360,13 @@ class Engine:
         self._fail_closed(waiting)
         self._join(threads, patience)
         self._crews.stop(patience)
+        self._stop_watchdog()  # the last to go: it tells what the others wait for
+
+    def _stop_watchdog(self) -> None:
+        with self._lock:
+            watchdog, self._watchdog = self._watchdog, None
+        if watchdog is not None:
+            watchdog.stop()
 
     def _join(self, threads: Iterable[threading.Thread], patience: Patience) -> None:
         others = [thread for thread in threads if thread is not threading.current_thread()]
@@ -316,6 +382,7 @@ class Engine:
                 self._count_end(request, request.verdict or "failed")
             if not hung:
                 self._slots.clear()
+                self._activity.clear()
         self._fail_closed(running)
 
     def _fail_closed(self, requests: Iterable[Request]) -> None:
@@ -361,6 +428,7 @@ class Engine:
 
     def _count_place(self, request: Request) -> None:
         request.admitted = True
+        request.timeline.placed = self._clock()
         self._counts["admitted"] += 1
 
     def _count_end(self, request: Request, reason: str) -> None:
@@ -410,7 +478,9 @@ class Engine:
             if self._closed:
                 return
             self._slots[form] = slots
-            self._policy.add_form(form, Lanes(len(slots)))
+            offer = Lanes(len(slots))
+            self._policy.add_form(form, offer)
+            self._activity.add_form(form, offer)
             for number in range(len(self._lanes), len(slots)):
                 self._lanes.append(_started(self._serve, f"yoloom-lane-{number}"))
 
@@ -443,22 +513,30 @@ class Engine:
                 now = self._clock()
                 action = self._policy.next_action(now)
                 if isinstance(action, Run):
-                    return action, self._set_running(action), self._newly_placed()
+                    return action, self._set_running(action, now), self._newly_placed()
                 if isinstance(action, Expire):
+                    self._activity.moved(now)
                     expired = self._taken_out(action.tickets, "expired")
                     self._tell_settled()
                     return action, expired, self._newly_placed()
                 self._work.wait(_bounded(action.until - now))
         return None
 
-    def _set_running(self, run: Run) -> list[Request]:
+    def _set_running(self, run: Run, now: float) -> list[Request]:
         requests = [self._requests.pop(ticket_id) for ticket_id in run.tickets]
         self._running.update((request.id, request) for request in requests)
+        self._activity.started(run, requests, now)
         return requests
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
-        outcomes = run_requests(self._slots[run.form][run.lane], requests, self._clock)
+        slot = self._slots[run.form][run.lane]
+        outcomes = run_requests(slot, requests, self._clock)
+        now = self._clock()
+        for request in requests:
+            request.timeline.ran = now
+            self._meters.ran(request.timeline)
         with self._lock:
+            self._activity.finished(run, slot.broken, now)
             mine = [
                 (request, outcome)
                 for request, outcome in zip(requests, outcomes, strict=True)

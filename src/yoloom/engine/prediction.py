@@ -63,6 +63,11 @@ class Prediction:
         """Size of the canvas that `draw` needs, in pixels."""
         return self._placed.canvas_hw
 
+    @property
+    def nbytes(self) -> int:
+        """Of the prepared image, in the source's size."""
+        return self._image.nbytes
+
     def draw(self, canvas: NDArray[np.uint8]) -> None:
         """Letterbox, or crop, the prepared image on `canvas` (*canvas_hw, 3)."""
         started = time.perf_counter()

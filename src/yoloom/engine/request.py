@@ -10,7 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.engine.request_trace import NO_TRACE, RequestTrace
 from yoloom.engine.terms import Terms
+from yoloom.engine.timeline import Timeline
 from yoloom.errors import YoloomError
 from yoloom.runtime.protocol import Outputs
 
@@ -20,6 +22,9 @@ class Image(Protocol):
 
     @property
     def canvas_hw(self) -> tuple[int, int]: ...
+
+    @property
+    def nbytes(self) -> int: ...
 
     def draw(self, canvas: NDArray[np.uint8]) -> None: ...
 
@@ -49,6 +54,8 @@ class Request:
         "outputs",
         "run_ms",
         "terms",
+        "timeline",
+        "trace",
         "verdict",
     )
 
@@ -59,9 +66,13 @@ class Request:
         on_end: Callable[[Request], None],
         on_place: Callable[[Request], None] | None = None,
         keeps_place: bool = False,
+        asked: float = 0.0,
     ) -> None:
+        """asked: now, on the engine's clock."""
         self.id = request_id
         self.terms = terms
+        self.timeline = Timeline(asked)
+        self.trace: RequestTrace = NO_TRACE
         self.on_end = on_end
         self.on_place = on_place
         self.keeps_place = keeps_place

@@ -31,7 +31,13 @@ class Terms:
 
 
 class _Mark:
-    """Stands for one thread or one task; compared by identity."""
+    """Stands for one thread or one task; compared by identity. Shows as the name that it had then."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
 
 
 _threads = threading.local()
@@ -54,6 +60,12 @@ def client_of(asked: Any) -> Client:
     return Client(("named", _named(asked)))
 
 
+def label_of(client: Client) -> str:
+    """Whose requests they are, in words: the name that was given, or the thread or task."""
+    named = isinstance(client.key, tuple) and len(client.key) == 2 and client.key[0] == "named"
+    return repr(client.key[1] if named else client.key)  # type: ignore[index]
+
+
 def priority_of(asked: Any) -> float:
     """Raises InvalidOption for what is no finite number."""
     priority = number("priority", asked)
@@ -72,13 +84,18 @@ def _caller() -> Hashable:
     if task is None:
         return _of_thread()
     with _tasks_lock:
-        return _tasks.setdefault(task, _Mark())
+        known = _tasks.get(task)
+    if known is not None:
+        return known
+    mark = _Mark(f"task {task.get_name()}")  # a task may be of the caller's class: no lock is held
+    with _tasks_lock:
+        return _tasks.setdefault(task, mark)
 
 
 def _of_thread() -> Hashable:
     mark: _Mark | None = getattr(_threads, "mark", None)
     if mark is None:
-        mark = _threads.mark = _Mark()
+        mark = _threads.mark = _Mark(f"thread {threading.current_thread().name}")
     return mark
 
 

@@ -1,0 +1,112 @@
+"""A request as an OpenTelemetry span, from the call that asked until its result or error is there."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, Future
+from typing import Any
+
+from yoloom.clock import Clock
+from yoloom.engine.once import Once
+from yoloom.engine.timeline import Timeline
+from yoloom.errors import Cancelled, DeadlineExceeded, Dropped, EngineClosed, QueueFull
+from yoloom.formats.model import Model
+from yoloom.tracing import API, Span, begin_span
+
+SPAN = "yoloom.predict"
+_OUTCOMES: Mapping[type[BaseException], str] = {
+    QueueFull: "refused",
+    DeadlineExceeded: "expired",
+    Dropped: "dropped",
+    EngineClosed: "closed",
+    Cancelled: "cancelled",
+    CancelledError: "cancelled",
+    KeyboardInterrupt: "cancelled",
+}
+
+
+class RequestTrace:
+    """What tells OpenTelemetry of a request, or, where nobody listens, nothing. Shared freely; the first `end` counts.
+
+    As a context manager it ends with its block.
+    """
+
+    __slots__ = ()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """The request has its result, or its error."""
+
+    def end_with(self, future: Future[Any]) -> None:
+        """End as a future has."""
+
+    def unless_raised(self) -> RequestTrace:
+        """A context manager that ends only when its block raises."""
+        return self
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None: ...
+
+
+NO_TRACE = RequestTrace()
+
+
+class _Recorded(RequestTrace):
+    __slots__ = ("_ended", "_span", "_timeline")
+
+    def __init__(self, span: Span, timeline: Timeline) -> None:
+        self._span = span
+        self._timeline = timeline
+        self._ended = Once()
+
+    def end(self, error: BaseException | None = None) -> None:
+        if not self._ended.take():
+            return
+        for name, start_s, end_s in self._timeline.stages():
+            self._span.stage(f"yoloom.{name}", start_s, end_s)
+        outcome = _outcome(error)
+        # Whoever cancels knows why; all else is a fault to look at.
+        self._span.end(_attributes(self._timeline, outcome), None if outcome == "cancelled" else error)
+
+    def end_with(self, future: Future[Any]) -> None:
+        self.end(CancelledError() if future.cancelled() else future.exception())
+
+    def unless_raised(self) -> RequestTrace:
+        return _UnlessRaised(self)
+
+    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
+        self.end(error)
+
+
+class _UnlessRaised(RequestTrace):
+    __slots__ = ("_trace",)
+
+    def __init__(self, trace: RequestTrace) -> None:
+        self._trace = trace
+
+    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
+        if error is not None:
+            self._trace.end(error)
+
+
+def begin_trace(model: Model, request_id: int, timeline: Timeline, clock: Clock) -> RequestTrace:
+    """For the thread, or task, that asks: its current span is the parent."""
+    if API not in sys.modules:  # this program does not trace
+        return NO_TRACE
+    known = {"yoloom.model": model.graph.path.name, "yoloom.task": model.task, "yoloom.request": request_id}
+    span = begin_span(SPAN, known, timeline.asked, clock)
+    return NO_TRACE if span is None else _Recorded(span, timeline)
+
+
+def _outcome(error: BaseException | None) -> str:
+    return "succeeded" if error is None else _OUTCOMES.get(type(error), "failed")
+
+
+def _attributes(timeline: Timeline, outcome: str) -> dict[str, Any]:
+    measured = {"yoloom.wait_ms": timeline.wait_ms, "yoloom.execute_ms": timeline.execute_ms}
+    found: dict[str, Any] = {name: ms for name, ms in measured.items() if not math.isnan(ms)}
+    if timeline.batch:
+        found["yoloom.batch_size"] = timeline.batch
+    return {"yoloom.outcome": outcome, **found}
