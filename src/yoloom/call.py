@@ -17,6 +17,7 @@ from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.stream import ResultStream
 from yoloom.engine.terms import Terms, client_of, priority_of
 from yoloom.errors import InvalidOption, PartialFailure, YoloomError
+from yoloom.images.decode import copied_bytes
 from yoloom.opened import Opened
 from yoloom.options import PredictOptions, SaveOptions, class_ids, positive_seconds
 from yoloom.output import open_output, plot_options
@@ -76,9 +77,8 @@ class Call:
         return predict_later(self._engine, self._prediction(source), source, self._terms(), self._delivered_by_helper())
 
     def awaitable(self, source: Any) -> Coroutine[Any, Any, Results]:
-        """A coroutine for one image. An array is copied now: until it is awaited, the caller may reuse it."""
-        mine = source.copy() if isinstance(source, (np.ndarray, bytearray)) else source
-        return self._awaited(mine, self._terms(), self._delivered_by_helper())
+        """A coroutine for one image. A buffer is copied now: until it is awaited, the caller may reuse it."""
+        return self._awaited(_own(source), self._terms(), self._delivered_by_helper())
 
     async def _awaited(self, source: Any, terms: Terms, deliver: Callable[[Results], Results]) -> Results:
         from yoloom.engine.awaiting import awaited  # whoever awaits this has imported asyncio
@@ -128,3 +128,10 @@ class Call:
         if self._save.show:
             results.show(wait_ms=1, **plot_options(self._save))
         return results
+
+
+def _own(source: Any) -> Any:
+    """An array, or encoded bytes, in memory that nobody else writes to; anything else as it is."""
+    if isinstance(source, memoryview):
+        return copied_bytes(source)
+    return source.copy() if isinstance(source, (np.ndarray, bytearray)) else source

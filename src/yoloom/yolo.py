@@ -171,9 +171,9 @@ class YOLO:
         the calling thread or task. priority: which of its client's requests goes first, the highest. on_full: "wait",
         "reject", "drop_oldest" or "latest" in place of the queue's own, see `QueuePolicy`.
 
-        Options and sources are checked and frozen before this returns, also for a stream. The same image and options
-        give the same bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, QueueFull,
-        EngineClosed.
+        Options and the list of sources are checked and frozen before this returns, also for a stream; the pixels of a
+        stream's arrays are copied when it reads them, a few images ahead. The same image and options give the same
+        bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, QueueFull, EngineClosed.
         """
         if source is None:
             raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
@@ -206,8 +206,8 @@ class YOLO:
     ) -> Coroutine[Any, Any, Results]:
         """Predict one image without blocking the event loop: `result = await model.predict_async(image)`.
 
-        Options are checked and frozen, and an array is copied, when this is called. A cancelled task takes its work out
-        of the queue.
+        Options are checked and frozen, and an array or a buffer of encoded bytes is copied, when this is called; a PIL
+        image is read when this is awaited. A cancelled task takes its work out of the queue.
         """
         return self._call(options, "raise", timeout).awaitable(image)
 

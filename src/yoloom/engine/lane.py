@@ -87,7 +87,7 @@ def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[
     """
     try:
         return _together(slot, requests, clock)
-    except Exception:
+    except BaseException:  # even SystemExit, or the panic of a runtime: the lane is everybody's
         log.warning("a run of %d requests failed, they are tried again alone", len(requests), exc_info=True)
     return [_alone(slot, request, clock) for request in requests]
 
@@ -99,7 +99,7 @@ def _alone(slot: Slot, request: Request, clock: Clock) -> Outcome:
         (outcome,) = _together(slot, [request], clock)
     except YoloomError as error:
         return Outcome(error=error, retried=True)
-    except Exception as error:  # outputs of the wrong kind, or a letterbox that fails, must not end the lane
+    except BaseException as error:  # outputs of the wrong kind, or a letterbox that fails, must not end the lane
         log.exception("a lane failed outside of the runtime")
         failure = RuntimeFailed(f"running the image failed: {type(error).__name__}: {error}")
         return Outcome(error=failure, retried=True)

@@ -40,7 +40,7 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
     if isinstance(source, (str, os.PathLike)):
         return _decode_file(Path(source), max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode_bytes(_copied(source), "the bytes given", max_pixels)
+        return _decode_bytes(copied_bytes(source), "the bytes given", max_pixels)
     if isinstance(source, np.ndarray):
         return _bgr(source, max_pixels, borrow)
     if _is_pil(source):
@@ -48,7 +48,8 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
     raise InvalidImage(f"{_EXPECTED}, got {type(source).__module__}.{type(source).__qualname__}.{_hint(source)}")
 
 
-def _copied(source: bytes | bytearray | memoryview) -> bytes:
+def copied_bytes(source: bytes | bytearray | memoryview) -> bytes:
+    """The bytes in memory that nobody writes to. Raises InvalidImage for a memoryview that was released."""
     try:
         return bytes(source)
     except ValueError as error:
