@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from yoloom.engine.engine import Engine
-from yoloom.engine.once import Once
+from yoloom.engine.once import First
 from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
@@ -96,8 +96,8 @@ class ResultFuture(Future[Results]):
         self._deliver = deliver
         self._engine = engine
         self._prediction: Prediction | None = prediction
-        # Whoever takes it ends the future: a result, an error or a cancellation, and no second one.
-        self._settled = Once()
+        # Whoever is the first ends the future: with a result, an error or a cancellation, and no second one.
+        self._end = First()
         self.request = engine.new_request(terms, self._ended, on_place, keeps_place=True)
         if self.request.trace is not NO_TRACE:
             super().add_done_callback(self.request.trace.end_with)
@@ -121,8 +121,8 @@ class ResultFuture(Future[Results]):
 
     def cancel(self) -> bool:
         self._engine.check_process()
-        if not self._settled.take():
-            return self.cancelled()
+        if not self._end.put("cancelled"):
+            return self._end.value == "cancelled"  # perhaps by another thread, which is in the middle of it
         self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
         super().cancel()
         self.set_running_or_notify_cancel()  # or `wait` and `as_completed` would not hear of it
@@ -170,12 +170,12 @@ class ResultFuture(Future[Results]):
         found = self._engine.measured(self.request, prediction.finish_request)
         self._engine.check_in_time(self.request)
         result = self._deliver(found)
-        if self._settled.take():
+        if self._end.put("result"):
             self._forget()
             self.set_result(result)
 
     def _fail(self, error: YoloomError | Exception) -> None:
-        if self._settled.take():
+        if self._end.put("error"):
             if isinstance(error, YoloomError):
                 self._engine.cancel(self.request, error)  # or it would keep its place, and a drain would wait for it
             self._forget()
