@@ -14,6 +14,8 @@ YoloomError
 │   ├── QueueFull ── Dropped
 │   ├── DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
 │   └── RuntimeFailed, ContextBusy
+├── TargetError           what `yoloom verify` was to check
+│   └── InvalidTarget, TargetFailed
 └── BackendUnavailable    a runtime that is not installed
 ```
 
@@ -184,6 +186,22 @@ class RuntimeFailed(EngineError):
 
 class ContextBusy(EngineError):
     """A second thread used a context that belongs to one thread at a time."""
+
+
+class TargetError(YoloomError):
+    """What `yoloom verify` was to check can not be checked."""
+
+    http_status = 422
+
+
+class InvalidTarget(TargetError):
+    """Something that can not be imported or called, or that answers with nothing that can be compared."""
+
+
+class TargetFailed(TargetError):
+    """Somebody's model raised when it was made, or for every image; the message and `__cause__` hold its error."""
+
+    http_status = 500
 
 
 class BackendUnavailable(YoloomError, ImportError):

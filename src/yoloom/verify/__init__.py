@@ -1,0 +1,30 @@
+"""Does a model that is shared answer as it does alone? `check` finds out, for yoloom's models and anybody's.
+
+```python
+from yoloom import verify
+
+report = verify.check(model, ["a.jpg", "b.jpg"], threads=64)
+assert report.ok, report
+```
+"""
+
+from yoloom.verify.journal import Failure, Mismatch
+from yoloom.verify.report import Level, Memory, Report
+from yoloom.verify.run import check
+from yoloom.verify.target import Target, target_of
+from yoloom.verify.target_import import make_target
+from yoloom.verify.verdict import Finding, Verdict
+
+__all__ = [
+    "Failure",
+    "Finding",
+    "Level",
+    "Memory",
+    "Mismatch",
+    "Report",
+    "Target",
+    "Verdict",
+    "check",
+    "make_target",
+    "target_of",
+]

@@ -1,0 +1,132 @@
+"""A report as text: for a terminal, and for the test that it fails."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from yoloom.verify.growth import MIB
+from yoloom.verify.journal import Failure, Mismatch
+
+if TYPE_CHECKING:
+    from yoloom.verify.report import Level, Report
+
+Facts = list[tuple[str, str]]
+
+TRACE_LINES = 8
+
+
+def in_words(report: Report) -> str:
+    """The verdict, what was done, and what was wrong."""
+    facts = facts_of(report)
+    width = max(len(name) for name, _ in facts)
+    lines = [f"{name.ljust(width)}  {text}" for name, text in facts]
+    return "\n".join([f"{report.target}: {verdict_line(report)}", "", *lines, *details_of(report)])
+
+
+def verdict_line(report: Report) -> str:
+    """In one line."""
+    if report.ok:
+        return f"pass: {report.concurrent} concurrent answers, each that of its own call alone"
+    more = f" (and {len(report.findings) - 1} more)" if len(report.findings) > 1 else ""
+    return f"{report.verdict.value}: {report.findings[0].words}{more}"
+
+
+def facts_of(report: Report) -> Facts:
+    """What was done, by name."""
+    within = f"within {report.tolerance:g}" if report.tolerance else "bit for bit"
+    return [
+        ("target", report.target),
+        *report.facts.items(),
+        ("asked", f"{report.cases} cases of {report.pictures} pictures, {report.distinct} different answers"),
+        ("compared", within),
+        ("requests", _requests(report)),
+        ("mismatches", str(report.mismatches)),
+        ("exceptions", _exceptions(report)),
+        ("hangs", str(int(report.hang is not None))),
+        ("memory at rest", _memory(report)),
+        ("took", f"{report.seconds:.1f} s, {report.laps} laps, seed {report.seed}"),
+        *(("note", note) for note in report.notes),
+    ]
+
+
+def level_rows(report: Report) -> list[tuple[object, ...]]:
+    """A row for each concurrency, under LEVEL_COLUMNS."""
+    return [
+        (
+            level.mode,
+            level.callers,
+            level.requests,
+            *("-" if figure is None else figure for figure in _figures(level)),
+        )
+        for level in report.levels
+    ]
+
+
+LEVEL_COLUMNS = ("mode", "callers", "requests", "images/s", "p50 ms", "p95 ms", "p99 ms")
+
+
+def details_of(report: Report) -> list[str]:
+    """Findings, the first wrong answers side by side, exceptions with their traces, and the stacks of a hang."""
+    lines: list[str] = []
+    for finding in report.findings:
+        lines += ["", f"{finding.verdict.value}: {finding.words}"]
+    for mismatch in report.shown:
+        lines += ["", *_side_by_side(mismatch)]
+    for failure in report.exceptions:
+        lines += ["", *_failure(failure)]
+    if report.hang is not None:
+        lines += ["", "where the threads stood:", report.hang.stacks]
+    return lines
+
+
+def _figures(level: Level) -> tuple[float | None, ...]:
+    return level.images_per_second, level.p50_ms, level.p95_ms, level.p99_ms
+
+
+def _requests(report: Report) -> str:
+    alone = report.requests - report.concurrent
+    ended = [f"{report.cancelled} cancelled"] * bool(report.cancelled)
+    ended += [f"{report.expired} past their deadline"] * bool(report.expired)
+    return f"{report.concurrent} at once, {alone} one after the other" + (f" ({', '.join(ended)})" if ended else "")
+
+
+def _exceptions(report: Report) -> str:
+    count = sum(failure.count for failure in report.exceptions)
+    kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in report.exceptions)
+    return f"{count} ({kinds})" if count else "0"
+
+
+def _memory(report: Report) -> str:
+    last = report.memory.laps[-1].memory_bytes if report.memory.laps else 0
+    if not last:
+        return "not told by this system"
+    told = f"{last / MIB:.0f} MiB, {report.memory.growth_bytes / MIB:+.1f} MiB since the first lap"
+    return told if report.memory.judged else f"{told} (too few laps to tell a leak)"
+
+
+def _side_by_side(mismatch: Mismatch) -> list[str]:
+    owner = [("whose", mismatch.whose + (f", asked for by {mismatch.by} then" if mismatch.by else ""))]
+    pairs = [
+        (f"{mismatch.fault.value}", mismatch.where),
+        ("asked", mismatch.asked),
+        ("came", mismatch.came),
+        *(owner if mismatch.whose else []),
+        ("expected", mismatch.expected),
+    ]
+    return [_hanging(name, text) for name, text in pairs]
+
+
+def _failure(failure: Failure) -> list[str]:
+    trace = failure.trace.rstrip().splitlines()[-TRACE_LINES:]
+    return [
+        f"{failure.count} x {failure.message}",
+        _hanging("first", failure.where),
+        _hanging("asked", failure.asked),
+        *(f"    {line}" for line in trace),
+    ]
+
+
+def _hanging(name: str, text: str) -> str:
+    head, *rest = text.splitlines() or [""]
+    return "\n".join([f"  {name}: {head}", *([textwrap.indent("\n".join(rest), "      ")] if rest else [])])
