@@ -11,6 +11,7 @@ from yoloom.errors import (
     ModelError,
     NoImagesFound,
     SourceNotFound,
+    TargetError,
     UnsupportedSource,
 )
 
@@ -24,6 +25,11 @@ class ExitCode(enum.IntEnum):
     MODEL = 3
     NO_INPUT = 4
     OUTPUT = 5
+    WRONG_ANSWERS = 10
+    RAISED = 11
+    HUNG = 12
+    LEAKED = 13
+    UNDECIDED = 14
     INTERRUPTED = 130  # 128 + SIGINT, as shells do
     PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -40,10 +46,19 @@ exit codes:
   141  the reader of stdout went away
 """
 
+VERDICTS = """
+verdicts:
+  10   wrong answers: cross-talk, torn, changed after delivery, or pictures written to
+  11   exceptions that there are not when it runs alone
+  12   a request hung; where all threads stood is printed
+  13   memory, threads or files grow under the same load
+  14   undecided: not deterministic even alone, or all answers are the same
+"""
+
 _BY_ERROR: tuple[tuple[tuple[type[Exception], ...], ExitCode], ...] = (
     ((SourceNotFound, NoImagesFound, UnsupportedSource), ExitCode.NO_INPUT),
     ((InvalidOption, BackendUnavailable), ExitCode.USAGE),
-    ((ModelError, EngineError), ExitCode.MODEL),
+    ((ModelError, EngineError, TargetError), ExitCode.MODEL),
 )
 
 

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.parser import build_parser
@@ -19,12 +19,15 @@ from yoloom.errors import YoloomError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv` and return its exit code: 0 all good, 1 some images failed (the others have results),
     2 wrong usage, 3 the model can not be used, 4 no input found, 5 the output can not be written, 130 Ctrl-C, 141 the
-    reader of stdout went away.
+    reader of stdout went away; 10 to 14 what `verify` has found.
     """
     _write_utf8(sys.stdout)
     tell_warnings()
     try:
-        return run_command(argv)
+        code = run_command(argv)
+        if code is ExitCode.HUNG:
+            _leave_at_once(code)
+        return code
     except KeyboardInterrupt:
         tell("interrupted")
         return ExitCode.INTERRUPTED
@@ -49,6 +52,12 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
             raise
         return _told(error)
     return code
+
+
+def _leave_at_once(code: ExitCode) -> NoReturn:
+    """End although threads of a model that hangs may never: Python would wait for them at its exit."""
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _told(error: YoloomError | OSError) -> ExitCode:

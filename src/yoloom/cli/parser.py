@@ -6,7 +6,7 @@ import argparse
 from typing import NoReturn
 
 from yoloom import __version__
-from yoloom.cli.exit_codes import HELP, ExitCode
+from yoloom.cli.exit_codes import HELP, VERDICTS, ExitCode
 from yoloom.cli.writers import FORMATS
 from yoloom.export import FORMATS as EXPORT_FORMATS
 from yoloom.options import PredictOptions
@@ -37,15 +37,16 @@ def build_parser() -> Parser:
     _add_export(_command(commands, "export", "write a model for other programs; its path goes to stdout"))
     _add_cache(_command(commands, "cache", "say which converted checkpoints are kept, or remove them"))
     _add_demo(_command(commands, "demo", "let threads share the bundled model, and compare with a sequential run"))
+    _add_verify(_command(commands, "verify", "say whether a model that is shared answers as it does alone", VERDICTS))
     return parser
 
 
-def _command(commands: argparse._SubParsersAction[Parser], name: str, what: str) -> Parser:
+def _command(commands: argparse._SubParsersAction[Parser], name: str, what: str, more_help: str = "") -> Parser:
     parser = commands.add_parser(
         name,
         help=what,
         description=what[0].upper() + what[1:] + ".",
-        epilog=HELP,
+        epilog=HELP + more_help,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -101,6 +102,53 @@ def _add_demo(parser: Parser) -> None:
     )
 
 
+def _add_verify(parser: Parser) -> None:
+    parser.usage = (
+        "yoloom verify [options] MODEL [IMAGE ...]\n"
+        "       yoloom verify [options] --target MODULE:FACTORY [--target-arg VALUE] [IMAGE ...]"
+    )
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="MODEL, IMAGE",
+        help="a model as for predict; then images, folders or patterns (default: bundled scenes)",
+    )
+    parser.add_argument("--threads", type=counts, metavar="N,N", help="callers at once, in turn (1,2,8,64)")
+    parser.add_argument("--asyncio", action="store_true", help="as many tasks too, through predict_async")
+    parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with so many worker processes")
+    parser.add_argument("--task", help="what MODEL is for, where the file does not say")
+    parser.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
+    length = parser.add_argument_group("how long")
+    length.add_argument("--seconds", type=float, metavar="S", help="of concurrent runs (default: 20)")
+    length.add_argument("--rounds", type=positive, metavar="R", help="laps with every case about once, instead")
+    length.add_argument("--hang-after", type=float, metavar="S", help="seconds that one request may take (default: 30)")
+    questions = parser.add_argument_group("what is asked")
+    questions.add_argument("--cases", type=positive, metavar="N", help="about so many different questions")
+    questions.add_argument("--seed", type=int, metavar="K", help="of cases, order, pauses and cancellations")
+    questions.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="accept |a - b| <= T * max(1, |b|) (default: the model's)",
+    )
+    target = parser.add_argument_group("somebody else's model")
+    target.add_argument(
+        "--target",
+        metavar="MODULE:FACTORY",
+        help="a function that makes a predict(image, **options), in place of MODEL",
+    )
+    target.add_argument(
+        "--target-arg",
+        action="append",
+        default=[],
+        metavar="VALUE",
+        help="for the factory, or NAME=VALUE; repeatable",
+    )
+    answer = parser.add_argument_group("what comes out")
+    answer.add_argument("--json", action="store_true", help="as one JSON object on stdout")
+    answer.add_argument("--report", metavar="OUT.html", help="one page with plots")
+
+
 def _add_model(parser: Parser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .pt or .onnx file, an OpenVINO folder, or a published name")
     parser.add_argument("--task", help="what the model is for, where the file does not say")
@@ -136,6 +184,11 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
     return number
+
+
+def counts(text: str) -> list[int]:
+    """ "1,2,8,64"."""
+    return [positive(count) for count in text.split(",")]
 
 
 def sizes(text: str) -> list[int]:

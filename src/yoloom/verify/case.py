@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ Options = Mapping[str, Any]
 Grid = Mapping[str, Sequence[Any]]
 """Option -> the values that it may have."""
 
-MAX_TRIES = 20  # draws of options that nobody has yet for a picture
+MAX_TRIES = 20  # draws for each set of options
 
 
 @dataclass(frozen=True)
@@ -43,28 +45,25 @@ class Case:
 
 
 def draw_cases(pictures: Sequence[Picture], grid: Grid, count: int, seed: int) -> list[Case]:
-    """Up to `count` different cases, the same for the same seed.
+    """About `count` cases: some pictures, each with the same sets of options; the same for the same seed.
 
-    Pictures take turns in a drawn order, so each has several sets of options, or, when there are more than `count`,
-    some are left out. Every case states all options of the grid: nothing depends on what a call before it asked for.
+    Each picture has every set, so that an answer for somebody else's options is always among the references. Every case
+    states all options of the grid: nothing depends on what a call before it asked for. Pictures that are too many are
+    left out.
     """
     rng = random.Random(f"{seed}/cases")  # noqa: S311  must repeat, and guards nothing
-    turns = rng.sample(list(pictures), len(pictures))
-    cases: list[Case] = []
-    taken: set[tuple[str, str]] = set()
-    for turn in range(count):
-        picture = turns[turn % len(turns)]
-        options = _new_options(rng, grid, picture, taken)
-        if options is not None:
-            cases.append(Case(len(cases), picture, options))
-    return cases
+    some = max(1, count // math.isqrt(count)) if grid else count
+    chosen = rng.sample(list(pictures), min(len(pictures), some))
+    sets = _option_sets(rng, grid, max(1, count // len(chosen)))
+    return [Case(number, picture, options) for number, (picture, options) in enumerate(itertools.product(chosen, sets))]
 
 
-def _new_options(rng: random.Random, grid: Grid, picture: Picture, taken: set[tuple[str, str]]) -> Options | None:
-    for _ in range(MAX_TRIES):
+def _option_sets(rng: random.Random, grid: Grid, count: int) -> list[Options]:
+    """Up to `count` different ones."""
+    found: dict[str, Options] = {}
+    for _ in range(MAX_TRIES * count):
         options = {name: rng.choice(list(values)) for name, values in grid.items()}
-        key = (picture.name, repr(options))
-        if key not in taken:
-            taken.add(key)
-            return options
-    return None
+        found.setdefault(repr(options), options)
+        if len(found) == count:
+            break
+    return list(found.values())

@@ -42,7 +42,6 @@ class Examiner:
         others = self._board.asked_by_others(self._caller)
         judgement = self._references.judge(case, came, others)
         if judgement is not None and self._journal.wants(judgement.fault):
-            whose = judgement.whose[:1]
             self._journal.show(
                 Mismatch(
                     judgement.fault,
@@ -50,8 +49,8 @@ class Examiner:
                     self._asked(case),
                     came.describe(),
                     self._expected(case),
-                    "".join(map(self._asked, whose)),
-                    "".join(f"caller {others[owner]}" for owner in whose if owner in others),
+                    "" if judgement.whose is None else self._asked(judgement.whose),
+                    "" if judgement.by is None else f"caller {judgement.by}",
                 )
             )
         self._kept.append(Kept(case, value, came))

@@ -20,8 +20,8 @@ SHOWN = 5
 class Mismatch:
     """One wrong answer, side by side. Immutable: shared freely.
 
-    whose: the case that it would have been right for, "" for nobody's. by: the caller that asked for that case at the
-    time, "" where nobody did.
+    whose: the case that it would have been right for, "" for nobody's. by: the caller that asked for that case, or
+    with its options, at the time; "" where nobody did.
     """
 
     fault: Fault
@@ -47,9 +47,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Entries:
-    """Everything that was written down, at one moment. Immutable: shared freely."""
+    """Everything that was written down, at one moment. Immutable: shared freely.
+
+    answers: the requests that ended in an answer, right or wrong, or in the error that they end in alone too.
+    """
 
     requests: int
+    answers: int
     cancelled: int
     expired: int
     faults: Mapping[Fault, int]
@@ -62,7 +66,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all below
-        self._requests = self._cancelled = self._expired = 0
+        self._requests = self._answers = self._cancelled = self._expired = 0
         self._faults: Counter[Fault] = Counter()
         self._shown: list[Mismatch] = []
         self._failures: dict[str, Failure] = {}
@@ -70,6 +74,7 @@ class Journal:
     def answered(self) -> None:
         with self._lock:
             self._requests += 1
+            self._answers += 1
 
     def cancelled(self) -> None:
         with self._lock:
@@ -109,6 +114,7 @@ class Journal:
         with self._lock:
             return Entries(
                 self._requests,
+                self._answers,
                 self._cancelled,
                 self._expired,
                 dict(self._faults),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -35,3 +36,11 @@ class Latencies:
         wanted = max(1, math.ceil(total * percent / 100))
         place = int(np.searchsorted(np.cumsum(self._counts), wanted))
         return SHORTEST_S * float(2 ** ((place + 0.5) / STEPS_PER_OCTAVE))
+
+
+def merged(some: Iterable[Latencies]) -> Latencies:
+    """All of them together, in new counts."""
+    together = Latencies()
+    for one in some:
+        together.merge(one)
+    return together

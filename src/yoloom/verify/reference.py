@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yoloom.verify.answer import Answer
@@ -42,10 +42,13 @@ Expected = Answer | Raised
 
 @dataclass(frozen=True)
 class Judgement:
-    """fault: what is wrong. whose: the cases that this would have been the right answer for. Immutable."""
+    """fault: what is wrong. whose: a case that this would have been the right answer for. by: the caller that asked for
+    that, or with those options, at the time. Immutable.
+    """
 
     fault: Fault
-    whose: tuple[int, ...] = ()
+    whose: int | None = None
+    by: int | None = None
 
 
 class References:
@@ -70,18 +73,28 @@ class References:
         """Whether `case` ends in an error of this class when it runs alone."""
         return self.expected[case] == Raised(kind)
 
-    def judge(self, case: int, came: Answer, asked_now: Collection[int]) -> Judgement | None:
-        """None for the right answer. asked_now: cases of other callers, to be named before others that fit too."""
+    def judge(self, case: int, came: Answer, asked_now: Mapping[int, int]) -> Judgement | None:
+        """None for the right answer. asked_now: case -> caller, of the others: they are suspected first."""
         expected = self.expected[case]
         if isinstance(expected, Raised):
             return Judgement(Fault.UNRAISED)
         if came.is_same(expected, self.tolerance):
             return None
-        whose = sorted(self._owners(came), key=lambda other: (other not in asked_now, other))
-        if not whose:
+        suspects = [(self._asker(case, owner, asked_now), owner) for owner in self._owners(came)]
+        if not suspects:
             return Judgement(Fault.TORN)
-        same_picture = self.cases[whose[0]].picture is self.cases[case].picture
-        return Judgement(Fault.OTHER_OPTIONS if same_picture else Fault.OTHER_PICTURE, tuple(whose))
+        by, whose = min(suspects, key=lambda suspect: (suspect[0] is None, suspect[1]))
+        return Judgement(Fault.OTHER_OPTIONS if self._share_picture(case, whose) else Fault.OTHER_PICTURE, whose, by)
+
+    def _asker(self, case: int, owner: int, asked_now: Mapping[int, int]) -> int | None:
+        """The caller that asked for `owner`, or for something else with its options where only those were mixed up."""
+        if owner in asked_now or not self._share_picture(case, owner):
+            return asked_now.get(owner)
+        options = self.cases[owner].options
+        return next((by for other, by in asked_now.items() if self.cases[other].options == options), None)
+
+    def _share_picture(self, case: int, other: int) -> bool:
+        return self.cases[case].picture is self.cases[other].picture
 
     def _owners(self, came: Answer) -> Sequence[int]:
         owners = self._by_digest.get(came.digest)

@@ -12,6 +12,7 @@ from typing import Any
 from yoloom.verify.crowd import Hang
 from yoloom.verify.growth import Leak
 from yoloom.verify.journal import Failure, Mismatch
+from yoloom.verify.page import html_page
 from yoloom.verify.resources import Resources
 from yoloom.verify.verdict import Finding, Verdict
 from yoloom.verify.words import in_words
@@ -92,6 +93,10 @@ class Report:
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def to_html(self) -> str:
+        """One page that needs nothing else, with plots."""
+        return html_page(self)
 
     def __str__(self) -> str:
         return in_words(self)

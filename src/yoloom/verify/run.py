@@ -21,16 +21,17 @@ from yoloom.verify.crowd import Crowd, Hang
 from yoloom.verify.examiner import Examiner
 from yoloom.verify.growth import LEAST_LAPS, find_leaks
 from yoloom.verify.journal import Journal
-from yoloom.verify.latencies import Latencies
+from yoloom.verify.latencies import Latencies, merged
 from yoloom.verify.machine import describe_machine
 from yoloom.verify.pictures import find_pictures
 from yoloom.verify.reference import References
 from yoloom.verify.rehearsal import Rehearsal, rehearse
-from yoloom.verify.report import Level, Memory, Report
+from yoloom.verify.report import Memory, Report
 from yoloom.verify.resources import Resources, at_rest
 from yoloom.verify.samples import Samples
 from yoloom.verify.settings import CASES, SECONDS, THREADS, Settings, parse_settings
 from yoloom.verify.step import Act, steps
+from yoloom.verify.tally import Run, Tally
 from yoloom.verify.target import Target, target_of
 from yoloom.verify.verdict import Evidence, Verdict, find
 
@@ -98,7 +99,6 @@ class Check:
         rehearsal = rehearse(
             self._target,
             self._cases,
-            self._settings.seed,
             self._tolerance,
             self._settings.patience_s(),
             self._journal,
@@ -140,10 +140,18 @@ class Check:
             plans.append((caller, taken))
         shaken = lap % 2 == 0
         crowd = Crowd(place, plans, board, settings.patience_s(callers, slowest_s), seconds, shaken, mode == "asyncio")
-        before = self._journal.read().requests
+        before = self._journal.read()
         hang = crowd.run(self._samples)
-        requests = self._journal.read().requests - before
-        self._tally[mode, callers].add(requests, crowd.elapsed_s, [caller.latencies for caller, _ in plans], shaken)
+        after = self._journal.read()
+        self._tally[mode, callers].add(
+            Run(
+                after.requests - before.requests,
+                after.answers - before.answers,
+                crowd.elapsed_s,
+                merged([caller.latencies for caller, _ in plans]),
+            ),
+            shaken,
+        )
         return hang
 
     def _acts(self, mode: str) -> tuple[Act, ...]:
@@ -212,31 +220,6 @@ class Check:
         if not self._target.options:
             notes.append("the target takes no options: only pictures can be mixed up.")
         return notes
-
-
-class Tally:
-    """What one level of concurrency did in all laps. One thread."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self._timed: dict[bool, list[tuple[int, float, Latencies]]] = {True: [], False: []}
-
-    def add(self, requests: int, seconds: float, latencies: Sequence[Latencies], shaken: bool) -> None:
-        self.requests += requests
-        together = Latencies()
-        for one in latencies:
-            together.merge(one)
-        self._timed[shaken].append((requests, seconds, together))
-
-    def level(self, mode: str, callers: int) -> Level:
-        timed = self._timed[False] or self._timed[True]  # a single lap is a shaken one
-        seconds = sum(seconds for _, seconds, _ in timed)
-        latencies = Latencies()
-        for _, _, some in timed:
-            latencies.merge(some)
-        rate = sum(requests for requests, _, _ in timed) / seconds if seconds else None
-        p50, p95, p99 = (1e3 * latencies.percentile_s(percent) if len(latencies) else None for percent in (50, 95, 99))
-        return Level(mode, callers, self.requests, rate, p50, p95, p99)
 
 
 def _silent(_words: str) -> None:

@@ -12,7 +12,7 @@ from yoloom.options import number, positive, shown
 
 THREADS = (1, 2, 8, 64)
 SECONDS = 20.0
-CASES = 32
+CASES = 36
 LAPS = 6
 FEWEST_LAPS = 2
 PATIENCE_S = 30.0
@@ -52,7 +52,14 @@ class Settings:
 
 
 def parse_settings(
-    threads: Any, asyncio: bool, seconds: Any, rounds: Any, seed: Any, tolerance: Any, hang_after: Any, cases: Any
+    threads: Any = THREADS,
+    asyncio: bool = False,
+    seconds: Any = SECONDS,
+    rounds: Any = None,
+    seed: Any = 0,
+    tolerance: Any = None,
+    hang_after: Any = None,
+    cases: Any = CASES,
 ) -> Settings:
     """Raises InvalidOption."""
     return Settings(

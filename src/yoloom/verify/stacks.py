@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-DEPTH = 12  # innermost lines of a stack
+DEPTH = 8  # innermost lines of a stack
 LISTED = 6  # names in front of a stack that several share
 
 

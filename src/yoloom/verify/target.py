@@ -35,6 +35,9 @@ class Target:
     deadlines: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
 
+    def __call__(self, image: Any, **options: Any) -> Any:
+        return self.predict(image, **options)
+
 
 def target_of(model: Any) -> Target:
     """A `YOLO`, a `Target`, or any callable `predict(image, **options)` as a target.

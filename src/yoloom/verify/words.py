@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from yoloom.verify.growth import MIB
@@ -11,7 +10,7 @@ from yoloom.verify.journal import Failure, Mismatch
 if TYPE_CHECKING:
     from yoloom.verify.report import Level, Report
 
-Facts = list[tuple[str, str]]
+Pairs = list[tuple[str, str]]
 
 TRACE_LINES = 8
 
@@ -32,7 +31,7 @@ def verdict_line(report: Report) -> str:
     return f"{report.verdict.value}: {report.findings[0].words}{more}"
 
 
-def facts_of(report: Report) -> Facts:
+def facts_of(report: Report) -> Pairs:
     """What was done, by name."""
     within = f"within {report.tolerance:g}" if report.tolerance else "bit for bit"
     return [
@@ -72,9 +71,9 @@ def details_of(report: Report) -> list[str]:
     for finding in report.findings:
         lines += ["", f"{finding.verdict.value}: {finding.words}"]
     for mismatch in report.shown:
-        lines += ["", *_side_by_side(mismatch)]
+        lines += ["", f"wrong answer, {mismatch.fault.value}:", *_hanging(mismatch_pairs(mismatch))]
     for failure in report.exceptions:
-        lines += ["", *_failure(failure)]
+        lines += ["", f"{failure.kind}:", *_hanging(failure_pairs(failure))]
     if report.hang is not None:
         lines += ["", "where the threads stood:", report.hang.stacks]
     return lines
@@ -105,28 +104,34 @@ def _memory(report: Report) -> str:
     return told if report.memory.judged else f"{told} (too few laps to tell a leak)"
 
 
-def _side_by_side(mismatch: Mismatch) -> list[str]:
-    owner = [("whose", mismatch.whose + (f", asked for by {mismatch.by} then" if mismatch.by else ""))]
-    pairs = [
-        (f"{mismatch.fault.value}", mismatch.where),
+def mismatch_pairs(mismatch: Mismatch) -> Pairs:
+    """What was asked, what came, whose that was, and what should have come."""
+    then = f", which {mismatch.by} had asked for" if mismatch.by else ""
+    return [
+        ("where", mismatch.where),
         ("asked", mismatch.asked),
         ("came", mismatch.came),
-        *(owner if mismatch.whose else []),
+        *([("whose", f"{mismatch.whose}{then}")] if mismatch.whose else []),
         ("expected", mismatch.expected),
     ]
-    return [_hanging(name, text) for name, text in pairs]
 
 
-def _failure(failure: Failure) -> list[str]:
+def failure_pairs(failure: Failure) -> Pairs:
+    """The first of the exceptions of a kind, with the end of its traceback."""
     trace = failure.trace.rstrip().splitlines()[-TRACE_LINES:]
     return [
-        f"{failure.count} x {failure.message}",
-        _hanging("first", failure.where),
-        _hanging("asked", failure.asked),
-        *(f"    {line}" for line in trace),
+        ("count", str(failure.count)),
+        ("first", failure.where),
+        ("asked", failure.asked),
+        ("message", failure.message),
+        ("trace", "\n".join(trace)),
     ]
 
 
-def _hanging(name: str, text: str) -> str:
-    head, *rest = text.splitlines() or [""]
-    return "\n".join([f"  {name}: {head}", *([textwrap.indent("\n".join(rest), "      ")] if rest else [])])
+def _hanging(pairs: Pairs) -> list[str]:
+    """Each name with its text, further lines of which are set below."""
+    lines = []
+    for name, text in pairs:
+        head, *rest = text.splitlines() or [""]
+        lines += [f"  {name}: {head}", *(f"      {line}" for line in rest)]
+    return lines
