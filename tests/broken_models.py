@@ -55,9 +55,9 @@ class SharedOptions(Sound):
     """Options are stored on the model, and read when the network has run."""
 
     def __call__(self, image: np.ndarray, conf: float, iou: float) -> Any:
-        self.conf, self.iou = conf, iou
+        self.asked = conf, iou
         runtime()
-        return boxes_of(image, self.conf, self.iou)
+        return boxes_of(image, *self.asked)
 
 
 class SharedPicture(Sound):
@@ -208,9 +208,9 @@ class SharedOptionsAndNoise(Noisy):
     """Cross-talk that no two answers with the same bits would show."""
 
     def __call__(self, image: np.ndarray, conf: float, iou: float) -> Any:
-        self.conf = conf
+        self.asked = conf, iou
         runtime()
-        return super().__call__(image, self.conf, iou)
+        return super().__call__(image, *self.asked)
 
 
 class Futures(Sound):

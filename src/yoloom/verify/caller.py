@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -19,8 +20,29 @@ from yoloom.verify.step import Act, Step
 from yoloom.verify.target import Target
 
 
-class Stop(Protocol):
-    def is_set(self) -> bool: ...
+class Stop:
+    """Tells callers to end. Shared freely."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._abandoned = threading.Event()
+
+    def end(self) -> None:
+        """After the request under way."""
+        self._ended.set()
+
+    def abandon(self) -> None:
+        """With the request under way, which will not come back: cancelling its task is no error of the target."""
+        self._abandoned.set()
+        self._ended.set()
+
+    @property
+    def is_set(self) -> bool:
+        return self._ended.is_set()
+
+    @property
+    def is_abandoned(self) -> bool:
+        return self._abandoned.is_set()
 
 
 class Judge(Protocol):
@@ -53,11 +75,11 @@ class Caller:
         """Take the steps, at least one of them, until `stop` is set."""
         for step in steps:
             time.sleep(step.pause_s)
-            with self._recorded(step):
+            with self._recorded(step, stop):
                 with self._under_way(step):
                     value = self._ask(step)
                 self.judge.received(step.case, value)
-            if stop.is_set():
+            if stop.is_set:
                 break
         self.judge.finish()
 
@@ -65,22 +87,24 @@ class Caller:
         """As `run`, in an event loop."""
         for step in steps:
             await asyncio.sleep(step.pause_s)
-            with self._recorded(step):
+            with self._recorded(step, stop):
                 with self._under_way(step):
                     value = await self._ask_in_loop(step)
                 self.judge.received(step.case, value)
-            if stop.is_set():
+            if stop.is_set:
                 break
         self.judge.finish()
 
     @contextlib.contextmanager
-    def _recorded(self, step: Step) -> Iterator[None]:
+    def _recorded(self, step: Step, stop: Stop) -> Iterator[None]:
         """Write down how a request ended that gave no answer. Nothing that a target raises ends the run."""
         try:
             yield
         except TakenBack:
             self.journal.cancelled()
-        except BaseException as error:  # noqa: BLE001  even SystemExit: it is the target's
+        except BaseException as error:
+            if stop.is_abandoned:
+                raise
             if step.act is Act.DEADLINE and isinstance(error, DeadlineExceeded):
                 self.journal.expired()
             else:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from yoloom.errors import InvalidOption
 from yoloom.verify.board import Board
-from yoloom.verify.caller import Caller
+from yoloom.verify.caller import Caller, Stop
 from yoloom.verify.stacks import task_stacks, thread_stacks
 from yoloom.verify.step import Step
 
@@ -67,7 +67,7 @@ class Crowd:
     elapsed_s: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._ended = threading.Event()
         self._running = len(self.plans)
         self._lock = threading.Lock()  # guards _running
@@ -84,9 +84,11 @@ class Crowd:
                 hang = self._watch_until_ended(watch)
             except BaseException:
                 self._barrier.abort()
-                self._stop.set()
+                self._stop.end()
                 self._ended.wait(PARTING_S)
                 raise
+        if hang is not None:
+            self._abandon()
         for thread in threads:
             thread.join(0 if hang else None)
         return hang
@@ -126,11 +128,9 @@ class Crowd:
             asyncio.create_task(caller.run_as_task(steps, self._stop), name=f"verify {self.place} #{caller.number}")
             for caller, steps in self.plans
         ]
-        try:
-            await asyncio.wait(tasks)
-            self.elapsed_s = time.perf_counter() - self._started
-        finally:
-            self._loop = None
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.elapsed_s = time.perf_counter() - self._started
+        self._loop = None
 
     def _one_ended(self) -> None:
         with self._lock:
@@ -144,14 +144,21 @@ class Crowd:
         while not self._ended.wait(TICK_S):
             watch()
             if until is not None and time.perf_counter() >= until:
-                self._stop.set()
+                self._stop.end()
             late = self.board.overdue(self.patience_s)
             if late:
-                self._stop.set()
                 case = self.plans[0][0].cases[late[0].case]
                 where = f"{self.place}, caller {late[0].caller}"
                 return Hang(where, str(case), self.patience_s, len(late) - 1, self._stacks())
         return None
+
+    def _abandon(self) -> None:
+        """Let everybody end who can: the tasks of a loop that is not blocked, threads that are not stuck."""
+        self._stop.abandon()
+        loop = self._loop
+        if loop is not None:
+            loop.call_soon_threadsafe(_cancel_tasks)
+        self._ended.wait(PARTING_S)
 
     def _stacks(self) -> str:
         stacks = [thread_stacks()]
@@ -174,6 +181,12 @@ def _start(threads: Sequence[threading.Thread]) -> None:
             thread.start()
     except RuntimeError as error:
         raise InvalidOption(f"threads={len(threads)} are more than this system gives.") from error
+
+
+def _cancel_tasks() -> None:
+    for task in asyncio.all_tasks():
+        if task.get_name().startswith("verify"):
+            task.cancel()
 
 
 @contextmanager
