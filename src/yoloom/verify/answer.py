@@ -147,8 +147,8 @@ def _distance(a: NDArray[Any], b: NDArray[Any]) -> float:
         return 0.0 if np.array_equal(a, b) else np.inf
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(a.astype(np.float64) - b) / np.maximum(1.0, np.abs(b.astype(np.float64)))
-    apart[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
-    return float(np.nan_to_num(apart, nan=np.inf).max())
+    equal = (a == b) | (np.isnan(a) & np.isnan(b))
+    return float(np.nan_to_num(np.where(equal, 0.0, apart), nan=np.inf, posinf=np.inf).max())
 
 
 def _described(name: str, array: NDArray[Any]) -> str:
