@@ -10,6 +10,7 @@ import itertools
 import threading
 import time
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,13 +136,13 @@ class RaisesOnceInAWhile(Sound):
 
 
 class Leaks(Sound):
-    """Every call leaves something behind: bytes, an object, or a thread."""
+    """Every call leaves something behind: bytes, an object, a thread or an open file."""
 
     def __init__(self, what: str) -> None:
         super().__init__()
         self._what = what
         self._kept: list[Any] = []
-        self.release = threading.Event()
+        self._release = threading.Event()
 
     def __call__(self, image: np.ndarray, conf: float, iou: float) -> Any:
         if self._what == "bytes":
@@ -149,10 +150,21 @@ class Leaks(Sound):
         elif self._what == "objects":
             self._kept.append({"conf": conf, "when": time.perf_counter()})
         elif self.next_call() % 64 == 0:
-            thread = threading.Thread(target=self.release.wait, daemon=True)
-            thread.start()
-            self._kept.append(thread)
+            self._kept.append(self._left_behind())
         return boxes_of(image, conf, iou)
+
+    def _left_behind(self) -> Any:
+        if self._what == "files":
+            return Path(__file__).open("rb")
+        thread = threading.Thread(target=self._release.wait, daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        self._release.set()
+        for thing in self._kept:
+            if self._what == "files":
+                thing.close()
 
 
 class Deadlocks(Sound):

@@ -30,7 +30,6 @@ from yoloom.errors import (
     TargetFailed,
 )
 from yoloom.scenes import scene
-from yoloom.testing import Gate
 from yoloom.verify import Report, Target, Verdict, check, target_of
 from yoloom.verify.reference import Fault
 
@@ -110,12 +109,18 @@ def test_an_exception_once_in_1000_is_found_with_its_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "grows"), [("bytes", "bytes"), ("objects", "blocks of Python objects"), ("threads", "threads")]
+    ("what", "grows"),
+    [
+        ("bytes", "bytes"),
+        ("objects", "blocks of Python objects"),
+        ("threads", "threads"),
+        ("files", "file descriptors"),
+    ],
 )
 def test_a_leak_is_found(what: str, grows: str) -> None:
     model = broken.Leaks(what)
     report = check(model, seconds=3)
-    model.release.set()
+    model.close()
     assert set(verdicts(report)) == {Verdict.LEAK}
     assert any(leak.what.startswith(grows) and leak.per_request > 0 for leak in report.memory.leaks)
 
@@ -332,22 +337,29 @@ def test_the_seed_reproduces_the_run() -> None:
     assert asked_with(8) != first
 
 
-def test_callers_start_together_with_different_cases() -> None:
-    """All are in their first call at once: the gate opens when the last has come."""
-    gate, first = Gate(), threading.local()
-    cases = []
+def test_nobody_asks_before_all_callers_are_there() -> None:
+    """And all begin with different cases. Seen to fail without the barrier: the first thread was alone for a while."""
+    there, cases, first = [], [], threading.local()
 
     def predict(image: np.ndarray, conf: float, iou: float) -> Any:
         if threading.current_thread().name.startswith("verify 8") and not hasattr(first, "seen"):
             first.seen = True
             cases.append((int(image.sum()), conf, iou))
-            if len(cases) == 8:
-                gate.open()
-            gate()
+            there.append(sum(thread.name.startswith("verify 8") for thread in started))
         return broken.boxes_of(image, conf, iou)
 
-    assert check(predict, threads=8, rounds=1).ok
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def noted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", noted)
+        assert check(predict, threads=8, rounds=1).ok
     assert len(set(cases)) == 8
+    assert min(there) >= 7, "the last one may be on its way back from its start"
 
 
 # ---- The report

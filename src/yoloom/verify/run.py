@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -17,10 +18,10 @@ from yoloom.errors import InvalidOption
 from yoloom.verify.board import Board
 from yoloom.verify.caller import Caller
 from yoloom.verify.case import Picture, draw_cases
-from yoloom.verify.crowd import Crowd, Hang
+from yoloom.verify.crowd import Crowd, Hang, Plan
 from yoloom.verify.examiner import Examiner
 from yoloom.verify.growth import LEAST_LAPS, find_leaks
-from yoloom.verify.journal import Journal
+from yoloom.verify.journal import Entries, Journal
 from yoloom.verify.latencies import Latencies, merged
 from yoloom.verify.machine import describe_machine
 from yoloom.verify.pictures import find_pictures
@@ -75,6 +76,15 @@ def check(
     return Check(target, settings, pictures, say or _silent).run()
 
 
+@dataclass(frozen=True)
+class Place:
+    """What the callers of one crowd share. Immutable."""
+
+    name: str
+    references: References
+    board: Board
+
+
 class Check:
     """One check on its way. One thread, once."""
 
@@ -96,15 +106,9 @@ class Check:
 
     def run(self) -> Report:
         self._say(f"{len(self._cases)} cases one after the other, twice")
-        rehearsal = rehearse(
-            self._target,
-            self._cases,
-            self._tolerance,
-            self._settings.patience_s(),
-            self._journal,
-            self._samples,
-        )
-        references = References(self._cases, rehearsal.expected or [], self._tolerance) if rehearsal.expected else None
+        patience_s = self._settings.patience_s()
+        rehearsal = rehearse(self._target, self._cases, self._tolerance, patience_s, self._journal, self._samples)
+        references = References(self._cases, rehearsal.expected, self._tolerance) if rehearsal.expected else None
         self._alone = self._journal.read().requests
         hang = rehearsal.hang
         if references is not None and rehearsal.unsteady is None:
@@ -113,46 +117,49 @@ class Check:
 
     def _run_laps(self, references: References, rehearsal: Rehearsal) -> Hang | None:
         laps = self._settings.laps(rehearsal.mean_s)
+        seconds = None if self._settings.rounds else self._settings.seconds / (laps * len(self._settings.levels))
         self._rest()
         for lap in range(laps):
             self._say(f"lap {lap + 1} of {laps}")
             for mode, callers in self._settings.levels:
-                hang = self._run_level(mode, callers, lap, laps, references, rehearsal.slowest_s)
+                hang = self._run_level(mode, callers, lap, seconds, references, rehearsal.slowest_s)
                 if hang is not None:
                     return hang
             self._rest()
         return None
 
     def _run_level(
-        self, mode: str, callers: int, lap: int, laps: int, references: References, slowest_s: float
+        self, mode: str, callers: int, lap: int, seconds: float | None, references: References, slowest_s: float
     ) -> Hang | None:
-        settings = self._settings
-        seconds = None if settings.rounds else settings.seconds / (laps * len(settings.levels))
-        each = -(-len(self._cases) // callers) if settings.rounds else None
         place = f"{callers} {'threads' if mode == 'threads' else 'tasks'}, lap {lap + 1}"
-        crowd_seed = f"{settings.seed}/{mode}/{callers}/{lap}"
         board = Board()
-        plans = []
-        for number in range(callers):
-            examiner = Examiner(number, place, references, board, self._journal)
-            caller = Caller(number, self._target, self._cases, examiner, board, self._journal, Latencies())
-            taken = islice(steps(crowd_seed, number, len(self._cases), self._acts(mode)), each)
-            plans.append((caller, taken))
-        shaken = lap % 2 == 0
-        crowd = Crowd(place, plans, board, settings.patience_s(callers, slowest_s), seconds, shaken, mode == "asyncio")
+        crowd = Crowd(
+            place,
+            self._plans(mode, callers, lap, Place(place, references, board)),
+            board,
+            self._settings.patience_s(callers, slowest_s),
+            seconds,
+            shaken=lap % 2 == 0,
+            as_tasks=mode == "asyncio",
+        )
         before = self._journal.read()
         hang = crowd.run(self._samples)
-        after = self._journal.read()
-        self._tally[mode, callers].add(
-            Run(
-                after.requests - before.requests,
-                after.answers - before.answers,
-                crowd.elapsed_s,
-                merged([caller.latencies for caller, _ in plans]),
-            ),
-            shaken,
-        )
+        self._tally[mode, callers].add(_run_of(crowd, before, self._journal.read()), crowd.shaken)
         return hang
+
+    def _plans(self, mode: str, callers: int, lap: int, place: Place) -> list[Plan]:
+        """What each caller does: endlessly, or about as often as all of them together have to for every case once."""
+        seed = f"{self._settings.seed}/{mode}/{callers}/{lap}"
+        each = -(-len(self._cases) // callers) if self._settings.rounds else None
+        acts = self._acts(mode)
+        return [
+            (self._caller(number, place), islice(steps(seed, number, len(self._cases), acts), each))
+            for number in range(callers)
+        ]
+
+    def _caller(self, number: int, place: Place) -> Caller:
+        examiner = Examiner(number, place.name, place.references, place.board, self._journal)
+        return Caller(number, self._target, self._cases, examiner, place.board, self._journal, Latencies())
 
     def _acts(self, mode: str) -> tuple[Act, ...]:
         acts = [Act.PREDICT]
@@ -220,6 +227,11 @@ class Check:
         if not self._target.options:
             notes.append("the target takes no options: only pictures can be mixed up.")
         return notes
+
+
+def _run_of(crowd: Crowd, before: Entries, after: Entries) -> Run:
+    latencies = merged(caller.latencies for caller, _ in crowd.plans)
+    return Run(after.requests - before.requests, after.answers - before.answers, crowd.elapsed_s, latencies)
 
 
 def _silent(_words: str) -> None:
