@@ -326,6 +326,14 @@ def test_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     assert finished([sys.executable, "-c", code], tmp_path).stdout == "[]\n"
 
 
+def test_the_package_has_verify_and_imports_it_when_asked(tmp_path: Path) -> None:
+    code = (
+        "import sys, yoloom; before = 'yoloom.verify' in sys.modules; "
+        "print(before, yoloom.verify.check.__name__, hasattr(yoloom, 'verity'))"
+    )
+    assert finished([sys.executable, "-c", code], tmp_path).stdout == "False check False\n"
+
+
 def test_pytest_finds_the_plugin() -> None:
     """By the entry point that the wheel declares."""
     project = (TESTS.parent / "pyproject.toml").read_text()

@@ -1,6 +1,8 @@
 """Thread-safe YOLO inference: one model, any number of threads, the same bits as running alone."""
 
 import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from yoloom import (
     errors,
@@ -37,3 +39,11 @@ __all__ = [
     "YoloomError",
     "errors",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """`yoloom.verify` is there without an import of its own, and costs nothing before."""
+        if name == "verify":
+            return import_module("yoloom.verify")
+        raise AttributeError(f"module 'yoloom' has no attribute {name!r}")

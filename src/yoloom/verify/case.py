@@ -44,18 +44,21 @@ class Case:
         return f"{self.picture.name}({asked})"
 
 
+def most_pictures(grid: Grid, count: int) -> int:
+    """How many pictures `count` cases can have: where there are options, about as many as sets of them."""
+    return max(1, count // math.isqrt(count)) if grid else count
+
+
 def draw_cases(pictures: Sequence[Picture], grid: Grid, count: int, seed: int) -> list[Case]:
-    """About `count` cases: some pictures, each with the same sets of options; the same for the same seed.
+    """About `count` cases: all pictures, each with the same sets of options; the same for the same seed.
 
     Each picture has every set, so that an answer for somebody else's options is always among the references. Every case
-    states all options of the grid: nothing depends on what a call before it asked for. Pictures that are too many are
-    left out.
+    states all options of the grid: nothing depends on what a call before it asked for.
     """
     rng = random.Random(f"{seed}/cases")  # noqa: S311  must repeat, and guards nothing
-    some = max(1, count // math.isqrt(count)) if grid else count
-    chosen = rng.sample(list(pictures), min(len(pictures), some))
-    sets = _option_sets(rng, grid, max(1, count // len(chosen)))
-    return [Case(number, picture, options) for number, (picture, options) in enumerate(itertools.product(chosen, sets))]
+    sets = _option_sets(rng, grid, max(1, count // len(pictures)))
+    asked = itertools.product(pictures, sets)
+    return [Case(number, picture, options) for number, (picture, options) in enumerate(asked)]
 
 
 def _option_sets(rng: random.Random, grid: Grid, count: int) -> list[Options]:

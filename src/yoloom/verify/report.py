@@ -92,7 +92,7 @@ class Report:
         return {"ok": self.ok, **_plain(self), "growth_bytes": self.memory.growth_bytes}
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
 
     def to_html(self) -> str:
         """One page that needs nothing else, with plots."""

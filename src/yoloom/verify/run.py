@@ -17,14 +17,14 @@ from typing import Any
 from yoloom.errors import InvalidOption
 from yoloom.verify.board import Board
 from yoloom.verify.caller import Caller
-from yoloom.verify.case import Picture, draw_cases
+from yoloom.verify.case import draw_cases, most_pictures
 from yoloom.verify.crowd import Crowd, Hang, Plan
 from yoloom.verify.examiner import Examiner
 from yoloom.verify.growth import LEAST_LAPS, find_leaks
 from yoloom.verify.journal import Entries, Journal
 from yoloom.verify.latencies import Latencies, merged
 from yoloom.verify.machine import describe_machine
-from yoloom.verify.pictures import find_pictures
+from yoloom.verify.pictures import Found, find_pictures
 from yoloom.verify.reference import References
 from yoloom.verify.rehearsal import Rehearsal, rehearse
 from yoloom.verify.report import Memory, Report
@@ -72,8 +72,8 @@ def check(
     target = target_of(model)
     if asyncio and target.predict_async is None:
         raise InvalidOption(f"asyncio needs a target with predict_async, which {target.name} has not.")
-    pictures = find_pictures(images)
-    return Check(target, settings, pictures, say or _silent).run()
+    found = find_pictures(images, most_pictures(target.options, settings.cases), settings.seed)
+    return Check(target, settings, found, say or _silent).run()
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,13 @@ class Place:
 class Check:
     """One check on its way. One thread, once."""
 
-    def __init__(self, target: Target, settings: Settings, pictures: Sequence[Picture], say: Say) -> None:
+    def __init__(self, target: Target, settings: Settings, found: Found, say: Say) -> None:
         self._target = target
         self._settings = settings
         self._say = say
-        self._cases = draw_cases(pictures, target.options, settings.cases, settings.seed)
-        self._pictures = list({id(case.picture): case.picture for case in self._cases}.values())
-        self._left_out = len(pictures) - len(self._pictures)
+        self._cases = draw_cases(found.pictures, target.options, settings.cases, settings.seed)
+        self._pictures = found.pictures
+        self._left_out = found.left_out
         self._digests = [picture.digest() for picture in self._pictures]
         self._tolerance = target.tolerance if settings.tolerance is None else settings.tolerance
         self._journal = Journal()
