@@ -167,6 +167,21 @@ class Leaks(Sound):
                 thing.close()
 
 
+class FillsACache(Sound):
+    """Sound: keeps something of the first calls, and no more."""
+
+    def __init__(self, entries: int) -> None:
+        super().__init__()
+        self._entries = entries
+        self.cache: list[np.ndarray] = []
+
+    def __call__(self, image: np.ndarray, conf: float, iou: float) -> Any:
+        with self._lock:
+            if len(self.cache) < self._entries:
+                self.cache.append(np.ones(40_000, np.uint8))
+        return boxes_of(image, conf, iou)
+
+
 class Deadlocks(Sound):
     """Two locks, taken in one order or the other as the options go."""
 

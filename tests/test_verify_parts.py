@@ -23,7 +23,7 @@ from yoloom.verify import Target, target_of
 from yoloom.verify.answer import Answer, answer_of
 from yoloom.verify.board import Board
 from yoloom.verify.case import Case, Picture, draw_cases, most_pictures
-from yoloom.verify.growth import MIB, find_leaks, grows
+from yoloom.verify.growth import MIB, confirmed, find_leaks, grows
 from yoloom.verify.latencies import Latencies, merged
 from yoloom.verify.pictures import find_pictures
 from yoloom.verify.reference import Fault, Raised, References
@@ -325,7 +325,7 @@ def laps(*memory_mib: float, blocks: int = 0, threads: int = 0) -> list[Resource
         ((100, 110, 150, 150, 150, 150), False),  # a cache that was filled late
         ((100, 110, 111, 110, 111, 112), False),
         ((100, 110, 130, 100, 140, 90), False),
-        ((100, 110, 118, 117, 127, 136), True),  # one step back
+        ((100, 110, 122, 120, 132, 141), True),  # one step back
         ((100, 110, 120, 130), False),  # too few
     ],
 )
@@ -341,6 +341,14 @@ def test_small_objects_and_threads_leak_too() -> None:
     assert find_leaks(laps(*flat, blocks=300)) == []
     [leak] = find_leaks(laps(*flat, threads=1))
     assert (leak.what, leak.total) == ("threads", 4)
+
+
+def test_growth_that_slows_down_is_no_leak() -> None:
+    first = find_leaks(laps(100, 110, 130, 150, 170, 190))
+    assert confirmed(first, find_leaks(laps(190, 210, 230, 250, 270, 290))) != []
+    assert confirmed(first, find_leaks(laps(190, 200, 206, 212, 218, 224))) == [], "24 MiB where there were 80"
+    assert confirmed(first, find_leaks(laps(190, 190, 190, 190, 190, 190))) == []
+    assert confirmed([], first) == []
 
 
 def test_nothing_grows_without_a_floor_being_reached() -> None:

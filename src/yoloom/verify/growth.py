@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ MIB = 2**20
 LEAST_LAPS = 5
 """Below, a first lap that warms up can not be told from growth."""
 
-MEMORY_FLOOR = 8 * MIB
-MEMORY_SHARE = 0.02
+MEMORY_FLOOR = 16 * MIB
+MEMORY_SHARE = 0.04
+GOES_ON = 0.5  # of the growth in the laps before
 BLOCKS_FLOOR = 2000
 BLOCKS_PER_REQUEST = 0.5
 
@@ -47,6 +49,12 @@ def find_leaks(laps: Sequence[Resources]) -> list[Leak]:
             total = float(values[-1] - values[0])
             leaks.append(Leak(what, total, total / requests))
     return leaks
+
+
+def confirmed(suspected: Sequence[Leak], again: Sequence[Leak]) -> list[Leak]:
+    """Of the leaks in as many laps again, those that go on: a cache that fills up slows down, and stops."""
+    before = {leak.what: leak.total for leak in suspected}
+    return [leak for leak in again if leak.total >= GOES_ON * before.get(leak.what, math.inf)]
 
 
 def grows(values: Sequence[float], floor: float) -> bool:

@@ -9,8 +9,9 @@ pictures ─▶ cases ─▶ rehearsal ─▶ lap 1: 1, 2, 8, 64 callers ─▶ 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -20,7 +21,7 @@ from yoloom.verify.caller import Caller
 from yoloom.verify.case import draw_cases, most_pictures
 from yoloom.verify.crowd import Crowd, Hang, Plan
 from yoloom.verify.examiner import Examiner
-from yoloom.verify.growth import LEAST_LAPS, find_leaks
+from yoloom.verify.growth import LEAST_LAPS, Leak, confirmed, find_leaks
 from yoloom.verify.journal import Entries, Journal
 from yoloom.verify.latencies import Latencies, merged
 from yoloom.verify.machine import describe_machine
@@ -100,6 +101,7 @@ class Check:
         self._journal = Journal()
         self._samples = Samples()
         self._rests: list[Resources] = []
+        self._leaks: list[Leak] = []
         self._tally = {level: Tally() for level in settings.levels}
         self._alone = 0  # requests of the sequential run
         self._started = time.perf_counter()
@@ -118,15 +120,27 @@ class Check:
     def _run_laps(self, references: References, rehearsal: Rehearsal) -> Hang | None:
         laps = self._settings.laps(rehearsal.mean_s)
         seconds = None if self._settings.rounds else self._settings.seconds / (laps * len(self._settings.levels))
+        run_lap = partial(self._run_lap, seconds=seconds, references=references, slowest_s=rehearsal.slowest_s)
         self._rest()
-        for lap in range(laps):
-            self._say(f"lap {lap + 1} of {laps}")
-            for mode, callers in self._settings.levels:
-                hang = self._run_level(mode, callers, lap, seconds, references, rehearsal.slowest_s)
-                if hang is not None:
-                    return hang
+        hang = first_of(run_lap(lap, f"lap {lap + 1} of {laps}") for lap in range(laps))
+        suspected = find_leaks(self._rests[1:])
+        if suspected and hang is None:
+            again = range(laps, 2 * laps)
+            hang = first_of(run_lap(lap, f"lap {lap + 1}: does {suspected[0].what} go on growing?") for lap in again)
+            self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
+        return hang
+
+    def _run_lap(
+        self, lap: int, words: str, *, seconds: float | None, references: References, slowest_s: float
+    ) -> Hang | None:
+        self._say(words)
+        hang = first_of(
+            self._run_level(mode, callers, lap, seconds, references, slowest_s)
+            for mode, callers in self._settings.levels
+        )
+        if hang is None:
             self._rest()
-        return None
+        return hang
 
     def _run_level(
         self, mode: str, callers: int, lap: int, seconds: float | None, references: References, slowest_s: float
@@ -184,7 +198,7 @@ class Check:
     def _report(self, references: References | None, rehearsal: Rehearsal, hang: Hang | None) -> Report:
         entries = self._journal.read()
         laps = tuple(self._rests)
-        leaks = tuple(find_leaks(laps[1:]))
+        leaks = tuple(self._leaks)
         distinct = 0 if references is None else references.distinct
         evidence = Evidence(
             entries, entries.requests - self._alone, distinct, hang, rehearsal.unsteady, self._written(), leaks
@@ -227,6 +241,11 @@ class Check:
         if not self._target.options:
             notes.append("the target takes no options: only pictures can be mixed up.")
         return notes
+
+
+def first_of(hangs: Iterable[Hang | None]) -> Hang | None:
+    """The first hang there is; what comes after it is not begun."""
+    return next((hang for hang in hangs if hang is not None), None)
 
 
 def _run_of(crowd: Crowd, before: Entries, after: Entries) -> Run:
