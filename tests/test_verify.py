@@ -241,11 +241,20 @@ def test_sound_futures_pass_with_cancellations() -> None:
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_yoloom_passes_in_threads_and_tasks(backend: str, tiny_onnx: Callable[..., Path]) -> None:
+    streamed = []
+
     with YOLO(tiny_onnx(), task="detect", backend=backend, threads=2) as model:
-        report = check(model, asyncio=True, threads=(1, 2, 8, 64), rounds=1)
+
+        def streams(images: list[np.ndarray], **options: Any) -> Any:
+            streamed.append(options)
+            return model.map(images, **options)
+
+        target = dataclasses.replace(target_of(model), map=streams)
+        report = check(target, asyncio=True, threads=(1, 2, 8, 64), rounds=1)
     assert report.ok, report
     assert report.cancelled > 0
     assert report.expired > 0
+    assert streamed
     assert report.tolerance == 0
     assert [(level.mode, level.callers) for level in report.levels] == [
         (mode, callers) for mode in ("threads", "asyncio") for callers in (1, 2, 8, 64)

@@ -231,7 +231,7 @@ def test_steps_repeat_with_the_seed() -> None:
 def test_laps_are_as_many_as_fit() -> None:
     settings = parse_settings(threads=(1, 9), seconds=10)
     assert settings.laps(mean_s=0.001) == 6
-    assert settings.laps(mean_s=0.25) == 4
+    assert settings.laps(mean_s=0.25) == 5
     assert settings.laps(mean_s=5) == 2
     assert parse_settings(rounds=9).laps(mean_s=5) == 9
 

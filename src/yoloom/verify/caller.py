@@ -125,6 +125,8 @@ class Caller:
         case = self.cases[step.case]
         if step.act is Act.DEADLINE:
             return self.target.predict(case.picture.pixels, timeout=max(step.patience_s, 1e-6), **case.options)
+        if step.act is Act.MAP and self.target.map is not None:
+            return list(self.target.map([case.picture.pixels], **case.options))
         if step.act is Act.PREDICT or self.target.submit is None:
             return self.target.predict(case.picture.pixels, **case.options)
         future = self.target.submit(case.picture.pixels, **case.options)

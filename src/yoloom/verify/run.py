@@ -179,6 +179,8 @@ class Check:
         acts = [Act.PREDICT]
         if self._target.submit is not None and mode == "threads":
             acts.append(Act.SUBMIT)
+        if self._target.map is not None and mode == "threads":
+            acts.append(Act.MAP)
         if self._target.submit is not None or mode == "asyncio":
             acts.append(Act.CANCEL)
         if self._target.deadlines:

@@ -12,16 +12,19 @@ MAX_PATIENCE_S = 0.02  # until a request is taken back, or its deadline passes
 
 
 class Act(enum.Enum):
-    """How a case is asked. CANCEL: submitted, and taken back after a moment. DEADLINE: with a very short timeout."""
+    """How a case is asked. MAP: as a stream of one picture. CANCEL: submitted, and taken back after a moment. DEADLINE:
+    with a very short timeout.
+    """
 
     PREDICT = "predict"
     SUBMIT = "submit"
+    MAP = "map"
     CANCEL = "cancel"
     DEADLINE = "deadline"
 
 
 USUAL = (Act.PREDICT,)
-WEIGHTS = {Act.PREDICT: 10, Act.SUBMIT: 4, Act.CANCEL: 2, Act.DEADLINE: 1}
+WEIGHTS = {Act.PREDICT: 10, Act.SUBMIT: 4, Act.MAP: 2, Act.CANCEL: 2, Act.DEADLINE: 1}
 
 
 @dataclass(frozen=True)

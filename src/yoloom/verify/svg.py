@@ -9,7 +9,7 @@ from html import escape
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 560, 260
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 64, 20, 14, 44
 COLORS = ("#2f6fde", "#d9822b", "#2e9e6b", "#b23a8a", "#7a7f87")
 TICKS = 4
 
@@ -53,7 +53,7 @@ def _axes(place: _Places, xs: Sequence[float], top: float, x_label: str, y_label
         y = place.y(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(_text(LEFT - 6, y + 4, f"{value:g}", "end"))
-    parts += [_text(place.x(x), HEIGHT - BOTTOM + 16, f"{x:g}", "middle") for x in xs]
+    parts += [_text(place.x(x), HEIGHT - BOTTOM + 16, _tick(x), "middle") for x in xs]
     parts.append(_text((LEFT + WIDTH) / 2, HEIGHT - 6, x_label, "middle"))
     parts.append(f'<g transform="translate(12 {HEIGHT / 2:.0f}) rotate(-90)">{_text(0, 0, y_label, "middle")}</g>')
     return "".join(parts)
@@ -79,6 +79,10 @@ def _legend(names: Sequence[str]) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _tick(value: float) -> str:
+    return f"{value:g}" if value == int(value) else f"{value:.1f}"
 
 
 def _even(first: float, last: float) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,8 @@ class Target:
     """What is checked. Immutable; whether its functions can be shared is the question.
 
     predict: takes a picture, (H, W, 3) uint8 BGR, and options. options: what it takes, with values to draw from.
-    tolerance: what its maker allows, see `Answer.difference`. submit, predict_async: as in `YOLO`, where it has them.
-    deadlines: whether these take `timeout=` seconds. facts: more to say about it in a report.
+    tolerance: what its maker allows, see `Answer.difference`. submit, map, predict_async: as in `YOLO`, where it has
+    them. deadlines: whether all of these take `timeout=` seconds. facts: more to say about it in a report.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Target:
     options: Grid = field(default_factory=dict)
     tolerance: float = 0.0
     submit: Callable[..., Any] | None = None
+    map: Callable[..., Iterable[Any]] | None = None
     predict_async: Callable[..., Awaitable[Any]] | None = None
     deadlines: bool = False
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +72,7 @@ def _ours(model: YOLO) -> Target:
         options=_options_of(model.model),
         tolerance=0.0 if promise.bit_identical else promise.tolerance,
         submit=model.submit,
+        map=model.map,
         predict_async=model.predict_async,
         deadlines=True,
         facts={
