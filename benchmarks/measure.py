@@ -70,18 +70,18 @@ LONE_CALLS = 2
 """Untimed calls before a lone caller's turn: an engine that served a crowd sees by then that it has gone."""
 
 
-def run_callers(works: Sequence[Work], seconds: float) -> Sample:
+def run_callers(works: Sequence[Work], seconds: float, lone_calls: int = LONE_CALLS) -> Sample:
     """Call each of `works` in a thread of its own, over and over for `seconds`. Calls under way are let finish.
 
-    The rate counts all calls over all the time they took, the last ones included. A lone caller begins with LONE_CALLS
-    calls that do not count, so that what is measured is the steady state and not the change to it.
+    The rate counts all calls over all the time they took, the last ones included. A lone caller begins with so many
+    lone calls that do not count, so that what is measured is the steady state and not the change to it.
     """
     latencies: list[list[float]] = [[] for _ in works]
     failures: list[BaseException] = []
     gate = threading.Barrier(len(works) + 1)
 
     def caller(number: int) -> None:
-        for _ in range(LONE_CALLS * (len(works) == 1)):
+        for _ in range(lone_calls * (len(works) == 1)):
             works[number]()
         gate.wait()
         until = time.perf_counter() + seconds

@@ -18,6 +18,7 @@ from yoloom import YOLO, Client, QueuePolicy, errors
 from yoloom.clock import monotonic
 from yoloom.engine.awaiting import awaited
 from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.cpu_gate import CpuGate
 from yoloom.engine.engine import Engine
 from yoloom.engine.lane import Slot, run_requests
 from yoloom.engine.prediction import Prediction
@@ -486,7 +487,7 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
     requests = [engine.new_request(Terms(), lambda _: None) for _ in range(3)]
     for request, value in zip(requests, (5, 7, 9), strict=True):
         request.image = Drawn(value)
-    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)))
+    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)), CpuGate().share(1))
     outcomes = run_requests(slot, requests, monotonic)
     assert [type(outcome.error) for outcome in outcomes] == [type(None), RuntimeFailed, type(None)]
     alone = run_requests(slot, [requests[2]], monotonic)[0]

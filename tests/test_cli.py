@@ -24,6 +24,7 @@ from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.main import run_command
 from yoloom.cli.parser import build_parser
 from yoloom.cli.table import print_table
+from yoloom.engine.budget import available_cpus
 from yoloom.runtime.backends import find_backend
 from yoloom.scenes import NAMES, scene
 
@@ -263,13 +264,48 @@ def test_info(tmp_path: Path) -> None:
     assert facts["bytes"] == DEMO_MODEL.stat().st_size
     assert facts["guarantee"]["bit_identical"] is True
     assert (facts["task"], facts["dynamic"], facts["threads"]) == ("detect", True, 2)
+    assert facts["budget"]["cpus"] == available_cpus()
+    assert [(engine["threads"], engine["lanes"]) for engine in facts["budget"]["engines"]] == [(2, 1)]
+
+
+def test_info_warns_of_libraries_that_take_more_than_there_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
+    assert run_here("info", DEMO_MODEL, "--threads", 1) == ExitCode.OK
+    assert "warning: OMP_NUM_THREADS=4096 lets other libraries use more threads" in capsys.readouterr().err
+
+
+def test_tune_measures_and_keeps_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path))
+    assert run_here("tune", DEMO_MODEL, "--threads", 2, "--seconds", 0.1, "--json") == ExitCode.OK
+    told = capsys.readouterr()
+    facts = json.loads(told.out)
+    assert Path(facts["kept"]).parent == tmp_path / "plans"
+    first = facts["candidates"][0]
+    assert (first["streams"], first["lanes"], first["batch"], first["ratio"]) == (2, 3, 1, 1)
+    assert facts["plan"]["because"]
+    assert told.err.startswith("measuring for about 0.1 seconds")
+    assert run_here("cache") == ExitCode.OK
+    assert f"plan of demo.onnx  {facts['plan']['because']}" in capsys.readouterr().out
+    assert run_here("cache", "--clear", "--json") == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["plans"] == [{"model": "demo.onnx", **facts["plan"]}]
+    assert not list((tmp_path / "plans").iterdir())
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x"])
+def test_tune_needs_a_time(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here("tune", DEMO_MODEL, "--seconds", seconds) == ExitCode.USAGE
+    assert "--seconds" in capsys.readouterr().err
 
 
 def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here("info", DEMO_MODEL, "--threads", 1) == ExitCode.OK
     facts = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
     assert facts["when shared"].strip().startswith("same bits as alone: ")
-    assert facts["CPU budget"].strip() == "1 thread"
+    assert facts["CPU budget"].strip().startswith(f"1 thread on {available_cpus()} CPU")
     assert facts["input"].strip() == "any x 3 x any x any"
 
 

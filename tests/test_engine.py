@@ -483,7 +483,7 @@ def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, 
     futures: list[ResultFuture] = []
     filler = threading.Thread(target=lambda: futures.extend(later(engine, path) for _ in range(4)))
     filler.start()  # files: they fill the queue beside the undelivered result, and wait for the helper
-    while engine.statistics().waiting < 3 or not engine._policy.applying:
+    while engine.statistics().waiting + engine._policy.held < 4:
         threading.Event().wait(0.001)
     gate.open()
     filler.join(30)

@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from yoloom.engine.budget import available_cpus
 from yoloom.errors import (
     BackendUnavailable,
     ContextBusy,
@@ -246,9 +247,53 @@ def test_forms_contexts_and_sizes_of_batches(
 def test_static_and_dynamic(real: Backend, tiny_onnx: Factory, precision: Precision) -> None:
     skip_without(real, precision)
     dynamic = context_of(real, read_model(tiny_onnx("dynamic.onnx")), precision=precision)
-    for batch in (1, 3):
+    for batch in (1, 3, 4):
         static = context_of(real, read_model(tiny_onnx("static.onnx", batch=batch, hw=(64, 96))), precision=precision)
         assert bits(static.run(image(5, (64, 96)))) == bits(dynamic.run(image(5, (64, 96))))
+
+
+@pytest.mark.parametrize("streams", [None, 1, 2, 4])
+def test_streams_and_larger_batches(
+    backend: Backend, model_of: Callable[..., Model], streams: int | None, precision: Precision
+) -> None:
+    """An image at any place of any batch, whoever else is in it, and in however many streams."""
+    skip_without(backend, precision)
+    model, images = model_of(), np.concatenate([image(seed, (64, 96)) for seed in range(4)])
+    assert backend.keeps_bits_in_batches(model)
+    expected = [bits(context_of(backend, model, precision=precision).run(one[None])) for one in images]
+    context = backend.compile(model, Setup(Form.THROUGHPUT, 4, precision, streams)).context()
+    for size in (1, 2, 3, 4):
+        for start in range(5 - size):
+            outputs = context.run(images[start : start + size])
+            for row in range(size):
+                assert [output[row].tobytes() for output in outputs] == expected[start + row]
+
+
+@pytest.mark.parametrize("streams", [1, 2, 3])
+def test_lanes_follow_the_streams(backend: Backend, model_of: Callable[..., Model], streams: int) -> None:
+    """OpenVINO gives no more streams than there are CPUs."""
+    compiled = backend.compile(model_of(), Setup(Form.THROUGHPUT, 4, streams=streams))
+    assert compiled.lanes in (streams + 1, min(streams, available_cpus()) + 1)
+    assert backend.compile(model_of(), Setup(Form.LATENCY, 4, streams=None)).lanes == 1
+
+
+def test_onnx_runtime_promises_nothing_for_batches_with_attention(demo_model: Path, tiny_onnx: Factory) -> None:
+    backend = backend_of("onnxruntime")
+    assert not backend.keeps_bits_in_batches(read_model(demo_model))
+    assert backend.keeps_bits_in_batches(read_model(tiny_onnx()))
+
+
+@pytest.mark.slow
+def test_deep_network_in_batches_of_four_and_any_number_of_streams(demo_model: Path) -> None:
+    """A deep network, where a sum that is split differently would show."""
+    backend, model = backend_of("openvino"), read_model(demo_model)
+    batches = [letterboxed(seed) for seed in range(4)]
+    expected = [bits(context_of(backend, model).run(batch)) for batch in batches]
+    for streams in (1, 2, 4):
+        context = backend.compile(model, Setup(Form.THROUGHPUT, 4, streams=streams)).context()
+        together = context.run(np.concatenate(batches))
+        for row in range(4):
+            assert [output[row].tobytes() for output in together] == expected[row]
 
 
 def test_changing_sizes(backend: Backend, model_of: Callable[..., Model], precision: Precision) -> None:

@@ -9,6 +9,8 @@ from yoloom import (
     opencv_quietly,  # noqa: F401  before anything else imports cv2
 )
 from yoloom.engine.calls import ResultFuture
+from yoloom.engine.cpu_budget import CpuBudget, cpu_budget
+from yoloom.engine.plan import Plan
 from yoloom.engine.queue_policy import QueuePolicy
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
@@ -27,9 +29,11 @@ __all__ = [
     "YOLO",
     "Boxes",
     "Client",
+    "CpuBudget",
     "Guarantee",
     "Keypoints",
     "Masks",
+    "Plan",
     "Probs",
     "QueuePolicy",
     "ResultFuture",
@@ -37,6 +41,7 @@ __all__ = [
     "Results",
     "Statistics",
     "YoloomError",
+    "cpu_budget",
     "errors",
 ]
 

@@ -7,9 +7,12 @@ import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from yoloom.conversions import CachedConversion, convert
 from yoloom.engine.engine import Engine
+from yoloom.engine.plan import DEFAULT_PLAN, Plan
+from yoloom.engine.plans import Subject, plans
 from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy
 from yoloom.engine.registry import Lease, registry
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption
@@ -36,6 +39,7 @@ class Settings:
     queue: QueuePolicy | None
     precision: str
     watch_s: float | None
+    plan: Plan | Literal["auto"] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +87,22 @@ def open_file(path: Path, settings: Settings) -> Opened:
     version = functools.partial(file_identity, described.graph.files)
     opened_version = _opened_version(described, version())
     size = (settings.queue or DEFAULT_QUEUE).size
-    key = (opened_version, settings.backend, settings.device, settings.threads, one_to_one, precision)
+    subject, asked = Subject(described, runtime, settings.threads, precision), settings.plan
+    if isinstance(asked, Plan):
+        asked.check(described, runtime, settings.threads)
+
+    def build() -> Engine:
+        plan = _plan_of(asked, subject)
+        engine = Engine(described, runtime, settings.threads, size, version=version, precision=precision, plan=plan)
+        engine.start()
+        return engine
+
     lease = registry().claim(
-        key, lambda: _started(Engine(described, runtime, settings.threads, size, version=version, precision=precision))
+        (opened_version, settings.backend, settings.device, settings.threads, one_to_one, precision), build
     )
     opened = Opened(described, heads, opened_version, lease)
     try:
-        _check_queue(opened.engine, settings.queue)
+        _check_shared(opened.engine, settings)
         if settings.watch_s is not None:
             opened.engine.watch(settings.watch_s)
     except BaseException:
@@ -98,16 +111,20 @@ def open_file(path: Path, settings: Settings) -> Opened:
     return opened
 
 
-def _check_queue(engine: Engine, queue: QueuePolicy | None) -> None:
+def _check_shared(engine: Engine, settings: Settings) -> None:
+    """What all handles on a file have in common. Raises InvalidOption."""
+    queue, plan = settings.queue, settings.plan
     if queue is not None and engine.capacity != queue.size:
         raise InvalidOption(
             f"size must be {engine.capacity}: the file is open with such a queue, which its handles share."
         )
+    if isinstance(plan, Plan) and engine.plan != plan:
+        raise InvalidOption(f"plan must be {engine.plan}: the file is open with it, and its handles share it.")
 
 
-def _started(engine: Engine) -> Engine:
-    engine.start()
-    return engine
+def _plan_of(asked: Plan | Literal["auto"] | None, subject: Subject) -> Plan:
+    """What a new engine runs by. Measures, perhaps."""
+    return plans().auto(subject) if asked == "auto" else asked or DEFAULT_PLAN
 
 
 def _heads(model: Model, nms: bool | None) -> frozenset[bool]:

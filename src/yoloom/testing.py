@@ -120,16 +120,24 @@ def fake_rows(image: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
 class FakeBackend:
     """A runtime whose outputs follow from the pixels (`fake_rows`), and which does as it is told. Shared freely.
 
-    lanes: contexts of the THROUGHPUT form; the LATENCY form has one. precisions: what its machine offers; BF16 rounds
-    the outputs to bfloat16. compiled: the forms in the order of compilation. setups: the same, as they were asked for.
+    lanes: contexts of the THROUGHPUT form, unless it is asked for a number of streams; the LATENCY form has one.
+    precisions: what its machine offers; BF16 rounds the outputs to bfloat16. batches: whether it keeps the bits of an
+    image in batches, or says that it does not. compiled: the forms in the order of compilation. setups: the same, as
+    they were asked for.
     runs: how many have begun, warm-ups included. shapes: of the batches they got, filled up. users: how many run at
     this moment. most_users: how many ever ran at once.
     """
 
     name = "fake"
 
-    def __init__(self, lanes: int = 2, precisions: tuple[Precision, ...] = (Precision.FP32, Precision.BF16)) -> None:
+    def __init__(
+        self,
+        lanes: int = 2,
+        precisions: tuple[Precision, ...] = (Precision.FP32, Precision.BF16),
+        batches: bool = True,
+    ) -> None:
         self.lanes = lanes
+        self.batches = batches
         self.compiled: list[Form] = []
         self.setups: list[Setup] = []
         self.runs = 0
@@ -163,7 +171,11 @@ class FakeBackend:
             self.setups.append(setup)
             step = self._compile_steps.popleft() if self._compile_steps else None
         _take(step)
-        return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else self.lanes, setup.precision)
+        offered = self.lanes if setup.streams is None else setup.streams + 1
+        return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else offered, setup.precision)
+
+    def keeps_bits_in_batches(self, model: Model) -> bool:
+        return self.batches
 
     def precisions(self) -> tuple[Precision, ...]:
         return self._precisions

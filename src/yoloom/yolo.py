@@ -19,6 +19,7 @@ from yoloom.call import Asked, Call, Errors
 from yoloom.clock import Patience
 from yoloom.engine.budget import cpu_threads
 from yoloom.engine.once import Once
+from yoloom.engine.plan import Plan
 from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
@@ -29,7 +30,7 @@ from yoloom.formats.model import Model
 from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
 from yoloom.opened import Opened, Settings, open_file
-from yoloom.options import WAITING, flag, parse_options, positive, positive_seconds
+from yoloom.options import WAITING, flag, parse_options, positive, positive_seconds, shown
 from yoloom.results import Results
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Guarantee
@@ -61,6 +62,7 @@ class YOLO:
         queue: QueuePolicy | None = None,
         precision: Literal["fp32", "bf16", "auto"] = "fp32",
         debug: bool | float = False,
+        plan: Plan | Literal["auto"] | None = None,
     ) -> None:
         """Open a model file.
 
@@ -73,6 +75,8 @@ class YOLO:
         "auto" does on those, and is "fp32" on others. A handle pickles what was asked: "auto" is decided anew.
         debug: report to the logger `yoloom.watchdog` who holds and who waits for what, when requests are there and
         nothing has moved for so many seconds, 10 for True; for all handles on the file.
+        plan: how the form for many callers is made. "auto" measures what is fastest on this machine, for some seconds
+        and once (see `yoloom tune`), or a `Plan`; None leaves it to the runtime. It is that of all handles too.
 
         A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
 
@@ -92,6 +96,7 @@ class YOLO:
             "queue": queue,
             "precision": precision,
             "debug": debug,
+            "plan": plan,
         }
         self._settings = Settings(
             task,
@@ -103,6 +108,7 @@ class YOLO:
             _queue(queue),
             precision,
             patience_of(debug),
+            _planned(plan),
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()
@@ -344,6 +350,14 @@ def _queue(asked: QueuePolicy | None) -> QueuePolicy | None:
     if asked is not None and not isinstance(asked, QueuePolicy):
         raise InvalidOption(f"queue must be a QueuePolicy, got {type(asked).__name__}: QueuePolicy(size=64).")
     return asked
+
+
+def _planned(asked: Any) -> Plan | Literal["auto"] | None:
+    if asked is None or isinstance(asked, Plan):
+        return asked
+    if isinstance(asked, str) and asked == "auto":
+        return "auto"
+    raise InvalidOption(f"plan must be 'auto', a Plan or None, got {shown(asked)}: Plan(streams=1, batch=2).")
 
 
 _NOT_OURS = frozenset({"train", "val", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})

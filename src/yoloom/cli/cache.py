@@ -1,8 +1,9 @@
-"""`yoloom cache`: which converted checkpoints are kept, and `--clear` to remove them."""
+"""`yoloom cache`: which converted checkpoints and measured plans are kept, and `--clear` to remove them."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -12,27 +13,34 @@ from typing import Any
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.table import print_facts, print_table
 from yoloom.conversion_cache import Entry, conversion_cache
+from yoloom.engine.plan_cache import PlanEntry, plan_cache
 from yoloom.errors import InvalidOption
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Show the entries, or those that were removed."""
-    cache = conversion_cache()
-    if cache is None:
+    cache, measured = conversion_cache(), plan_cache()
+    if cache is None or measured is None:
         raise InvalidOption("this user has no home folder for a cache: set YOLOOM_CACHE to a folder.")
     entries = cache.clear() if arguments.clear else cache.entries()
+    plans = measured.clear() if arguments.clear else measured.entries()
     if arguments.json:
-        _print_json(str(cache.folder), cache.limit_bytes, entries, arguments.clear)
+        _print_json(str(cache.folder), cache.limit_bytes, entries, plans, arguments.clear)
         return ExitCode.OK
     if entries and not arguments.clear:
         print_table(sys.stdout, ("checkpoint", "MB", "last used"), [_row(entry) for entry in entries])
+    if plans and not arguments.clear:
+        print_facts(sys.stdout, [(f"plan of {entry.name}", entry.plan.because) for entry in plans])
     total = f"{len(entries)} entries, {_megabytes(entries)} MB"
+    total = f"{total}; {len(plans)} plans" if plans else total
     facts = [("folder", str(cache.folder)), ("removed" if arguments.clear else "total", total)]
     print_facts(sys.stdout, [*facts, ("limit", f"{cache.limit_bytes / 1e6:.1f} MB (YOLOOM_CACHE_BYTES)")])
     return ExitCode.OK
 
 
-def _print_json(folder: str, limit_bytes: int, entries: Sequence[Entry], cleared: bool) -> None:
+def _print_json(
+    folder: str, limit_bytes: int, entries: Sequence[Entry], plans: Sequence[PlanEntry], cleared: bool
+) -> None:
     now = time.time()
     facts: dict[str, Any] = {
         "folder": folder,
@@ -47,6 +55,7 @@ def _print_json(folder: str, limit_bytes: int, entries: Sequence[Entry], cleared
             for entry in entries
         ],
         "total_bytes": sum(entry.size for entry in entries),
+        "plans": [{"model": entry.name, **dataclasses.asdict(entry.plan)} for entry in plans],
     }
     sys.stdout.write(json.dumps(facts, indent=2) + "\n")
 

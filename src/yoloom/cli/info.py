@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from yoloom.cli.exit_codes import ExitCode
+from yoloom.cli.stderr import tell
 from yoloom.cli.table import print_facts
+from yoloom.engine.cpu_budget import cpu_budget
 from yoloom.formats.model import Model
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Guarantee
@@ -27,6 +29,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         precision=arguments.precision,
     ) as model:
         facts = _facts(model, model.statistics().threads)
+    for warning in facts["budget"]["warnings"]:
+        tell(f"warning: {warning}")
     if arguments.json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:
@@ -42,6 +46,7 @@ def _facts(model: YOLO, threads: int) -> dict[str, Any]:
         "forms": list(statistics.forms),
         "lanes": statistics.lanes,
         "precisions": _offered(guarantee),
+        "budget": dataclasses.asdict(cpu_budget()),
         "guarantee": dataclasses.asdict(guarantee),
         "metadata": dict(model.model.metadata),
     }
@@ -80,7 +85,7 @@ def _in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("output layout", facts["layout"]),
         ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}"),
         ("precision", f"{promise['precision']} (this machine offers {' and '.join(facts['precisions'])})"),
-        ("CPU budget", _counted(facts["threads"], "thread")),
+        ("CPU budget", f"{_counted(facts['threads'], 'thread')} on {_room(facts['budget'])}"),
         (
             "compiled for",
             f"{' and '.join(facts['forms'])} ({_counted(facts['lanes'], 'lane')}; more once requests meet)",
@@ -96,6 +101,12 @@ def _pairs(names: Mapping[int, str]) -> str:
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _room(budget: Mapping[str, Any]) -> str:
+    quota = "no quota" if budget["quota"] is None else f"a quota of {budget['quota']:g}"
+    cpus = f"{_counted(budget['cpus'], 'CPU')} ({budget['affinity']} by affinity, {quota})"
+    return f"{cpus}; OpenCV has {_counted(budget['opencv_threads'], 'thread')} of its own"
 
 
 def _freedom(facts: Mapping[str, Any]) -> str:

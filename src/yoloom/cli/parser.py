@@ -8,6 +8,7 @@ from typing import NoReturn
 from yoloom import __version__
 from yoloom.cli.exit_codes import HELP, VERDICTS, ExitCode
 from yoloom.cli.writers import FORMATS
+from yoloom.engine.tuner import SECONDS
 from yoloom.export import FORMATS as EXPORT_FORMATS
 from yoloom.options import PredictOptions
 from yoloom.runtime.backends import BACKENDS
@@ -34,8 +35,9 @@ def build_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_predict(_command(commands, "predict", "find what is in images; results go to stdout, all else to stderr"))
     _add_info(_command(commands, "info", "say what a model file is, and what holds when threads share it"))
+    _add_tune(_command(commands, "tune", "measure how many callers are best served on this machine, and keep it"))
     _add_export(_command(commands, "export", "write a model for other programs; its path goes to stdout"))
-    _add_cache(_command(commands, "cache", "say which converted checkpoints are kept, or remove them"))
+    _add_cache(_command(commands, "cache", "say which conversions and measured plans are kept, or remove them"))
     _add_demo(_command(commands, "demo", "let threads share the bundled model, and compare with a sequential run"))
     _add_verify(_command(commands, "verify", "say whether a model that is shared answers as it does alone", VERDICTS))
     return parser
@@ -64,6 +66,14 @@ def _add_predict(parser: Parser) -> None:
 
 def _add_info(parser: Parser) -> None:
     _add_model(parser)
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _add_tune(parser: Parser) -> None:
+    _add_model(parser)
+    parser.add_argument(
+        "--seconds", type=seconds, default=SECONDS, metavar="S", help=f"to measure for, about (default: {SECONDS:g})"
+    )
     parser.add_argument("--json", action="store_true", help="as one JSON object")
 
 
@@ -189,6 +199,14 @@ def positive(text: str) -> int:
 def counts(text: str) -> list[int]:
     """ "1,2,8,64"."""
     return [positive(count) for count in text.split(",")]
+
+
+def seconds(text: str) -> float:
+    """A time that is worth measuring for."""
+    number = float(text)
+    if not 0.1 <= number <= 3600:
+        raise argparse.ArgumentTypeError(f"expected 0.1 to 3600, got {text}")
+    return number
 
 
 def sizes(text: str) -> list[int]:

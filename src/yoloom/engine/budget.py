@@ -18,7 +18,7 @@ _CGROUP_V1_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
 def available_cpus() -> int:
     """CPUs that the affinity mask and the container's quota leave to this process, at least 1."""
-    return max(1, math.floor(min(_affinity(), _container_quota())))
+    return max(1, math.floor(min(affinity_cpus(), container_cpus())))
 
 
 def cpu_threads(asked: int | None) -> int:
@@ -31,14 +31,15 @@ def cpu_threads(asked: int | None) -> int:
     return threads
 
 
-def _affinity() -> int:
+def affinity_cpus() -> int:
+    """CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _container_quota() -> float:
-    """CPUs that the container may use, infinity without a limit."""
+def container_cpus() -> float:
+    """CPUs' worth of time that the container may use, infinity without a limit."""
     try:
         if _CGROUP_V2.exists():
             quota, period = _CGROUP_V2.read_text().split()[:2]

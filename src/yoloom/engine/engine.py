@@ -27,10 +27,12 @@ import numpy as np
 from yoloom.clock import Clock, Patience, monotonic
 from yoloom.engine.activity import Activity
 from yoloom.engine.counted_lock import CountedLock
+from yoloom.engine.cpu_gate import cpu_gate
 from yoloom.engine.crew import Crews
 from yoloom.engine.lane import Outcome, Slot, run_requests
 from yoloom.engine.meters import Meters
 from yoloom.engine.moment import Moment, situation_of, statistics_of
+from yoloom.engine.plan import DEFAULT_PLAN, Plan
 from yoloom.engine.policy import Expire, Lanes, Place, Policy, Run, Ticket
 from yoloom.engine.queue_policy import QUEUE_SIZE
 from yoloom.engine.request import Image, Request, Signal
@@ -54,7 +56,7 @@ from yoloom.errors import (
 from yoloom.file_identity import files_bytes
 from yoloom.formats.model import Model
 from yoloom.results import Results
-from yoloom.runtime.protocol import Backend, Form, Precision, Setup
+from yoloom.runtime.protocol import Backend, Form, Precision
 
 log = logging.getLogger("yoloom.engine")
 
@@ -85,12 +87,15 @@ class Engine:
         clock: Clock = monotonic,
         version: Callable[[], object] = lambda: None,
         precision: Precision = Precision.FP32,
+        plan: Plan = DEFAULT_PLAN,
     ) -> None:
-        """version: tells one state of the model's files from another; it must stay what it is now."""
+        """version: tells one state of the model's files from another; it must stay what it is now. plan: checked."""
         self.model = model
         self.backend = backend
         self.threads = threads
         self.precision = precision
+        self.plan = plan
+        self.share = cpu_gate().share(threads)
         self._clock = clock
         self._version = version
         self._opened_version = version()
@@ -103,7 +108,7 @@ class Engine:
         self._lock = CountedLock()
         self._work = self._lock.condition()  # lanes wait for something to do
         self._settled = self._lock.condition()  # who drains waits until nothing waits or runs
-        self._policy = Policy(capacity, {})
+        self._policy = Policy(capacity, {}, self.share.in_company)
         self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
         self._running: dict[int, Request] = {}
         self._slots: dict[Form, list[Slot]] = {}
@@ -460,11 +465,12 @@ class Engine:
         return size, size
 
     def _compile(self, form: Form) -> list[Slot]:
-        compiled = self.backend.compile(self.model, Setup(form, self.threads, self.precision))
+        compiled = self.backend.compile(self.model, self.plan.setup(form, self.threads, self.precision))
         # A second form of another file would give other results under load, and nobody would know.
         if self._version() != self._opened_version:
             raise InvalidModel(f"{self.model.graph.path} was changed while it is open; open it again with YOLO(path).")
-        return [Slot(compiled) for _ in range(compiled.lanes)]
+        cpus = self.plan.cpus_of(form, compiled.lanes, self.threads)
+        return [Slot(compiled, self.share, cpus) for _ in range(self.plan.lanes_of(form, compiled.lanes))]
 
     def _started_compiler(self) -> threading.Thread | None:
         try:
@@ -474,11 +480,12 @@ class Engine:
             return None
 
     def _add_form(self, form: Form, slots: list[Slot]) -> None:
+        batch = self.plan.batch_of(form, self.model, self.backend)
         with self._lock:
             if self._closed:
                 return
             self._slots[form] = slots
-            offer = Lanes(len(slots))
+            offer = Lanes(len(slots), batch)
             self._policy.add_form(form, offer)
             self._activity.add_form(form, offer)
             for number in range(len(self._lanes), len(slots)):

@@ -1,9 +1,10 @@
 """What a lane does with the requests of one run: together, and each by itself once more when that fails.
 
 ```
-requests ─▶ drawn ─▶ context.run ─▶ outputs                    all of them
-                          │ fails: the context is thrown away
-                          └▶ each alone, on a new context ─▶ outputs, or the typed error of that one
+requests ─▶ CPUs ─▶ drawn ─▶ context.run ─▶ outputs            all of them
+              │                   │ fails: the context is thrown away
+              │                   └▶ each alone, on a new context ─▶ outputs, or the typed error of that one
+              └ other engines compute until the deadline of one: that one is late
 ```
 """
 
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from yoloom.clock import Clock
+from yoloom.engine.cpu_gate import Share
 from yoloom.engine.request import Request
 from yoloom.errors import RuntimeFailed, YoloomError
 from yoloom.runtime.protocol import Batch, Compiled, Context, Outputs
@@ -50,8 +52,10 @@ class Slot:
     One thread at a time: the policy gives a lane to one run at a time.
     """
 
-    def __init__(self, compiled: Compiled) -> None:
-        """Raises RuntimeFailed."""
+    def __init__(self, compiled: Compiled, share: Share, cpus: int = 1) -> None:
+        """share: of the engine, cpus: what a run takes of it. Raises RuntimeFailed."""
+        self.share = share
+        self.cpus = cpus
         self._compiled = compiled
         self._context: Context | None = _new_context(compiled)
 
@@ -83,8 +87,34 @@ def _new_context(compiled: Compiled) -> Context:
 def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
     """Run all at once; when that fails, each once more alone, so that an image that can not be run fails alone.
 
-    A request whose deadline has passed by then is not tried again.
+    They wait for CPUs first, where other engines compute. What is late by then, or before a second try, never runs.
     """
+    in_time = _in_turn(slot, requests, clock)
+    if not in_time:
+        return [Outcome(late=True)] * len(requests)
+    try:
+        outcomes = _run(slot, in_time, clock)
+    finally:
+        slot.share.give_back(slot.cpus)
+    if len(in_time) == len(requests):
+        return outcomes
+    of_request = {request.id: outcome for request, outcome in zip(in_time, outcomes, strict=True)}
+    return [of_request.get(request.id, Outcome(late=True)) for request in requests]
+
+
+def _in_turn(slot: Slot, requests: Sequence[Request], clock: Clock) -> Sequence[Request]:
+    """Those that are still in time when the slot has its CPUs. Without any, it has none."""
+    in_time, taken = requests, False
+    while in_time and not taken:
+        soonest = min(request.terms.deadline for request in in_time)
+        taken = slot.share.take(slot.cpus, soonest - clock())
+        in_time = [request for request in in_time if request.terms.deadline > clock()]
+    if taken and not in_time:  # the turn came at the last moment
+        slot.share.give_back(slot.cpus)
+    return in_time
+
+
+def _run(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
     try:
         return _together(slot, requests, clock)
     except BaseException:  # even SystemExit, or the panic of a runtime: the lane is everybody's

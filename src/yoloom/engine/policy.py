@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from yoloom.engine.queue_policy import OnFull
@@ -90,8 +90,11 @@ CALM = 2
 class Policy:
     """The rule of the queue. Owned by its engine: one thread at a time."""
 
-    def __init__(self, capacity: int, lanes: Mapping[Form, Lanes]) -> None:
-        """capacity: how many tickets may wait or be held. lanes: those of each form that is compiled."""
+    def __init__(
+        self, capacity: int, lanes: Mapping[Form, Lanes], in_company: Callable[[], bool] = lambda: False
+    ) -> None:
+        """capacity: how many tickets may wait or be held. lanes: those of each form that is compiled. in_company:
+        whether so much else computes that a single request is better served as one of many."""
         self.capacity = capacity
         self._turns = Turns()  # those that wait
         self._applicants = Turns()
@@ -103,6 +106,7 @@ class Policy:
         self._batch: dict[Form, int] = {}
         self._running: dict[Form, int] = {}  # tickets, not lanes
         self._calm = CALM
+        self._in_company = in_company
         for form, offer in lanes.items():
             self.add_form(form, offer)
 
@@ -128,7 +132,7 @@ class Policy:
 
     @property
     def crowded(self) -> bool:
-        """Whether more than one request is there, so that the form for many would help."""
+        """Whether more than one request is there, or other engines compute, so that the form for many would help."""
         return self._calm < CALM
 
     def add_form(self, form: Form, offer: Lanes) -> None:
@@ -143,7 +147,7 @@ class Policy:
         makes_room = any(ticket_id in self._turns for ticket_id in dropped)
         if not (self._has_place or makes_room):
             return self._without_place(ticket, on_full)
-        alone = not (self.waiting or self.running)
+        alone = not (self.waiting or self.running or self._in_company())
         self._calm = min(self._calm + 1, CALM) if alone else 0
         # Before those that make room leave: a client that always has something keeps its place among the turns.
         self._turns.add(ticket.id, ticket.client, ticket.priority)

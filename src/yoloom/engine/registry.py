@@ -105,6 +105,12 @@ class Registry:
         if keeper is not None:
             keeper.later(chore)
 
+    def engines(self) -> list[Engine]:
+        """Those that are open now."""
+        with self._lock:
+            settled = [pending for pending in self._engines.values() if pending.done()]
+        return [pending.result() for pending in settled if pending.exception() is None]
+
     def close_all(self) -> None:
         """Close every engine, at the end of the interpreter. Its handles answer EngineClosed from then on."""
         with self._lock:

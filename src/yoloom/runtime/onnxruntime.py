@@ -43,7 +43,13 @@ class OnnxRuntimeBackend:
             session = _session(_with_preprocessing(model), setup)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
-        return OnnxRuntimeCompiled(model, session, 1 if setup.form is Form.LATENCY else setup.threads + 1)
+        return OnnxRuntimeCompiled(model, session, 1 if setup.form is Form.LATENCY else _streams(setup) + 1)
+
+    def keeps_bits_in_batches(self, model: Model) -> bool:
+        try:
+            return not _has_attention(model.graph.load(_read).graph)
+        except Exception as error:  # as above
+            raise InvalidModel(f"{model.graph.path}: it can not be read: {error}") from error
 
     def precisions(self) -> tuple[Precision, ...]:
         return (Precision.FP32,)  # its CPU provider has no kernels of bfloat16 for these networks
@@ -88,12 +94,18 @@ class OnnxRuntimeContext(Context):
 
 
 def _session(proto: ModelProto, setup: Setup) -> onnxruntime.InferenceSession:
-    # LATENCY: all threads on one image. THROUGHPUT: one image for each thread, computed by the caller itself; but with
-    # attention, how a sum is split depends on how many threads a session has, so there both forms have as many.
-    intra = setup.threads if setup.form is Form.LATENCY or _has_attention(proto.graph) else 1
+    # LATENCY: all threads on one image. THROUGHPUT: one image for each stream, with one thread it is computed by the
+    # caller itself; but with attention, how a sum is split depends on how many threads a session has, so there both
+    # forms have as many.
+    alone = setup.form is Form.LATENCY or _has_attention(proto.graph)
+    intra = setup.threads if alone else max(1, setup.threads // _streams(setup))
     return onnxruntime.InferenceSession(
         bytes(proto.SerializeToString()), _session_options(intra), providers=["CPUExecutionProvider"]
     )
+
+
+def _streams(setup: Setup) -> int:
+    return setup.threads if setup.streams is None else setup.streams
 
 
 def _has_attention(graph: GraphProto) -> bool:

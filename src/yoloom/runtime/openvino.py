@@ -61,6 +61,8 @@ class OpenVINOBackend:
             # Pinned threads of two models would share one core while another idles.
             "ENABLE_CPU_PINNING": False,
         }
+        if setup.streams is not None:
+            settings["NUM_STREAMS"] = setup.streams
         try:
             compiled = core().compile_model(_with_preprocessing(model), "CPU", settings)
         except RuntimeError as error:
@@ -71,6 +73,9 @@ class OpenVINOBackend:
         # Without native instructions OpenVINO emulates bfloat16: as coarse, at 0.4 of float32's speed (measured).
         native = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         return (Precision.FP32, Precision.BF16) if native else (Precision.FP32,)
+
+    def keeps_bits_in_batches(self, model: Model) -> bool:
+        return True
 
     def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
         return Guarantee(

@@ -97,6 +97,9 @@ class Backend(Protocol):
     def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
         """What holds for a network that is computed with `precision`, one of `precisions`."""
 
+    def keeps_bits_in_batches(self, model: Model) -> bool:
+        """Whether an image has the same bits alone and at any place of a batch. Raises InvalidModel."""
+
 
 class Context(ABC):
     """One place where a network runs, with its own buffers. One thread at a time: a second one gets ContextBusy."""
