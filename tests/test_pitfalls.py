@@ -30,6 +30,7 @@ import pytest
 from yoloom import YOLO, QueuePolicy, ResultFuture, Results, errors
 from yoloom.clock import monotonic
 from yoloom.engine.calls import predict_later
+from yoloom.engine.cpu_gate import cpu_gate
 from yoloom.engine.engine import Engine
 from yoloom.engine.lane import Slot, run_requests
 from yoloom.engine.prediction import Prediction
@@ -389,7 +390,7 @@ def requests_of(values: list[int], deadline: dict[int, float] | None = None) -> 
 
 def test_pitfall_05_one_bad_image_fails_alone() -> None:
     """Seen to fail all of the batch when a run that failed is not done again, each image alone."""
-    slot = Slot(Poisoned().compile(fake_model(), Setup(Form.THROUGHPUT, 1)))
+    slot = Slot(Poisoned().compile(fake_model(), Setup(Form.THROUGHPUT, 1)), cpu_gate().share(1))
     own = [outcome.outputs[0].tobytes() for outcome in run_requests(slot, requests_of([1, 2, 3]), monotonic)]
     for place in range(4):
         values = [1, 2, 3]
@@ -620,7 +621,7 @@ def test_pitfall_12_a_gap_in_a_batch_shifts_nobody() -> None:
     Seen to fail when the requests that are left are paired by position with all outcomes.
     """
     backend = FakeBackend()
-    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)))
+    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)), cpu_gate().share(1))
     values = [1, 2, 3, 4]
     own = [outcome.outputs[0].tobytes() for outcome in run_requests(slot, requests_of(values), monotonic)]
     assert len(set(own)) == 4
