@@ -20,13 +20,13 @@ ROOT = Path(yoloom.__file__).parent
 LAYERS = {
     0: (
         "arrays boxes clock colors crop detected display drawing drawing_masks drawing_obb drawing_poses drawing_probs "
-        "drawing_style errors export_results file_identity fit frozen keypoints label_lines label_writer masks metrics "
-        "obb on_cpu once_map opencv_quietly options outline plot probs process_memory results rows subpixel "
-        "summary tracing user_cache"
+        "drawing_style errors export_results file_identity fit frozen keypoints label_lines label_writer lazy_image "
+        "masks metrics obb on_cpu once_map opencv_quietly options outline plot probs process_memory results rows "
+        "subpixel summary tracing user_cache"
     ),
     1: "assets conversion_cache conversions download formats heads hub images scenes",
     2: "runtime",
-    3: "engine export sources",
+    3: "engine export sources workers",
     4: "call opened output verify yolo",
     5: "__main__ cli",
     6: "__init__",

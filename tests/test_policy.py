@@ -516,3 +516,25 @@ class PolicyMachine(RuleBasedStateMachine):
 
 TestPolicyMachine = PolicyMachine.TestCase
 TestPolicyMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+def test_lanes_that_are_not_to_be_used_get_nothing_and_come_back() -> None:
+    policy = Policy(9, {Form.LATENCY: Lanes(2)})
+    for number in range(4):
+        policy.admit(Ticket(number))
+        policy.prepared(number)
+    first = policy.next_action(0)
+    assert isinstance(first, Run)
+    assert policy.use_lanes(Form.LATENCY, {1}) == {first.lane}
+    second = policy.next_action(0)
+    assert isinstance(second, Run)
+    assert (first.lane, second.lane) == (0, 1)
+    policy.finished(first)
+    assert isinstance(policy.next_action(0), Wait), "lane 0 has finished and takes no more"
+    assert policy.use_lanes(Form.LATENCY, {0, 1, 5}) == {1}
+    lanes = []
+    for _ in range(2):
+        run = policy.next_action(0)
+        assert isinstance(run, Run)
+        lanes.append(run.lane)
+    assert lanes == [0, 5]

@@ -12,12 +12,13 @@ from yoloom.engine.calls import ResultFuture
 from yoloom.engine.cpu_budget import CpuBudget, cpu_budget
 from yoloom.engine.plan import Plan
 from yoloom.engine.queue_policy import QueuePolicy
-from yoloom.engine.statistics import Statistics
+from yoloom.engine.statistics import Statistics, WorkerStatistics
 from yoloom.engine.stream import ResultStream
 from yoloom.engine.turns import Client
 from yoloom.errors import YoloomError
 from yoloom.results import OBB, Boxes, Keypoints, Masks, Probs, Results
 from yoloom.runtime.protocol import Guarantee
+from yoloom.workers.workers import Workers
 from yoloom.yolo import YOLO
 
 # Without a handler of the program's own, Python would print warnings of a library to stderr.
@@ -40,6 +41,8 @@ __all__ = [
     "ResultStream",
     "Results",
     "Statistics",
+    "WorkerStatistics",
+    "Workers",
     "YoloomError",
     "cpu_budget",
     "errors",

@@ -111,7 +111,8 @@ class Call:
 
     def _prediction(self, source: Any, index: int = 0) -> Prediction:
         save_dir = None if self._output is None else self._output.path
-        return Prediction(self._model, self._options, source_path(source, index), self._max_pixels, save_dir)
+        path = source_path(source, index)
+        return self._engine.new_prediction(self._model, self._options, path, self._max_pixels, save_dir)
 
     def _terms(self) -> Terms:
         deadline = math.inf if self._timeout is None else monotonic() + self._timeout

@@ -13,7 +13,8 @@ YoloomError
 ├── EngineError           the request did not get its result
 │   ├── QueueFull ── Dropped
 │   ├── DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
-│   └── RuntimeFailed, ContextBusy
+│   ├── RuntimeFailed, ContextBusy
+│   └── WorkerCrashed, WorkersUnavailable, SharedMemoryFull
 ├── TargetError           what `yoloom verify` was to check
 │   └── InvalidTarget, TargetFailed
 └── BackendUnavailable    a runtime that is not installed
@@ -186,6 +187,35 @@ class RuntimeFailed(EngineError):
 
 class ContextBusy(EngineError):
     """A second thread used a context that belongs to one thread at a time."""
+
+
+class WorkerCrashed(EngineError):
+    """The request's image ended two worker processes one after the other; the others' requests go on.
+
+    exits: how they ended, as `subprocess` says it: minus the signal's number, or the exit status; None where it is not
+    known.
+    """
+
+    http_status = 503
+
+    def __init__(self, message: str = "", exits: Sequence[int | None] = ()) -> None:
+        super().__init__(message, tuple(exits))
+        self.exits = tuple(exits)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class WorkersUnavailable(EngineError):
+    """No worker process lives, and none is started for now: too many ended in a short time."""
+
+    http_status = 503
+
+
+class SharedMemoryFull(EngineError):
+    """An image found no room in the memory that this process shares with its workers."""
+
+    http_status = 507
 
 
 class TargetError(YoloomError):

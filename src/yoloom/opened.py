@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,8 +19,11 @@ from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption
 from yoloom.file_identity import file_identity
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
-from yoloom.runtime.backends import find_backend
-from yoloom.runtime.precision import find_precision
+from yoloom.runtime.backends import check_backend, find_backend
+from yoloom.runtime.precision import check_precision, find_precision
+from yoloom.workers.engine import WorkersEngine
+from yoloom.workers.recipe import file_recipe
+from yoloom.workers.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Settings:
     precision: str
     watch_s: float | None
     plan: Plan | Literal["auto"] | None
+    workers: Workers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,27 +83,16 @@ class Opened:
 
 def open_file(path: Path, settings: Settings) -> Opened:
     """Read, and compile and warm up unless the file is open already. Raises what `YOLO` raises."""
-    runtime = find_backend(settings.backend, settings.device)
-    precision = find_precision(settings.precision, runtime)
+    check_backend(settings.backend, settings.device)
+    check_precision(settings.precision)
     one_to_one = settings.nms is False
     described = read_model(path, settings.task, settings.names, functools.partial(convert, one_to_one=one_to_one))
     heads = _heads(described, settings.nms)
     version = functools.partial(file_identity, described.graph.files)
     opened_version = _opened_version(described, version())
-    size = (settings.queue or DEFAULT_QUEUE).size
-    subject, asked = Subject(described, runtime, settings.threads, precision), settings.plan
-    if isinstance(asked, Plan):
-        asked.check(described, runtime, settings.threads)
-
-    def build() -> Engine:
-        plan = _plan_of(asked, subject)
-        engine = Engine(described, runtime, settings.threads, size, version=version, precision=precision, plan=plan)
-        engine.start()
-        return engine
-
-    lease = registry().claim(
-        (opened_version, settings.backend, settings.device, settings.threads, one_to_one, precision), build
-    )
+    new_engine = _in_threads if settings.workers is None else _in_workers
+    key, build = new_engine(described, opened_version, one_to_one, settings)
+    lease = registry().claim(key, lambda: _started(build(version)))
     opened = Opened(described, heads, opened_version, lease)
     try:
         _check_shared(opened.engine, settings)
@@ -109,6 +102,41 @@ def open_file(path: Path, settings: Settings) -> Opened:
         opened.release()
         raise
     return opened
+
+
+Build = Callable[[Callable[[], Hashable]], Engine]
+"""What tells the version of the files → an engine that is not started."""
+
+
+def _in_threads(model: Model, version: Hashable, one_to_one: bool, settings: Settings) -> tuple[Hashable, Build]:
+    """The key of the engine, and how it is made."""
+    runtime = find_backend(settings.backend, settings.device)
+    precision = find_precision(settings.precision, runtime)
+    size, threads, asked = (settings.queue or DEFAULT_QUEUE).size, settings.threads, settings.plan
+    subject = Subject(model, runtime, threads, precision)
+    if isinstance(asked, Plan):
+        asked.check(model, runtime, threads)
+
+    def build(now: Callable[[], Hashable]) -> Engine:
+        plan = _plan_of(asked, subject)
+        return Engine(model, runtime, threads, size, version=now, precision=precision, plan=plan)
+
+    return (version, settings.backend, settings.device, threads, one_to_one, precision), build
+
+
+def _in_workers(model: Model, version: Hashable, one_to_one: bool, settings: Settings) -> tuple[Hashable, Build]:
+    """The same with worker processes, which find the runtime and what it offers."""
+    workers = settings.workers
+    if workers is None:
+        raise TypeError("expected Workers")
+    if settings.plan is not None:
+        raise UnsupportedOption("plan is for the threads of one process: leave it out, or leave out workers.")
+    recipe = file_recipe(model, version, one_to_one, settings.backend, settings.device, settings.precision)
+    size = (settings.queue or DEFAULT_QUEUE).size
+    # Workers judge, too: for a handle with another task they do it by another head.
+    asked = (settings.precision, workers, model.task)
+    key = (version, settings.backend, settings.device, settings.threads, one_to_one, asked)
+    return key, lambda now: WorkersEngine(model, recipe, workers, settings.threads, settings.backend, size, version=now)
 
 
 def _check_shared(engine: Engine, settings: Settings) -> None:
@@ -125,6 +153,11 @@ def _check_shared(engine: Engine, settings: Settings) -> None:
 def _plan_of(asked: Plan | Literal["auto"] | None, subject: Subject) -> Plan:
     """What a new engine runs by. Measures, perhaps."""
     return plans().auto(subject) if asked == "auto" else asked or DEFAULT_PLAN
+
+
+def _started(engine: Engine) -> Engine:
+    engine.start()
+    return engine
 
 
 def _heads(model: Model, nms: bool | None) -> frozenset[bool]:

@@ -20,6 +20,7 @@ from yoloom.display import show_image
 from yoloom.errors import InputError, InvalidImage
 from yoloom.frozen import FrozenDict
 from yoloom.keypoints import Keypoints
+from yoloom.lazy_image import LazyImage, read_only
 from yoloom.masks import Masks
 from yoloom.obb import OBB
 from yoloom.on_cpu import OnCpu
@@ -73,9 +74,9 @@ class Results(OnCpu):
         InputError: for a member of another shape, or members with different numbers of detections.
     """
 
-    __slots__ = ("boxes", "keypoints", "masks", "names", "obb", "orig_img", "path", "probs", "save_dir", "speed")
+    __slots__ = ("_picture", "boxes", "keypoints", "masks", "names", "obb", "path", "probs", "save_dir", "speed")
 
-    orig_img: NDArray[np.uint8]
+    _picture: NDArray[np.uint8] | LazyImage
     path: str
     names: FrozenDict[int, str]
     boxes: Boxes | MaybeNone
@@ -88,7 +89,7 @@ class Results(OnCpu):
 
     def __init__(
         self,
-        orig_img: NDArray[np.uint8],
+        orig_img: NDArray[np.uint8] | LazyImage,
         path: str | os.PathLike[str],
         names: Mapping[int, str],
         boxes: ArrayLike | Boxes | None = None,
@@ -100,11 +101,10 @@ class Results(OnCpu):
         speed: Mapping[str, float | None] = NOT_TIMED,
         save_dir: str | os.PathLike[str] | None = None,
     ) -> None:
-        image = orig_img.view()
-        image.flags.writeable = False
-        shape_hw = (image.shape[0], image.shape[1])
+        picture = orig_img if isinstance(orig_img, LazyImage) else read_only(orig_img)
+        shape_hw = _shape_hw(picture)
         self._store(
-            orig_img=image,
+            _picture=picture,
             path=os.fspath(path),
             names=_frozen_dict(names),
             boxes=_member(Boxes, boxes, shape_hw),
@@ -118,10 +118,14 @@ class Results(OnCpu):
         _require_equal_lengths(self._per_detection())
 
     @property
+    def orig_img(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 BGR, read-only. With worker processes, a file's picture is decoded here when first asked."""
+        return self._picture.image() if isinstance(self._picture, LazyImage) else self._picture
+
+    @property
     def orig_shape(self) -> tuple[int, int]:
         """(height, width) of the picture in pixels."""
-        height, width = self.orig_img.shape[:2]
-        return height, width
+        return _shape_hw(self._picture)
 
     @property
     def detections(self) -> Boxes | OBB | None:
@@ -178,7 +182,7 @@ class Results(OnCpu):
     ) -> Results:
         """New results for the same picture, with the given members in place of the old, as in the constructor."""
         return Results(
-            self.orig_img,
+            self._picture,
             self.path,
             self.names,
             boxes=self.boxes if boxes is KEPT else boxes,
@@ -354,6 +358,13 @@ class Results(OnCpu):
     def __repr__(self) -> str:
         found = self.verbose().removesuffix(", ")
         return f"Results({found}; path={self.path!r}, orig_shape={self.orig_shape})"
+
+
+def _shape_hw(picture: NDArray[np.uint8] | LazyImage) -> tuple[int, int]:
+    if isinstance(picture, LazyImage):
+        return picture.shape_hw
+    height, width = picture.shape[:2]
+    return height, width
 
 
 def _frozen_dict(mapping: Mapping[Any, Any]) -> FrozenDict[Any, Any]:

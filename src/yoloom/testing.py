@@ -193,15 +193,21 @@ class FakeBackend:
 
     def execute(self, model: Model, batch: Batch) -> Outputs:
         """One run: count, take the script's step, answer."""
+        with self.running(batch.shape):
+            return (np.stack([_head(model, image) for image in batch]),)
+
+    @contextmanager
+    def running(self, shape: tuple[int, ...]) -> Iterator[None]:
+        """One run, whoever computes it: counted while it lasts, and begun with the script's step."""
         with self._lock:
             self.runs += 1
-            self.shapes.append(batch.shape)
+            self.shapes.append(shape)
             self.users += 1
             self.most_users = max(self.most_users, self.users)
             step = self._run_steps.popleft() if self._run_steps else self._every_run
         try:
             _take(step)
-            return (np.stack([_head(model, image) for image in batch]),)
+            yield
         finally:
             with self._lock:
                 self.users -= 1

@@ -24,7 +24,7 @@ from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.stream import ResultStream
 from yoloom.engine.watchdog import patience_of
-from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound
+from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
 from yoloom.export import export_model, parse_export_options
 from yoloom.formats.model import Model
 from yoloom.hub import resolve
@@ -35,6 +35,8 @@ from yoloom.results import Results
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Guarantee
 from yoloom.sources.files import expand, expand_lazily
+from yoloom.workers.engine import WorkersEngine
+from yoloom.workers.workers import Workers, asked_workers, check_count
 
 log = logging.getLogger("yoloom")
 
@@ -63,6 +65,7 @@ class YOLO:
         precision: Literal["fp32", "bf16", "auto"] = "fp32",
         debug: bool | float = False,
         plan: Plan | Literal["auto"] | None = None,
+        workers: int | Workers | None = None,
     ) -> None:
         """Open a model file.
 
@@ -77,11 +80,13 @@ class YOLO:
         nothing has moved for so many seconds, 10 for True; for all handles on the file.
         plan: how the form for many callers is made. "auto" measures what is fastest on this machine, for some seconds
         and once (see `yoloom tune`), or a `Plan`; None leaves it to the runtime. It is that of all handles too.
+        workers: so many processes run the network, each with its share of the threads, instead of this one; or
+        `Workers`, which says more. See docs/workers.md.
 
         A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
 
         Raises ModelNotFound, DownloadFailed, InvalidModel, UnsupportedModel, UnsupportedTask, InvalidOption,
-        UnsupportedOption, UnknownDevice or BackendUnavailable.
+        UnsupportedOption, UnknownDevice or BackendUnavailable. With workers also WorkersUnavailable.
         """
         self._max_pixels = positive("max_pixels", max_pixels)
         self._arguments: dict[str, Any] = {
@@ -97,18 +102,21 @@ class YOLO:
             "precision": precision,
             "debug": debug,
             "plan": plan,
+            "workers": workers,
         }
+        budget = cpu_threads(threads)
         self._settings = Settings(
             task,
             names,
             backend,
             device,
-            cpu_threads(threads),
+            budget,
             None if nms is None else flag("nms", nms),
             _queue(queue),
             precision,
             patience_of(debug),
             _planned(plan),
+            asked_workers(workers, budget),
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()
@@ -226,6 +234,19 @@ class YOLO:
         """What the engine behind this handle, shared by all handles on the file, did so far."""
         return self._current().engine.statistics()
 
+    def resize(self, workers: int) -> None:
+        """Have another number of worker processes from now on, for all handles on them, without refusing a request.
+
+        Each worker then gets its new share of the threads. Returns when that is done; raises InvalidOption, or what
+        keeps a new worker from being ready, and then there are as many as before. Any thread.
+        """
+        engine = self._current().engine
+        if not isinstance(engine, WorkersEngine):
+            raise UnsupportedOption("the model was opened without workers: YOLO(path, workers=2) has some to resize.")
+        count = positive("workers", workers)
+        check_count(count, engine.threads)
+        engine.resize(count)
+
     def close(self, drain: bool = True, timeout: float | None = None) -> None:
         """Give the handle back. The last one on a file ends its engine, and waits for that.
 
@@ -249,7 +270,8 @@ class YOLO:
         InvalidOption for another task, and EngineClosed.
         """
         old = self._current()
-        new = open_file(resolve(model), self._settings)
+        workers = old.engine.workers if isinstance(old.engine, WorkersEngine) else None
+        new = open_file(resolve(model), replace(self._settings, workers=workers))
         try:
             if new.model.task != old.model.task:
                 raise InvalidOption(f"swap needs a model for {old.model.task}, got {model} for {new.model.task}.")

@@ -58,6 +58,7 @@ def _command(commands: argparse._SubParsersAction[Parser], name: str, what: str,
 
 def _add_predict(parser: Parser) -> None:
     _add_model(parser)
+    parser.add_argument("--workers", type=int, metavar="N", help="run the model in N processes (default: in this one)")
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="an image, a folder, or a pattern in quotes")
     parser.add_argument("--format", choices=FORMATS, default="table", help="of the results (default: table)")
     _add_judgement(parser.add_argument_group("what counts"))

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             backend=arguments.backend,
             threads=arguments.threads,
             precision=arguments.precision,
+            workers=arguments.workers,
         ) as model:
             failures |= _predict(model, inputs.images, arguments.format, options)
     _tell_failures(failures, len(inputs.images) + len(inputs.missing))

@@ -20,20 +20,19 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-
-import numpy as np
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from yoloom.clock import Clock, Patience, monotonic
 from yoloom.engine.activity import Activity
 from yoloom.engine.counted_lock import CountedLock
 from yoloom.engine.cpu_gate import cpu_gate
 from yoloom.engine.crew import Crews
-from yoloom.engine.lane import Outcome, Slot, run_requests
+from yoloom.engine.lane import LaneSlot, Outcome, Slot, warm_up
 from yoloom.engine.meters import Meters
 from yoloom.engine.moment import Moment, situation_of, statistics_of
 from yoloom.engine.plan import DEFAULT_PLAN, Plan
 from yoloom.engine.policy import Expire, Lanes, Place, Policy, Run, Ticket
+from yoloom.engine.prediction import Prediction
 from yoloom.engine.queue_policy import QUEUE_SIZE
 from yoloom.engine.request import Image, Request, Signal
 from yoloom.engine.request_trace import begin_trace
@@ -55,13 +54,12 @@ from yoloom.errors import (
 )
 from yoloom.file_identity import files_bytes
 from yoloom.formats.model import Model
+from yoloom.images.decode import MAX_PIXELS
+from yoloom.options import PredictOptions
 from yoloom.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision
 
 log = logging.getLogger("yoloom.engine")
-
-WARM_UP_SIZE = 160
-"""Pixels in either direction, at least, that warm up a network of any size: its weights are laid out, or it fails."""
 
 _ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
 _REASONS: Mapping[type[YoloomError], str] = {
@@ -111,7 +109,7 @@ class Engine:
         self._policy = Policy(capacity, {}, self.share.in_company)
         self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
         self._running: dict[int, Request] = {}
-        self._slots: dict[Form, list[Slot]] = {}
+        self._slots: dict[Form, Sequence[LaneSlot]] = {}
         self._lanes: list[threading.Thread] = []
         self._compiler: threading.Thread | None = None
         self._closing = False  # nothing new is taken
@@ -134,6 +132,20 @@ class Engine:
     def start(self) -> None:
         """Compile for one caller and run the network once. Raises what the backend raises."""
         self._add_form(Form.LATENCY, self._warm(self._compile(Form.LATENCY)))
+
+    def new_prediction(
+        self,
+        model: Model,
+        options: PredictOptions,
+        path: str,
+        max_pixels: int = MAX_PIXELS,
+        save_dir: os.PathLike[str] | None = None,
+    ) -> Prediction:
+        """What one image is asked, as this engine's lanes take it. Raises UnknownClass.
+
+        model: as the handle that asks describes it, which may have names of its own.
+        """
+        return Prediction(model, options, path, max_pixels, save_dir)
 
     @property
     def serves_many(self) -> bool:
@@ -363,6 +375,7 @@ class Engine:
             self._work.notify_all()
             self._settled.notify_all()
         self._fail_closed(waiting)
+        self._interrupt()
         self._join(threads, patience)
         self._crews.stop(patience)
         self._stop_watchdog()  # the last to go: it tells what the others wait for
@@ -393,6 +406,9 @@ class Engine:
     def _fail_closed(self, requests: Iterable[Request]) -> None:
         for request in requests:
             request.fail(EngineClosed("the model was closed before the request was done; open it again."))
+
+    def _interrupt(self) -> None:
+        """The engine has closed: lanes that wait for anything but a run must not."""
 
     def _is_settled(self) -> bool:
         return self._closed or not (self._policy.waiting or self._policy.running)
@@ -457,12 +473,8 @@ class Engine:
 
     def _warm(self, slots: list[Slot]) -> list[Slot]:
         """The same, after the network has run once."""
-        slots[0].run(np.zeros((1, *(self.model.input.hw or self._warm_up_hw()), 3), np.uint8))
+        warm_up(slots[0], self.model)
         return slots
-
-    def _warm_up_hw(self) -> tuple[int, int]:
-        size = -(-WARM_UP_SIZE // self.model.stride) * self.model.stride
-        return size, size
 
     def _compile(self, form: Form) -> list[Slot]:
         compiled = self.backend.compile(self.model, self.plan.setup(form, self.threads, self.precision))
@@ -488,8 +500,12 @@ class Engine:
             offer = Lanes(len(slots), batch)
             self._policy.add_form(form, offer)
             self._activity.add_form(form, offer)
-            for number in range(len(self._lanes), len(slots)):
-                self._lanes.append(_started(self._serve, f"yoloom-lane-{number}"))
+            self._start_lanes(len(slots))
+
+    def _start_lanes(self, count: int) -> None:
+        """Have at least `count` threads that serve. Called under the lock."""
+        for number in range(len(self._lanes), count):
+            self._lanes.append(_started(self._serve, f"yoloom-lane-{number}"))
 
     def _expand(self) -> None:
         """Compile the form for many callers, beside the traffic."""
@@ -537,7 +553,7 @@ class Engine:
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
         slot = self._slots[run.form][run.lane]
-        outcomes = run_requests(slot, requests, self._clock)
+        outcomes = slot.serve(requests, self._clock)
         now = self._clock()
         for request in requests:
             request.timeline.ran = now

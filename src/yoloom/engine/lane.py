@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
@@ -20,9 +21,13 @@ from yoloom.clock import Clock
 from yoloom.engine.cpu_gate import Share
 from yoloom.engine.request import Request
 from yoloom.errors import RuntimeFailed, YoloomError
+from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, Compiled, Context, Outputs
 
 log = logging.getLogger("yoloom.engine")
+
+WARM_UP_SIZE = 160
+"""Pixels in either direction, at least, that warm up a network of any size: its weights are laid out, or it fails."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,17 @@ class Outcome:
         if self.late:
             return "expired"
         return "succeeded" if self.error is None else "failed"
+
+
+class LaneSlot(Protocol):
+    """Where one lane runs requests: a context of this process, or a worker process. One thread at a time."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether the last run failed, and nothing new has taken its place since."""
+
+    def serve(self, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
+        """Run them and say how each ended. Raises nothing."""
 
 
 class Slot:
@@ -76,12 +92,22 @@ class Slot:
                 raise
             raise RuntimeFailed(f"the backend raised {type(error).__name__}: {error}") from error
 
+    def serve(self, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
+        """Run all requests, those that fail once more alone. Raises nothing."""
+        return run_requests(self, requests, clock)
+
 
 def _new_context(compiled: Compiled) -> Context:
     try:
         return compiled.context()
     except RuntimeError as error:
         raise RuntimeFailed(f"the runtime makes no context for another run: {error}") from error
+
+
+def warm_up(slot: Slot, model: Model) -> None:
+    """Run the network once on an image without content. Raises what the runtime raises."""
+    size = -(-WARM_UP_SIZE // model.stride) * model.stride
+    slot.run(np.zeros((1, *(model.input.hw or (size, size)), 3), np.uint8))
 
 
 def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:

@@ -38,6 +38,7 @@ def statistics_of(moment: Moment, threads: int, meters: Meters, weights: int) ->
     meters.count()
     return Statistics(
         **moment.counts,
+        workers=(),
         refusals=moment.refusals,
         waiting=len(moment.waiting),
         running=len(moment.running),

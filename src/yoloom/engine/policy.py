@@ -18,7 +18,7 @@ from __future__ import annotations
 import enum
 import heapq
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 
 from yoloom.engine.queue_policy import OnFull
@@ -105,6 +105,8 @@ class Policy:
         self._idle: dict[Form, list[int]] = {}
         self._batch: dict[Form, int] = {}
         self._running: dict[Form, int] = {}  # tickets, not lanes
+        self._busy: dict[Form, set[int]] = {}  # lanes
+        self._usable: dict[Form, Set[int]] = {}  # lanes
         self._calm = CALM
         self._in_company = in_company
         for form, offer in lanes.items():
@@ -138,8 +140,16 @@ class Policy:
     def add_form(self, form: Form, offer: Lanes) -> None:
         """From now on `form` may be used."""
         self._idle[form] = list(range(offer.count))
+        self._busy[form] = set()
+        self._usable[form] = frozenset(self._idle[form])
         self._batch[form] = offer.batch
         self._running[form] = 0
+
+    def use_lanes(self, form: Form, lanes: Set[int]) -> frozenset[int]:
+        """From now on the runs of `form` go to these lanes. Returns the lanes that run now, which are let finish."""
+        self._usable[form] = frozenset(lanes)
+        self._idle[form] = sorted(self._usable[form] - self._busy[form])
+        return frozenset(self._busy[form])
 
     def admit(self, ticket: Ticket, on_full: OnFull = OnFull.REJECT) -> Admission:
         """Give the ticket a place, as `on_full` says when there is none."""
@@ -192,14 +202,18 @@ class Policy:
         if self._idle.get(form) and (tickets := self._take_batch(self._batch[form])):
             self._running[form] += len(tickets)
             self._give_places()
-            return Run(form, heapq.heappop(self._idle[form]), tickets)
+            lane = heapq.heappop(self._idle[form])
+            self._busy[form].add(lane)
+            return Run(form, lane, tickets)
         return Wait(self._next_deadline())
 
     def finished(self, run: Run, held: int = 0) -> None:
         """The lane is free again. held: how many of its tickets keep a place until they are delivered."""
         self._running[run.form] -= len(run.tickets)
         self._held += held
-        heapq.heappush(self._idle[run.form], run.lane)
+        self._busy[run.form].discard(run.lane)
+        if run.lane in self._usable[run.form]:
+            heapq.heappush(self._idle[run.form], run.lane)
 
     def delivered(self) -> None:
         """A held ticket has reached its caller."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import enum
 import os
 import time
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.engine.request import Request
 from yoloom.formats.model import Layout, Model
+from yoloom.heads.findings import Findings
 from yoloom.heads.shape import HeadShape
 from yoloom.heads.tasks import TASKS
 from yoloom.images.centre_crop import CentreCrop
 from yoloom.images.decode import MAX_PIXELS, decode_image
 from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
 from yoloom.images.placement import Placement
+from yoloom.lazy_image import LazyImage
 from yoloom.options import PredictOptions, class_ids
 from yoloom.results import Results
 from yoloom.runtime.protocol import Outputs
@@ -28,6 +32,14 @@ class Loan(enum.Enum):
     NONE = "none"  # it may change at once: the pixels are copied first
     LENT = "lent"  # the caller leaves it alone until `finish`, which copies it for the results
     GIVEN = "given"  # nobody else has it: it is never copied
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found in one image, and the milliseconds of preprocess, inference and postprocess."""
+
+    found: Findings
+    speed: Mapping[str, float]
 
 
 class Prediction:
@@ -44,10 +56,14 @@ class Prediction:
         """Raises UnknownClass. path: what the results are to be called after."""
         self._model = model
         self._options = options
-        self._keep = class_ids(options.classes, model.names)
+        self._keep: Set[int] | None = class_ids(options.classes, model.names)
         self._path = path
         self._max_pixels = max_pixels
         self._save_dir = save_dir
+
+    def keep_only(self, ids: Set[int] | None) -> None:
+        """Keep the classes of these ids, None for all, whatever the options say and the model's names are."""
+        self._keep = ids
 
     def prepare(self, source: object, loan: Loan = Loan.NONE) -> None:
         """Decode, and plan the placement. Raises InputError for a source that is no usable image.
@@ -57,6 +73,12 @@ class Prediction:
         self._image = decode_image(source, self._max_pixels, borrow=loan is not Loan.NONE)
         self._lent = self._image is source and loan is Loan.LENT
         self._placed = _place(self._model, self._options, self._image.shape[:2])
+
+    @property
+    def source_hw(self) -> tuple[int, int]:
+        """Size of the prepared image in pixels."""
+        height, width = self._image.shape[:2]
+        return height, width
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
@@ -74,20 +96,24 @@ class Prediction:
         self._placed.draw(self._image, canvas)
         self._preprocess_ms = (time.perf_counter() - started) * 1e3
 
-    def finish(self, outputs: Outputs, inference_ms: float) -> Results:
+    def judge(self, outputs: Outputs, inference_ms: float) -> Judged:
         """Rows, NMS, and back to the pixels of the source. outputs: those of this image, without the batch axis."""
         started = time.perf_counter()
         head = _head(self._model)
         found = TASKS[self._model.task](outputs, head, self._placed, self._options, self._keep)
         postprocess_ms = (time.perf_counter() - started) * 1e3
         speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
-        image = self._image.copy() if self._lent else self._image
-        members = found.boxes, found.masks, found.probs, found.keypoints, found.obb
-        return Results(image, self._path, self._model.names, *members, speed=speed, save_dir=self._save_dir)
+        return Judged(found, speed)
 
     def finish_request(self, request: Request) -> Results:
-        """`finish` for a request that has succeeded."""
-        return self.finish(request.take_outputs(), request.run_ms)
+        """The results of a request that has succeeded."""
+        judged = self.judge(request.take_outputs(), request.run_ms)
+        return self._results(self._image.copy() if self._lent else self._image, judged)
+
+    def _results(self, image: NDArray[np.uint8] | LazyImage, judged: Judged) -> Results:
+        found = judged.found
+        members = found.boxes, found.masks, found.probs, found.keypoints, found.obb
+        return Results(image, self._path, self._model.names, *members, speed=judged.speed, save_dir=self._save_dir)
 
 
 def source_path(source: object, index: int = 0) -> str:

@@ -73,6 +73,27 @@ class HeldBytes:
 
 
 @dataclass(frozen=True)
+class WorkerStatistics:
+    """The worker process of one lane, at one moment. Immutable: shared freely.
+
+    pid: None while there is none. generation: a number that no other process of this model has. state: "starting",
+    "ready", "dying", "gone" (about to be replaced), or "spent" (not replaced for now). restarts, served: of the lane,
+    by all its processes. threads: its share of the CPU budget. unique_bytes: memory that no other process has.
+    proportional_bytes: that, and its share of what several have. Both are 0 where the system does not tell.
+    """
+
+    lane: int
+    pid: int | None
+    generation: int
+    state: str
+    restarts: int
+    served: int
+    threads: int
+    unique_bytes: int
+    proportional_bytes: int
+
+
+@dataclass(frozen=True)
 class Statistics:
     """What an engine did so far, at one moment. Immutable: shared freely. `to_dict` gives it as JSON takes it.
 
@@ -84,6 +105,7 @@ class Statistics:
     wait: for a place and, once prepared, for a lane. prepare: decoding, until it could run. execute: in the lane, with
     the letterbox and a second try. These three are of requests that a lane took. postprocess: from outputs to results.
     batch_sizes: how many runs were begun with how many images. lock: waits for the one lock that all share.
+    workers: the worker processes, if there are any.
     """
 
     admitted: int
@@ -107,6 +129,7 @@ class Statistics:
     postprocess: Distribution
     lock: LockWaits
     held: HeldBytes
+    workers: tuple[WorkerStatistics, ...] = ()
 
     @property
     def refused(self) -> int:

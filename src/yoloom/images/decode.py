@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,26 @@ _EXPECTED = (
 )
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """An image that is not decoded yet. Immutable: shared freely. what: what errors call it."""
+
+    data: bytes
+    what: str
+
+
+def read_encoded(source: object) -> Encoded | None:
+    """The bytes behind a path, or those given; None for a source of another kind.
+
+    Raises SourceNotFound, ImageDecodeError or InvalidImage. Any thread.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return _read_file(Path(source))
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return Encoded(copied_bytes(source), "the bytes given")
+    return None
+
+
 def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = False) -> NDArray[np.uint8]:
     """One picture as (H, W, 3) uint8 BGR, in memory that nobody else holds.
 
@@ -37,10 +58,9 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
 
     Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
     """
-    if isinstance(source, (str, os.PathLike)):
-        return _decode_file(Path(source), max_pixels)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode_bytes(copied_bytes(source), "the bytes given", max_pixels)
+    encoded = source if isinstance(source, Encoded) else read_encoded(source)
+    if encoded is not None:
+        return _decode_bytes(encoded.data, encoded.what, max_pixels)
     if isinstance(source, np.ndarray):
         return _bgr(source, max_pixels, borrow)
     if _is_pil(source):
@@ -64,16 +84,15 @@ def _is_endless(path: Path) -> bool:
         return False
 
 
-def _decode_file(path: Path, max_pixels: int) -> NDArray[np.uint8]:
+def _read_file(path: Path) -> Encoded:
     if _is_endless(path):
         raise ImageDecodeError(f"{path} is no file, but a pipe or a device: read it, and give its bytes.")
     try:
-        encoded = path.read_bytes()
+        return Encoded(path.read_bytes(), str(path))
     except (FileNotFoundError, ValueError):  # a name with a zero byte in it
         raise SourceNotFound(f"no such image: {path}") from None
     except OSError as error:
         raise ImageDecodeError(f"{path} can not be read: {error.strerror or error}") from error
-    return _decode_bytes(encoded, str(path), max_pixels)
 
 
 def _decode_bytes(encoded: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:

@@ -11,13 +11,19 @@ from yoloom.runtime.protocol import Backend, Precision
 PRECISIONS = ("fp32", "bf16", "auto")
 
 
+def check_precision(asked: Any) -> str:
+    """What was asked for, when it is a precision. Raises InvalidOption."""
+    if not isinstance(asked, str) or asked not in PRECISIONS:
+        raise InvalidOption(f"precision must be one of {', '.join(PRECISIONS)}, got {shown(asked)}.")
+    return asked
+
+
 def find_precision(asked: Any, backend: Backend) -> Precision:
     """The precision to compute with: "auto" is bfloat16 where `backend` has it natively on this machine, else float32.
 
     Raises InvalidOption, or UnsupportedOption for one that is not here.
     """
-    if not isinstance(asked, str) or asked not in PRECISIONS:
-        raise InvalidOption(f"precision must be one of {', '.join(PRECISIONS)}, got {shown(asked)}.")
+    check_precision(asked)
     if asked == Precision.FP32.value:
         return Precision.FP32
     offered = backend.precisions()

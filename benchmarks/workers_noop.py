@@ -1,0 +1,54 @@
+"""A network that costs nothing and finds nothing, for what is around it. Opened by name in worker processes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from yoloom.formats.model import Layout, Model
+from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.testing import fake_model
+from yoloom.workers.recipe import Opened
+
+
+def noop_model() -> Model:
+    return fake_model(layout=Layout.END2END)
+
+
+def noop_opened() -> Opened:
+    return Opened(noop_model(), NoopBackend())
+
+
+class NoopBackend:
+    """Stateless: shared freely."""
+
+    name = "noop"
+
+    def compile(self, model: Model, setup: Setup) -> NoopCompiled:
+        return NoopCompiled(model, 1 if setup.form is Form.LATENCY else setup.threads)
+
+    def precisions(self) -> tuple[Precision, ...]:
+        return (Precision.FP32,)
+
+    def keeps_bits_in_batches(self, model: Model) -> bool:
+        return True
+
+    def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
+        return Guarantee(self.name, "0", "cpu", "fp32", True, 0.0, "nothing is computed")
+
+
+class NoopCompiled:
+    """Immutable: shared freely."""
+
+    def __init__(self, model: Model, lanes: int) -> None:
+        self._model = model
+        self.lanes = lanes
+
+    def context(self) -> NoopContext:
+        return NoopContext(self._model)
+
+
+class NoopContext(Context):
+    """One thread at a time (ContextBusy)."""
+
+    def _execute(self, batch: Batch) -> Outputs:
+        return (np.zeros((len(batch), 4, 6), np.float32),)

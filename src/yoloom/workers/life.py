@@ -1,0 +1,185 @@
+"""When a worker is started, ended and replaced: a state machine that is told the time. Pure.
+
+```
+          started            ready
+ NEW ────▶ STARTING ────────▶ READY
+             │ silent, or too long │ silent, or too long on one image
+             ├────▶ DYING ◀────────┤
+             │ died   │ died       │ died
+             └──────▶ GONE ◀───────┘
+                      │ ▲ the budget allows a restart, now or later
+                      ▼ │
+                     SPENT                 from anywhere: LEAVING, watched as before until it has ended
+```
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections import deque
+from dataclasses import dataclass
+
+START_LIMIT_S = 300.0
+"""A worker that is not ready after so long is taken for stuck: the largest networks compile within a minute."""
+
+START_SILENCE = 4
+"""While it starts, a worker may be silent for so many times as long: loading libraries lets no other thread run."""
+
+
+LEAVE_S = 2.0
+"""A worker that is wanted no longer, has nothing to do, and is still there after so long is killed."""
+
+
+GIVE_UP_S = 5.0
+"""A worker that is wanted no longer, was killed, and is still there after so long is stuck in the kernel: let it be."""
+
+
+class Phase(enum.Enum):
+    NEW = "new"
+    STARTING = "starting"
+    READY = "ready"
+    DYING = "dying"
+    GONE = "gone"
+    SPENT = "spent"
+    LEAVING = "leaving"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a process; then say `started`."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """End the process, which has happened as far as the machine is concerned; say `died` when it has ended."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do before `until`, or before something is told."""
+
+    until: float = math.inf
+
+
+class Budget:
+    """How many restarts there may be within a time, of all workers together. One thread at a time."""
+
+    def __init__(self, restarts: int, within_s: float) -> None:
+        self.restarts = restarts
+        self.within_s = within_s
+        self._taken: deque[float] = deque()
+
+    def take(self, now: float) -> bool:
+        """Whether one more restart is allowed now, which then counts."""
+        self._forget(now)
+        if len(self._taken) >= self.restarts:
+            return False
+        self._taken.append(now)
+        return True
+
+    def free_at(self, now: float) -> float:
+        """When the next restart is allowed: infinity when none ever is."""
+        self._forget(now)
+        if len(self._taken) < self.restarts:
+            return now
+        return self._taken[0] + self.within_s if self._taken else math.inf
+
+    def _forget(self, now: float) -> None:
+        while self._taken and self._taken[0] + self.within_s <= now:
+            self._taken.popleft()
+
+
+class Life:
+    """The worker of one lane, over its generations. One thread at a time."""
+
+    def __init__(self, budget: Budget, silence_s: float, run_limit_s: float) -> None:
+        self.phase = Phase.NEW
+        self.restarts = 0
+        self._budget = budget
+        self._silence_s = silence_s
+        self._run_limit_s = run_limit_s
+        self._started_at = 0.0
+        self._beats = 0
+        self._last_sign = 0.0
+        self._busy_since = math.inf
+        self._idle_since = math.inf
+        self._killed_at = 0.0
+        self._is_unwanted = False
+
+    def started(self, now: float) -> None:
+        self.restarts += self.phase is not Phase.NEW
+        self.phase = Phase.STARTING
+        self._started_at = self._last_sign = now
+        self._beats = 0
+
+    def ready(self, now: float) -> None:
+        if self.phase is Phase.STARTING:
+            self.phase = Phase.READY
+            self._last_sign = now
+
+    def seen(self, beats: int, busy_since: float, now: float) -> None:
+        """What shows of it: how many signs of life there were, and since when it has its present image, or infinity."""
+        if beats != self._beats:
+            self._beats, self._last_sign = beats, now
+        self._idle_since = math.inf if busy_since < math.inf else min(self._idle_since, now)
+        self._busy_since = busy_since
+
+    def died(self) -> None:
+        self.phase = Phase.ENDED if self._is_unwanted else Phase.GONE
+
+    def leave(self, now: float) -> None:
+        """It is wanted no longer: it ends when it has nothing to do, and nothing takes its place."""
+        self._is_unwanted = True
+        self._idle_since = now if self._busy_since == math.inf else math.inf
+        has_process = self.phase in (Phase.STARTING, Phase.READY, Phase.DYING)
+        self.phase = Phase.LEAVING if has_process else Phase.ENDED
+
+    def next_step(self, now: float) -> Start | Kill | Wait:
+        if self.phase is Phase.NEW:
+            return Start()
+        if self.phase in (Phase.GONE, Phase.SPENT):
+            return self._replaced(now)
+        if self.phase in (Phase.STARTING, Phase.READY, Phase.LEAVING):
+            return self._watched(now)
+        if self.phase is Phase.DYING and self._is_unwanted:
+            return self._let_be(now)
+        return Wait()
+
+    def _let_be(self, now: float) -> Wait:
+        if now < self._killed_at + GIVE_UP_S:
+            return Wait(self._killed_at + GIVE_UP_S)
+        self.phase = Phase.ENDED
+        return Wait()
+
+    def _replaced(self, now: float) -> Start | Wait:
+        if self._budget.take(now):
+            return Start()
+        self.phase = Phase.SPENT
+        return Wait(self._budget.free_at(now))
+
+    def _watched(self, now: float) -> Kill | Wait:
+        until, why = min(self._limits())
+        if now < until:
+            return Wait(until)
+        self.phase, self._killed_at = Phase.DYING, now
+        return Kill(why)
+
+    def _limits(self) -> list[tuple[float, str]]:
+        """Until when it may go on as it does, and what is wrong with it then."""
+        if self.phase is Phase.STARTING:
+            patience = self._silence_s * START_SILENCE
+            return [
+                (self._last_sign + patience, f"no sign of life for {patience:g} s"),
+                (self._started_at + START_LIMIT_S, f"not ready after {START_LIMIT_S:g} s"),
+            ]
+        limits = [
+            (self._last_sign + self._silence_s, f"no sign of life for {self._silence_s:g} s"),
+            (self._busy_since + self._run_limit_s, f"more than {self._run_limit_s:g} s on one image"),
+        ]
+        if self.phase is Phase.LEAVING:
+            limits.append((self._idle_since + LEAVE_S, "it was dismissed and did not end"))
+        return limits

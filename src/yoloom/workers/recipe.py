@@ -1,0 +1,83 @@
+"""What a worker opens, in plain values: no code and no object of the parent crosses over."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yoloom.conversions import convert
+from yoloom.errors import InvalidModel
+from yoloom.file_identity import file_identity
+from yoloom.formats.model import Model
+from yoloom.formats.read import read_model
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.precision import find_precision
+from yoloom.runtime.protocol import Backend, Precision
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model, what runs it, and with which precision."""
+
+    model: Model
+    backend: Backend
+    precision: Precision = Precision.FP32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a worker comes to its model. Immutable: shared freely.
+
+    opener: "module:function", called in the worker with `arguments`, JSON values, and returning `Opened`.
+    """
+
+    opener: str
+    arguments: Mapping[str, Any]
+
+    def open(self) -> Opened:
+        """Raises what the opener raises."""
+        module, _, name = self.opener.partition(":")
+        function: Callable[..., Opened] = getattr(importlib.import_module(module), name)
+        return function(**self.arguments)
+
+
+def file_recipe(model: Model, version: object, one_to_one: bool, backend: str, device: str, precision: str) -> Recipe:
+    """The recipe of a model that this process has read. version: of its files; a worker takes no other."""
+    arguments = {
+        "path": str(model.graph.path.absolute()),
+        "task": model.task,
+        "names": [[number, name] for number, name in model.names.items()],
+        "one_to_one": one_to_one,
+        "backend": backend,
+        "device": device,
+        "precision": precision,
+        "version": repr(version),
+    }
+    return Recipe("yoloom.workers.recipe:open_file", arguments)
+
+
+def open_file(
+    path: str,
+    task: str,
+    names: list[tuple[int, str]],
+    one_to_one: bool,
+    backend: str,
+    device: str,
+    precision: str,
+    version: str,
+) -> Opened:
+    """Open a model file as `YOLO` does. Raises ModelError, InvalidModel when it is another file by now."""
+    runtime = find_backend(backend, device)
+    computed_with = find_precision(precision, runtime)
+    try:
+        model = read_model(Path(path), task, dict(names) or None, functools.partial(convert, one_to_one=one_to_one))
+        same = repr(file_identity(model.graph.files)) == version
+    except OSError as error:
+        raise InvalidModel(f"{path} can not be read by a worker process: {error}") from error
+    if not same:
+        raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
+    return Opened(model, runtime, computed_with)

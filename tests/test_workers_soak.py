@@ -1,0 +1,118 @@
+"""Full load while workers are killed at random: 30 seconds here, as many as YOLOOM_SOAK_S says elsewhere.
+
+Every request ends exactly once, its result has the right bits, and neither memory nor descriptors grow. What is left of
+the throughput is printed; it is asserted only in a long run, where the machine is meant to be quiet.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from yoloom import YOLO, Workers
+from yoloom.errors import WorkerCrashed
+from yoloom.scenes import scene
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+SECONDS = float(os.environ.get("YOLOOM_SOAK_S", "30"))
+KILL_EVERY_S = 2.0
+UNDISTURBED_S = 4.0
+CALLERS = 6
+LONG_S = 300.0
+KINDS = (signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGSTOP)
+
+
+@dataclass
+class Tally:
+    """What the callers saw. One for each caller, so that nobody shares one."""
+
+    results: int = 0
+    crashed: int = 0
+    wrong: list[int] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
+
+
+def call_until(
+    stop: threading.Event, model: YOLO, images: list[np.ndarray], expected: list[bytes], tally: Tally
+) -> None:
+    while not stop.is_set():
+        for index, image in enumerate(images):
+            try:
+                bits = model(image)[0].boxes.data.tobytes()
+            except WorkerCrashed:  # two kills in a row hit this very request
+                tally.crashed += 1
+                continue
+            except BaseException as error:
+                tally.errors.append(error)
+                return
+            tally.results += 1
+            if bits != expected[index]:
+                tally.wrong.append(index)
+
+
+def rate(tallies: list[Tally], seconds: float) -> float:
+    before, started = sum(tally.results for tally in tallies), time.monotonic()
+    time.sleep(seconds)
+    return (sum(tally.results for tally in tallies) - before) / (time.monotonic() - started)
+
+
+def kill_one(model: YOLO, chance: random.Random) -> None:
+    pids = [worker.pid for worker in model.statistics().workers if worker.pid is not None]
+    try:
+        os.kill(chance.choice(pids), chance.choice(KINDS))
+    except (IndexError, ProcessLookupError):  # all are being replaced
+        return
+
+
+def test_kills_at_full_load_lose_nothing(demo_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chance = random.Random(7)
+    images = [np.array(scene(seed, (320, 240)).image) for seed in range(4)]
+    with YOLO(demo_model) as alone:
+        expected = [alone(image)[0].boxes.data.tobytes() for image in images]
+    policy = Workers(2, restarts=10_000, silence_s=2.0)
+    with YOLO(demo_model, threads=2, workers=policy) as model:
+        stop, tallies = threading.Event(), [Tally() for _ in range(CALLERS)]
+        callers = [
+            threading.Thread(target=call_until, args=(stop, model, images, expected, tally)) for tally in tallies
+        ]
+        for caller in callers:
+            caller.start()
+        undisturbed = rate(tallies, UNDISTURBED_S)
+        rates, resident, descriptors = [], [], []
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            kill_one(model, chance)
+            rates.append(rate(tallies, KILL_EVERY_S))
+            resident.append(psutil.Process().memory_info().rss / 2**20)
+            descriptors.append(psutil.Process().num_fds())
+        stop.set()
+        for caller in callers:
+            caller.join(100)
+        found = model.statistics()
+    assert not any(caller.is_alive() for caller in callers)
+    assert not [error for tally in tallies for error in tally.errors]
+    assert not [index for tally in tallies for index in tally.wrong]
+    results, crashed = (sum(getattr(tally, name) for tally in tallies) for name in ("results", "crashed"))
+    assert (found.succeeded, found.failed, found.admitted) == (results, crashed, results + crashed)
+    half = len(rates) // 2
+    assert max(descriptors[half:]) <= max(descriptors[:half]) + 8  # a worker that is about to be replaced has some
+    assert max(resident[half:]) <= max(resident[:half]) + 32
+    share = sum(rates) / len(rates) / undisturbed
+    with capsys.disabled():
+        print(
+            f"\n{results} results, {crashed} crashed twice, {sum(w.restarts for w in found.workers)} restarts; "
+            f"undisturbed {undisturbed:.0f}/s, with kills {share:.2f} of it; "
+            f"{resident[0]:.0f} to {resident[-1]:.0f} MiB, {descriptors[0]} to {descriptors[-1]} descriptors"
+        )
+    if SECONDS >= LONG_S:
+        assert share > 0.8

@@ -1,0 +1,108 @@
+"""Openers for worker processes that fail on purpose: at a certain step, in a certain way, so many times."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yoloom.errors import InvalidModel
+from yoloom.formats.model import Model
+from yoloom.runtime.protocol import Batch, Outputs
+from yoloom.testing import FakeBackend, fake_model
+from yoloom.workers.channel import Channel
+from yoloom.workers.messages import Message, encode
+from yoloom.workers.recipe import Opened
+
+POISON = (1, 2, 3)
+"""The first pixel of an image that ends whoever runs it."""
+
+
+def strike(how: str) -> None:
+    """End this process, or silence it."""
+    if how == "exit":
+        os._exit(3)
+    if how == "memory":
+        resource.setrlimit(resource.RLIMIT_AS, (2**20, resource.RLIM_INFINITY))
+        np.ones(2**32, np.uint8)
+    os.kill(os.getpid(), getattr(signal, how))
+
+
+def open_faulty(step: str, how: str, times: int, folder: str) -> Opened:
+    """step: "starting", "running", "writing" or "half-way". folder: remembers how often it has happened."""
+    plan = Plan(step, how, times, Path(folder))
+    if step == "starting":
+        plan.strike_if("starting")
+    if step in ("writing", "half-way"):
+        _patch_sending(plan)
+    return Opened(fake_model(), FaultyBackend(plan))
+
+
+class Plan:
+    """When this worker strikes. Counted over all workers, by files."""
+
+    def __init__(self, step: str, how: str, times: int, folder: Path) -> None:
+        self.step, self.how, self.times, self.folder = step, how, times, folder
+
+    def strike_if(self, step: str) -> None:
+        if step == self.step and self.is_due():
+            strike(self.how)
+
+    def is_due(self) -> bool:
+        for number in range(self.times):
+            try:
+                (self.folder / f"strike-{number}").touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            return True
+        return False
+
+
+class FaultyBackend(FakeBackend):
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(lanes=1)
+        self._plan = plan
+        self._warm = False
+
+    def execute(self, model: Model, batch: Batch) -> Outputs:
+        if self._warm and (self._plan.step != "poison" or tuple(batch[0, 8, 0]) == POISON):
+            self._plan.strike_if("poison" if self._plan.step == "poison" else "running")
+        self._warm = True
+        return super().execute(model, batch)
+
+
+def _patch_sending(plan: Plan) -> None:
+    usual = Channel.send
+
+    def send(self: Any, message: Message) -> None:
+        if message.kind == "found" and plan.is_due():
+            if plan.step == "half-way":
+                data = b"".join(map(bytes, encode(message, self._generation)))
+                self._end.sendall(data[: len(data) // 2])
+            strike(plan.how)
+        usual(self, message)
+
+    Channel.send = send  # type: ignore[method-assign]
+
+
+def open_broken() -> Opened:
+    raise InvalidModel("broken.onnx is broken.") from ValueError("in its heart")
+
+
+def open_talkative() -> Opened:
+    """Writes more than a pipe holds, to both streams."""
+    for stream in (1, 2):
+        os.write(stream, b"x" * 300_000)
+    os.write(2, b"the last words")
+    return Opened(fake_model(), FakeBackend(lanes=1))
+
+
+def open_faulty_when_folder(folder: str, **plan: Any) -> Opened:
+    """Faulty only once the folder is there."""
+    if Path(folder).exists():
+        return open_faulty(folder=folder, **plan)
+    return Opened(fake_model(), FakeBackend(lanes=1))
