@@ -125,6 +125,11 @@ class Engine:
         return self._policy.capacity
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it takes nothing any more, and runs nothing that waited."""
+        return self._closed
+
+    @property
     def window(self) -> int:
         """How many images a single consumer should have under way to keep all lanes busy."""
         return 2 * self.threads + 2
