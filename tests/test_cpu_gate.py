@@ -6,6 +6,7 @@ import gc
 import math
 import os
 import random
+import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def two_cpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[CpuGate]:
 class Taking:
     """A lane that waits for its turn in a thread of its own."""
 
-    def __init__(self, share: Share, cpus: int = 1, seconds: float = NEVER) -> None:
+    def __init__(self, share: Share, cpus: int = 1, seconds: float = 30) -> None:
         already = len(share.waiting)
         self._pool = ThreadPoolExecutor(1)
         self._future = self._pool.submit(share.take, cpus, seconds)
@@ -179,7 +180,7 @@ def test_no_cpu_is_kept_for_one_that_was_away_for_longer(gate: CpuGate, clock: M
 
 
 def test_a_lane_that_waits_sees_by_itself_that_nobody_comes(gate: CpuGate, clock: ManualClock) -> None:
-    """Seen to fail (a wait for ever) when only those who come and go look who is next."""
+    """Seen to fail (a wait in vain) when only those who come and go look who is next."""
     lone, crowd = gate.share(2), gate.share(2)
     assert crowd.take(1, AT_ONCE)
     came_back(gate, clock, lone, 0.6 * module.GRACE_S)
@@ -437,6 +438,7 @@ def test_a_forked_child_has_a_gate_of_its_own() -> None:
     with gate._lock:
         child = os.fork()
         if child == 0:
+            signal.alarm(10)
             share = module.cpu_gate().share(1)
             os._exit(0 if share.take(1, AT_ONCE) and module.cpu_gate() is not gate else 1)
     assert os.waitpid(child, 0)[1] == 0

@@ -22,7 +22,7 @@ SECONDS = 0.04  # turns of a millisecond
 
 
 class Scripted(Tuner):
-    """Turns whose rates are given. luck: what other plans than the default have more, in their first rounds."""
+    """Turns whose rates are given. luck: what other plans than the default have more, until the run-off."""
 
     def __init__(self, rates: Mapping[Plan, float], backend: FakeBackend | None = None, luck: float = 1.0) -> None:
         super().__init__(fake_model(), backend or FakeBackend(lanes=3), 2, seconds=SECONDS)
@@ -32,7 +32,7 @@ class Scripted(Tuner):
 
     def _turn(self, plan: Plan) -> float:
         self.turns.append(plan)
-        lucky = self.luck if plan != Plan() and self.turns.count(plan) <= ROUNDS else 1.0
+        lucky = self.luck if plan != Plan() and self.turns.count(plan) <= 3 * ROUNDS else 1.0
         return 100 * self.rates.get(plan, 0.9) * lucky
 
 
@@ -58,7 +58,7 @@ def test_the_fastest_is_chosen_in_words_and_figures(best: Plan) -> None:
 
 def test_one_that_was_the_best_by_luck_loses_the_run_off() -> None:
     """Seen to fail (the lucky one is chosen) when its lucky turns count in the run-off."""
-    tuning = Scripted({Plan(): 1.0, Plan(1): 1.0}, luck=1.2).tune()
+    tuning = Scripted({Plan(): 1.0, Plan(1): 1.01}, luck=1.2).tune()
     assert tuning.plan == Plan()
 
 
@@ -108,7 +108,7 @@ def test_numbers_of_streams_worth_a_try(threads: int, expected: list[int]) -> No
 def test_an_error_in_a_lane_ends_the_turn_and_is_told() -> None:
     """Seen to wait for ever when the barrier of the lanes is not broken."""
     backend = FakeBackend(lanes=3)
-    backend.script(*[None] * 4, RuntimeError("out of memory"))
+    backend.script(*[None] * 5, RuntimeError("out of memory"))  # four images alone, one look at the bits of a plan
     with pytest.raises(RuntimeFailed, match="out of memory"):
         Tuner(fake_model(), backend, 2, seconds=SECONDS).tune()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("yoloom-tune")]
