@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from yoloom.engine.plan import Plan
-from yoloom.engine.tuner import ROUNDS, Tuner, stream_candidates
+from yoloom.engine.tuner import ROUNDS, RUNS, Tuner, _Run, _Window, stream_candidates
 from yoloom.errors import RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
@@ -49,7 +49,8 @@ def test_the_default_stays_when_another_is_faster_by_the_noise_only() -> None:
 
 @pytest.mark.parametrize("best", [Plan(1), Plan(lanes=4), Plan(lanes=2, batch=4), Plan(batch=2), Plan(1, lanes=3)])
 def test_the_fastest_is_chosen_in_words_and_figures(best: Plan) -> None:
-    steps = {Plan(): 1.0, Plan(best.streams): 1.05, Plan(best.streams, best.lanes): 1.1, best: 1.2}
+    pair = Plan(best.streams, best.lanes, best.batch and 2)
+    steps = {Plan(best.streams): 1.05, Plan(best.streams, best.lanes): 1.1, pair: 1.15, best: 1.2}
     tuning = Scripted({**steps, Plan(): 1.0}).tune()
     assert tuning.plan == best
     assert ": 1.20 times the 100.0 images/s of the default (2 streams, 3 lanes, batches of 1)" in tuning.plan.because
@@ -135,3 +136,14 @@ def test_a_real_network_is_measured(tiny_onnx: Callable[..., Path], name: str) -
     assert (default.plan, default.streams, default.lanes, default.batch) == (Plan(), 2, 3, 1)
     assert all(candidate.images_per_s > 0 and candidate.ratio > 0 for candidate in tuning.candidates)
     assert tuning.plan in {candidate.plan for candidate in tuning.candidates}
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+def test_lanes_that_wait_for_each_other_are_no_faster(lanes: int) -> None:
+    """One stream computes a run each second, whoever brings it. Counted from a common start, five lanes seemed faster."""
+    window = _Window(lanes, 10.0)
+    runs = [[_Run(start, start + lanes) for start in range(lane, 30, lanes)] for lane in range(lanes)]
+    for lane in runs:
+        window.warm(lane[0])
+    assert window.end - window.begin == max(10.0, RUNS * lanes)
+    assert window.rate(runs) == pytest.approx(1.0)

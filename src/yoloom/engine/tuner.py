@@ -1,9 +1,12 @@
 """Which plan is fastest on this machine: candidates take short turns, and the best must beat the default twice.
 
 ```
-streams ─▶ lanes ─▶ batches ─▶ run-off with the default
+streams ─▶ lanes ─▶ batches of 2, then of 4 ─▶ run-off with the default
 each: the best so far, its variations and the default, in turns that are interleaved over several rounds
 ```
+
+A turn counts what happens in a window of time while all lanes are under way, a run by the part of it that lies in the
+window: were it counted from a common start, lanes that only wait would seem to be the faster ones.
 
 A rate is compared with the default's of the same round, so that what slows the machine for a while slows both. A plan
 whose outputs differ from those of the form for one caller in a single bit is out.
@@ -12,7 +15,9 @@ whose outputs differ from those of the form for one caller in a single bit is ou
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
+import math
 import statistics
 import threading
 from collections.abc import Callable, Sequence
@@ -37,6 +42,12 @@ SECONDS = 12.0
 ROUNDS = 3
 PATIENCE = 2
 """So many times the seconds may pass before the last stage begins."""
+
+WARM_UPS = 2
+"""Runs of each lane before its turn counts: buffers may be of another size, and lanes fall into step."""
+
+RUNS = 2
+"""A turn is at least as long as so many runs."""
 
 LARGEST_BATCH = 4
 MOST_STREAMS = 6
@@ -105,11 +116,12 @@ class Tuner:
         default = Plan()
         expected = self._alone()
         best = default
-        for stage in (self._other_streams, self._other_lanes, self._other_batches):
+        for stage in (self._other_streams, self._other_lanes, self._pairs, self._pairs_of_pairs):
             if self._rates and self._clock() - started > PATIENCE * self._seconds:
                 break  # a run takes far longer than a turn: what is known by now must do
             others = [plan for plan in stage(best) if self._has_bits(plan, expected)]
-            best = self._fastest(list(dict.fromkeys([default, best, *others])), ROUNDS)
+            if others or not self._rates:
+                best = self._fastest(list(dict.fromkeys([default, best, *others])), ROUNDS)
         if best != default:
             self._ratios[best].clear()  # it was the best of many, some of that by luck
             self._fastest([default, best], 2 * ROUNDS)
@@ -123,11 +135,17 @@ class Tuner:
         lanes = self._lanes(best)
         return [dataclasses.replace(best, lanes=count) for count in (lanes - 1, lanes + 1) if count >= 1]
 
-    def _other_batches(self, best: Plan) -> list[Plan]:
+    def _pairs(self, best: Plan) -> list[Plan]:
+        return self._batches(best, 2)
+
+    def _pairs_of_pairs(self, best: Plan) -> list[Plan]:
+        return self._batches(best, LARGEST_BATCH) if best.batch == 2 else []
+
+    def _batches(self, best: Plan, batch: int) -> list[Plan]:
         if self._model.input.batch is not None:
             return []  # such a graph computes its whole batch in any case
-        plans = [dataclasses.replace(best, batch=batch) for batch in (2, LARGEST_BATCH)]
-        return [plan for plan in plans if self._is_allowed(plan)]
+        plan = dataclasses.replace(best, batch=batch)
+        return [plan] if self._is_allowed(plan) else []
 
     def _is_allowed(self, plan: Plan) -> bool:
         try:
@@ -160,19 +178,22 @@ class Tuner:
         return max(plans, key=lambda plan: statistics.median(self._ratios[plan]))
 
     def _turn(self, plan: Plan) -> float:
-        """Images per second of all lanes together, each over its own time: it counts whole runs only."""
-        batch, until = self._batch(plan), self._turn_s
+        """Images per second of all lanes together."""
+        contexts, batch = self._places(plan), self._batch(plan)
+        window = _Window(len(contexts), self._turn_s)
+        runs = _in_threads(lambda context: self._runs(context, batch, window), contexts, window)
+        return window.rate(runs) * len(batch)
 
-        def lane(context: Context, ready: threading.Barrier) -> float:
-            context.run(batch)  # in case its buffers are of another size
-            ready.wait()
-            runs, started = 0, self._clock()
-            while not runs or self._clock() - started < until:
-                context.run(batch)
-                runs += 1
-            return runs * len(batch) / (self._clock() - started)
-
-        return sum(_in_threads(lane, self._places(plan)))
+    def _runs(self, context: Context, batch: Batch, window: _Window) -> list[_Run]:
+        """What a lane does until the window is over."""
+        runs: list[_Run] = []
+        while not runs or runs[-1].ended < window.end:
+            started = self._clock()
+            context.run(batch)
+            runs.append(_Run(started, self._clock()))
+            if len(runs) == WARM_UPS:
+                window.warm(runs[-1])
+        return runs
 
     def _chosen(self, best: Plan, default: Plan, seconds: float) -> Tuning:
         candidates = tuple(self._candidate(plan) for plan in self._rates)
@@ -235,35 +256,78 @@ def _bits(outputs: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.float32]]], 
     return b"".join(output[row].tobytes() for output in outputs)
 
 
-def _in_threads(lane: Callable[[Context, threading.Barrier], float], contexts: Sequence[Context]) -> list[float]:
-    """What each lane returns, all at once. Raises the first error of any; a lane that fails ends the others."""
-    ready, rates, errors = threading.Barrier(len(contexts)), [0.0] * len(contexts), list[Exception]()
+@dataclass(frozen=True)
+class _Run:
+    """When a run began and ended, in seconds. Immutable: shared freely."""
 
-    def run(number: int) -> None:
+    started: float
+    ended: float
+
+
+class _Window:
+    """The time that counts: it begins when every lane has warmed up. Shared freely by the lanes of a turn."""
+
+    def __init__(self, lanes: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()  # guards what follows
+        self._cold = lanes
+        self._longest = 0.0
+        self.begin = self.end = math.inf
+
+    def warm(self, run: _Run) -> None:
+        """A lane has warmed up with this run, and goes on."""
+        with self._lock:
+            self._cold -= 1
+            self._longest = max(self._longest, run.ended - run.started)
+            if not self._cold:
+                self.begin = run.ended
+                self.end = self.begin + max(self._seconds, RUNS * self._longest)
+
+    def abandon(self) -> None:
+        """A lane has failed: the others end with their run."""
+        with self._lock:
+            self._cold = -1
+            self.end = -math.inf
+
+    def rate(self, lanes: Sequence[Sequence[_Run]]) -> float:
+        """Runs per second in the window, of all lanes."""
+        return sum(map(self._part, itertools.chain(*lanes))) / (self.end - self.begin)
+
+    def _part(self, run: _Run) -> float:
+        inside = min(run.ended, self.end) - max(run.started, self.begin)
+        return max(inside, 0.0) / max(run.ended - run.started, 1e-9)
+
+
+def _in_threads(
+    lane: Callable[[Context], list[_Run]], contexts: Sequence[Context], window: _Window
+) -> list[list[_Run]]:
+    """What each lane does, all at once. Raises the first error of any; a lane that fails ends the others."""
+    runs, errors = [list[_Run]() for _ in contexts], list[Exception]()
+
+    def work(number: int) -> None:
         try:
-            rates[number] = lane(contexts[number], ready)
-        except threading.BrokenBarrierError:
-            pass  # another lane failed, and its error is told
+            runs[number] = lane(contexts[number])
         except Exception as error:  # noqa: BLE001  raised below
             errors.append(error)
-            ready.abort()
+            window.abandon()
 
     threads = [
-        threading.Thread(target=run, args=(number,), name=f"yoloom-tune-{number}", daemon=True)
+        threading.Thread(target=work, args=(number,), name=f"yoloom-tune-{number}", daemon=True)
         for number in range(len(contexts))
     ]
     try:
         for thread in threads:
             thread.start()
+    except RuntimeError:
+        window.abandon()  # the system gives no more threads
+        raise
     finally:
-        if not all(thread.ident for thread in threads):
-            ready.abort()  # the system gives no more threads
         for thread in threads:
             if thread.ident:
                 thread.join()
     if errors:
         raise errors[0]
-    return rates
+    return runs
 
 
 def _counted(number: int, noun: str) -> str:
