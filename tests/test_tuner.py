@@ -140,7 +140,7 @@ def test_a_real_network_is_measured(tiny_onnx: Callable[..., Path], name: str) -
 
 @pytest.mark.parametrize("lanes", [1, 2, 5])
 def test_lanes_that_wait_for_each_other_are_no_faster(lanes: int) -> None:
-    """One stream computes a run each second, whoever brings it. Counted from a common start, five lanes seemed faster."""
+    """One stream computes a run each second, whoever brings it. From a common start, five lanes seemed faster."""
     window = _Window(lanes, 10.0)
     runs = [[_Run(start, start + lanes) for start in range(lane, 30, lanes)] for lane in range(lanes)]
     for lane in runs:
