@@ -4,7 +4,7 @@ BIN := .venv/bin
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types oracle clean
+.PHONY: help demo test lint types oracle bench clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -26,8 +26,15 @@ oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle f
 	tools/make_oracle.sh
 	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests/oracle
 
+bench: .venv/test ## Measure yoloom and others on this machine, about half an hour; ARGS=--quick to see that it works.
+	-tools/make_oracle.sh files
+	tools/make_field.sh
+	$(BIN)/python benchmarks/field/run.py --results benchmarks/results $(ARGS)
+	-$(BIN)/python benchmarks/hazards/run_hazards.py --results benchmarks/results $(ARGS)
+	$(BIN)/python tools/benchmarks_page.py
+
 clean: ## Remove what was installed and built.
-	rm -rf .venv .oracle dist
+	rm -rf .venv .oracle .field dist
 
 .venv/%: requirements/%.lock $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -13,114 +13,39 @@ from __future__ import annotations
 
 import argparse
 import functools
-import itertools
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 import measure
-from measure import Sample, Series, Turn, Work
+from measure import Sample, Turn
 from yoloom import YOLO
+from yoloom.bench.bare import BareRuntime, Image
+from yoloom.bench.beside_bare import bare_turns, compare, model_turn, side_by_side
 from yoloom.engine.budget import available_cpus
-from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
-from yoloom.heads.detect import detect_end2end, detect_raw
-from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
-from yoloom.options import PredictOptions
 from yoloom.runtime.openvino import OpenVINOBackend
-from yoloom.runtime.protocol import Compiled, Context, Form, Setup
+
+__all__ = ["Image", "yoloom_round"]
 
 CALLERS = (1, 2, 4, 8, 16, 64)
-Image = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def yoloom_round(model: YOLO, images: Sequence[Image], callers: int, seconds: float) -> Sample:
-    return measure.run_callers([_yoloom_work(model, images, number) for number in range(callers)], seconds)
-
-
-def bare_round(
-    model: Model, contexts: Sequence[Context], images: Sequence[Image], callers: int, seconds: float
-) -> Sample:
-    works = [_bare_work(model, contexts[number], images, number) for number in range(callers)]
-    return measure.run_callers(works, seconds)
-
-
-def bare_predict(model: Model, context: Context, image: Image) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Letterbox, run, head, and back to the pixels of the source, in a straight line."""
-    options = PredictOptions()
-    hw = (image.shape[0], image.shape[1])
-    if model.input.hw is not None:
-        letterbox = plan_letterbox(hw, model.input.hw, stride=None)
-    else:
-        letterbox = plan_letterbox(hw, round_up_to_stride(model.imgsz_hw, model.stride), model.stride)
-    batch = np.empty((1, *letterbox.canvas_hw, 3), np.uint8)
-    letterbox.draw(image, batch[0])
-    outputs = context.run(batch)
-    detect = detect_raw if model.layout is Layout.RAW else detect_end2end
-    rows = detect(outputs[0][0], options, None)
-    rows[:, :4] = letterbox.to_source(rows[:, :4])
-    return rows
-
-
-def _yoloom_work(model: YOLO, images: Sequence[Image], number: int) -> Work:
-    turns = _turns(images, number)
-    return lambda: model.predict(next(turns), verbose=False)
-
-
-def _bare_work(model: Model, context: Context, images: Sequence[Image], number: int) -> Work:
-    turns = _turns(images, number)
-    return lambda: bare_predict(model, context, next(turns))
-
-
-def _turns(images: Sequence[Image], number: int) -> itertools.cycle[Image]:
-    start = number % len(images)
-    return itertools.cycle([*images[start:], *images[:start]])
+    return model_turn(model, images, callers, seconds, time.process_time)
 
 
 def contenders(
     path: Path, images: Sequence[Image], callers: Sequence[int], seconds: float
 ) -> tuple[dict[str, Turn], int]:
     """Every contender by name, and what OpenVINO calls the optimal number of requests."""
-    model, described, backend = YOLO(path), read_model(path), OpenVINOBackend()
-    latency, throughput = (backend.compile(described, Setup(form, available_cpus())) for form in Form)
-    optimal = throughput.lanes - 1
-    bare_callers = sorted({optimal, optimal + 1, *callers} - {1})
-    alone, contexts = [latency.context()], _contexts(throughput, max(bare_callers, default=0))
-    turns: dict[str, Turn] = {}
-    for count in sorted({1, *callers, *bare_callers}):  # rivals next to each other, in the same seconds
-        if count in callers:
-            turns[f"yoloom {count}"] = functools.partial(yoloom_round, model, images, count, seconds)
-        if count == 1:
-            turns["bare latency 1"] = functools.partial(bare_round, described, alone, images, 1, seconds)
-        else:
-            turns[f"bare throughput {count}"] = functools.partial(
-                bare_round, described, contexts, images, count, seconds
-            )
-    return turns, optimal
-
-
-def _contexts(compiled: Compiled, count: int) -> list[Context]:
-    return [compiled.context() for _ in range(count)]
-
-
-def compare(series: dict[str, Series], callers: Sequence[int], optimal: int) -> dict[str, Any]:
-    """Ours over the ceiling for each number of callers, and over the bare loop with the same number."""
-    compared = {}
-    for count in callers:
-        same = "bare latency 1" if count == 1 else f"bare throughput {count}"
-        rivals = {same} if count == 1 else {same, f"bare throughput {optimal}", f"bare throughput {optimal + 1}"}
-        known = [name for name in rivals if name in series]
-        ceiling = max(known, key=lambda name: measure.spread(series[name].rates)["median"])
-        ours = series[f"yoloom {count}"]
-        compared[str(count)] = {
-            "over_same_callers": measure.ratios(ours, series[same]),
-            "ceiling": ceiling,
-            "over_ceiling": measure.ratios(ours, series[ceiling]),
-        }
-    return compared
+    model = YOLO(path)
+    runtime = BareRuntime(read_model(path), OpenVINOBackend(), available_cpus())
+    ours: dict[int, Turn] = {count: functools.partial(yoloom_round, model, images, count, seconds) for count in callers}
+    return side_by_side(ours, bare_turns(runtime, images, callers, seconds)), runtime.optimal
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ LAYERS = {
     1: "assets conversion_cache conversions download formats heads hub images scenes",
     2: "runtime",
     3: "engine export sources workers",
-    4: "call opened output verify yolo",
+    4: "bench call opened output verify yolo",
     5: "__main__ cli",
     6: "__init__",
 }

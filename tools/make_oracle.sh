@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make the parity oracle: Ultralytics in an environment of its own, and the files to compare on, all below .oracle/.
 #
-#     tools/make_oracle.sh
+#     tools/make_oracle.sh           # all
+#     tools/make_oracle.sh files     # only Ultralytics, the trained files and their exports, for the benchmarks
 #
 # Ultralytics (AGPL-3.0) is run here as a tool of the tests; nothing of it is part of yoloom. Needs python3 >= 3.10 and
 # pip; takes a CPU build of torch where pip's configuration offers one. What is there already is not made again.
@@ -44,6 +45,10 @@ once environment environment
 once openvino pip_install openvino==2026.4.1
 once trained-files trained_files
 once exports run_tool "$tools/oracle_files.py" "$files"
+if [ "${1:-}" = files ]; then
+  echo "the benchmarks' part of the oracle is in $oracle"
+  exit
+fi
 # The folder's name has a "u" in it: without one in the path, Ultralytics looks for other names of v3 and v5.
 once checkpoints run_tool "$tools/oracle_parity.py" "$files/ultralytics"
 once predictions run_tool "$tools/oracle_predict.py" "$files"

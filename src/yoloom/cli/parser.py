@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import NoReturn
 
 from yoloom import __version__
@@ -40,6 +41,7 @@ def build_parser() -> Parser:
     _add_cache(_command(commands, "cache", "say which conversions and measured plans are kept, or remove them"))
     _add_demo(_command(commands, "demo", "let threads share the bundled model, and compare with a sequential run"))
     _add_verify(_command(commands, "verify", "say whether a model that is shared answers as it does alone", VERDICTS))
+    _add_bench(_command(commands, "bench", "measure a model on this machine, beside the bare runtime"))
     return parser
 
 
@@ -160,6 +162,27 @@ def _add_verify(parser: Parser) -> None:
     answer.add_argument("--report", metavar="OUT.html", help="one page with plots")
 
 
+def _add_bench(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a .pt or .onnx file, an OpenVINO folder, or a published name")
+    how = parser.add_argument_group("how it is opened")
+    how.add_argument("--task", help="what the model is for, where the file does not say")
+    how.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
+    how.add_argument("--cpus", type=positive, metavar="N", help="CPU budget (default: all CPUs of this process)")
+    how.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: none)")
+    how.add_argument("--precision", help="fp32, bf16 or auto (default: fp32)")
+    how.add_argument("--batch", type=positive, metavar="N", help="most images that are run at once (default: 1)")
+    load = parser.add_argument_group("how it is measured")
+    load.add_argument(
+        "--threads", type=counts, default=[1, 2, 4, 8], metavar="N,N", help="callers at once, in turn (1,2,4,8)"
+    )
+    load.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="to predict (default: bundled scenes)")
+    load.add_argument("--seconds", type=length, default=2.0, metavar="S", help="of one turn (default: 2)")
+    load.add_argument("--rounds", type=positive, default=3, metavar="N", help="turns of each contender (default: 3)")
+    answer = parser.add_argument_group("what comes out")
+    answer.add_argument("--json", action="store_true", help="as one JSON object, the last line of stdout")
+    answer.add_argument("--png", metavar="FILE", help="a picture of rates and latencies")
+
+
 def _add_model(parser: Parser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .pt or .onnx file, an OpenVINO folder, or a published name")
     parser.add_argument("--task", help="what the model is for, where the file does not say")
@@ -208,6 +231,14 @@ def seconds(text: str) -> float:
     if not 0.1 <= number <= 3600:
         raise argparse.ArgumentTypeError(f"expected 0.1 to 3600, got {text}")
     return number
+
+
+def length(text: str) -> float:
+    """A time in seconds, above 0 and finite."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a time above 0 seconds, got {text}")
+    return seconds
 
 
 def sizes(text: str) -> list[int]:

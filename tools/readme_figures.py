@@ -1,0 +1,202 @@
+"""Write the table of figures in README.md from benchmarks/results/*.json.
+
+    python tools/readme_figures.py            # writes it
+    python tools/readme_figures.py --check    # says whether README.md has what the results say
+
+What stands between the two marks is made here and nowhere else. A result that is not there has no row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN = "<!-- figures: written by tools/readme_figures.py from benchmarks/results -->"
+END = "<!-- end of the figures -->"
+HEAD = ("| | yoloom | against | ratio or figure | on |", "|---|---|---|---|---|")
+FIELD = (
+    "Raw runtimes, Ultralytics in four patterns, batched, yowo, onnx-predictor-yolo and openvino-model-api, with their "
+    "wrong answers counted: [docs/benchmarks.md](docs/benchmarks.md)."
+)
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what is measured, ours, theirs, how they compare."""
+
+    what: str
+    ours: str = ""
+    theirs: str = ""
+    figure: str = ""
+
+
+def throughput_rows(result: Result) -> list[Row]:
+    rows = []
+    for count, compared in result["ratios"].items():
+        ours = result["contenders"][f"yoloom {count}"]["images_per_s"]["median"]
+        theirs = result["contenders"][compared["ceiling"]]["images_per_s"]["median"]
+        form = "LATENCY" if "latency" in compared["ceiling"] else "THROUGHPUT"
+        rows.append(
+            Row(
+                f"{count} caller{'s' * (count != '1')}",
+                f"{ours:.1f} images/s",
+                f"a bare OpenVINO {form} loop, its best, {theirs:.1f}",
+                f"{spread(compared['over_ceiling'])} of its speed",
+            )
+        )
+    return rows
+
+
+def ultralytics_rows(result: Result) -> list[Row]:
+    wrong = result["wrong_answers"]
+    own, shared = result["over_model_per_thread"], result["over_shared_model"]
+    return [
+        Row(
+            "best of 1 to 8 callers",
+            "",
+            "Ultralytics 8.4.190, a model in each thread",
+            f"{spread(own)} times its rate",
+        ),
+        Row("", "", "Ultralytics, one model shared", f"{spread(shared)} times its rate"),
+        Row(
+            "wrong answers, 6 threads with different options on one model",
+            of(wrong["yoloom"]),
+            "Ultralytics, one model shared",
+            of(wrong["ultralytics_shared"]),
+        ),
+    ]
+
+
+def memory_rows(result: Result) -> list[Row]:
+    handles = result["handles"]
+    ours, theirs = result["yoloom_mib_per_thread"]["median"], result.get("ultralytics_mib_per_thread")
+    rival = ("", "") if theirs is None else ("Ultralytics, a model in each thread", f"{theirs:.1f} MiB")
+    opened = f"{handles['engines']} engine, +{handles['growth_mib']:.1f} MiB"
+    return [
+        Row("memory for each further thread, its image aside", f"{ours:.1f} MiB", *rival),
+        Row(f"`YOLO(same file)` in each of {handles['handles']} threads", opened),
+    ]
+
+
+def startup_rows(result: Result) -> list[Row]:
+    rows = []
+    if "ultralytics" in result:
+        rows.append(
+            Row(
+                "process start to first result, a trained YOLOv8s `.pt`",
+                seconds(result["yoloom"]["total_s"]),
+                f"Ultralytics, {seconds(result['ultralytics']['total_s'])}",
+                f"{spread(result['yoloom_over_ultralytics'])} of its time",
+            )
+        )
+    opening = seconds(result["yoloom"]["parts_s"]["open"])
+    over_onnx = f"{spread(result['open_pt_over_open_onnx'])} of its time"
+    return [*rows, Row("opening that `.pt`, converted now", opening, "opening its `.onnx`", over_onnx)]
+
+
+def opening_rows(result: Result) -> list[Row]:
+    one = result["best.pt"]
+    size = f"the file, {one['bytes'] / 1e6:.1f} MB"
+    return [Row("peak memory of reading and converting it", "", size, f"{one['growth_over_file']['median']:.1f}")]
+
+
+def field_rows(result: Result) -> list[Row]:
+    """With eight callers on squares of 640 pixels: the fastest of the others whose answers are right."""
+    rates = {
+        name: found["levels"]["8"]["images_per_s"]["median"]
+        for name, found in result["contenders"].items()
+        if "8" in found.get("levels", {}) and found["wrong_answers"].get("wrong") == 0
+    }
+    others = {name: rate for name, rate in rates.items() if not name.startswith(("yoloom", "OpenVINO"))}
+    if "yoloom" not in rates or not others:
+        return []
+    best = max(others, key=others.__getitem__)
+    ours = rates["yoloom"]
+    what = "8 callers, squares of 640 pixels, the best of the others whose answers are right"
+    return [
+        Row(what, f"{ours:.1f} images/s", f"{best}, {others[best]:.1f}", f"{ours / others[best]:.2f} times its rate")
+    ]
+
+
+SOURCES: Mapping[str, Callable[[Result], list[Row]]] = {
+    "throughput": throughput_rows,
+    "versus_ultralytics": ultralytics_rows,
+    "field": field_rows,
+    "memory": memory_rows,
+    "startup": startup_rows,
+    "opening": opening_rows,
+}
+
+
+def spread(one: Mapping[str, float]) -> str:
+    return f"{one['median']:.2f} ({one['min']:.2f} to {one['max']:.2f})"
+
+
+def of(one: Mapping[str, int]) -> str:
+    return f"{one['wrong']} of {one['of']}"
+
+
+def seconds(one: Mapping[str, float]) -> str:
+    return f"{one['median']:.2f} s"
+
+
+def table(results: Mapping[str, Result]) -> str:
+    """The lines between the marks."""
+    found = {name: results[name] for name in SOURCES if name in results}
+    letters = machine_letters(list(found.values()))
+    lines = [*HEAD]
+    for name, result in found.items():
+        letter = letters[machine_words(result)]
+        rows = SOURCES[name](result)
+        lines += [f"| {row.what} | {row.ours} | {row.theirs} | {row.figure} | {letter} |" for row in rows]
+    machines = "; ".join(f"{letter}: {words}" for words, letter in letters.items())
+    lines += ["", f"Measured on {machines}. Medians, with the smallest and the largest round."]
+    return "\n".join([*lines, *([FIELD] if "field" in results else [])])
+
+
+def machine_letters(results: Sequence[Result]) -> dict[str, str]:
+    machines = list(dict.fromkeys(machine_words(result) for result in results))
+    return {words: chr(ord("A") + index) for index, words in enumerate(machines)}
+
+
+def machine_words(result: Result) -> str:
+    return f"{result['machine']['cpu']}, {result['machine']['cores']} CPUs"
+
+
+def read_results(folder: Path) -> dict[str, Result]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def with_table(page: str, made: str) -> str:
+    """The page with `made` between the marks. Raises ValueError where they are not."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"README.md must have the marks {BEGIN} and {END}.")
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing")
+    asked = parser.parse_args(arguments)
+    page = README.read_text()
+    made = with_table(page, table(read_results(RESULTS)))
+    if asked.check:
+        print("as the results say" if made == page else "README.md differs from what the results say")
+        return int(made != page)
+    README.write_text(made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
