@@ -29,8 +29,9 @@ def line_chart(title: str, unit: str, lines: Mapping[str, Points]) -> str:
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{dashes}/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{color}"/>' for x, y in spots]
         y = TOP + 20 * index
-        parts.append(f'<rect x="{WIDTH - RIGHT + 24}" y="{y}" width="12" height="12" fill="{color}"/>')
-        parts.append(_text(WIDTH - RIGHT + 42, y + 11, name))
+        ends = f'x1="{WIDTH - RIGHT + 20}" x2="{WIDTH - RIGHT + 44}" y1="{y + 7}" y2="{y + 7}"'
+        parts.append(f'<line {ends} stroke="{color}" stroke-width="3"{dashes}/>')
+        parts.append(_text(WIDTH - RIGHT + 50, y + 11, name))
     return _picture(WIDTH, LINE_HEIGHT, title, parts)
 
 

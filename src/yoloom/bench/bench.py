@@ -49,7 +49,7 @@ def measure_model(
         promise = asdict(model.guarantee())
     return BenchReport(
         model=os.fspath(path),
-        asked={name: value for name, value in asked.items() if isinstance(value, (str, int))},
+        asked={name: value if isinstance(value, (str, int)) else repr(value) for name, value in asked.items()},
         runtime={name: promise[name] for name in ("backend", "version", "device", "precision")},
         images=len(images),
         rounds=how.rounds,
