@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,10 +19,7 @@ class ByYoloom(Contender):
 
     def __init__(self, files: Files, pattern: str, pictures: Sequence[Image], defaults: Options) -> None:
         super().__init__(files, pattern, pictures, defaults)
-        more: dict[str, Any] = {"workers": WORKERS} if pattern == "workers" else {}
-        if not more.keys() <= inspect.signature(YOLO).parameters.keys():
-            raise ImportError("this version of yoloom has no worker processes")
-        self._model = YOLO(files.static, **more)
+        self._model = YOLO(files.static, workers=WORKERS if pattern == "workers" else None)
 
     def predict(self, caller: int, picture: int, options: Options) -> Any:
         [results] = self._model.predict(self.pictures[picture], **{**self.defaults, **options})

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +21,11 @@ from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.stderr import tell
 from yoloom.cli.table import print_facts, print_table
-from yoloom.errors import InvalidOption, UnsupportedOption
+from yoloom.engine.plan import Plan
+from yoloom.errors import InvalidOption
 from yoloom.export_results import save_image
 from yoloom.images.decode import decode_image
 from yoloom.scenes import scene
-from yoloom.yolo import YOLO
 
 SCENE_SEEDS = (3_000_007, 3_000_041)
 COLUMNS = ("callers", "images/s", "bare", "ratio", "p50 ms", "p99 ms", "bare p50", "cpu ms/image", "memory MiB")
@@ -69,27 +66,16 @@ def picture(report: BenchReport) -> Image:
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `YOLO` is opened with: only what was asked for. Raises UnsupportedOption."""
+    """What `YOLO` is opened with: only what was asked for."""
     given = {
         "task": arguments.task,
         "backend": arguments.backend,
         "threads": arguments.cpus,
         "workers": arguments.workers,
         "precision": arguments.precision,
-        "plan": _plan(arguments.batch),
+        "plan": None if arguments.batch is None else Plan(batch=arguments.batch),
     }
-    asked = {name: value for name, value in given.items() if value is not None}
-    for name in asked.keys() - inspect.signature(YOLO).parameters.keys():
-        raise UnsupportedOption(f"this version of yoloom has no {name}; leave it out.")
-    return asked
-
-
-def _plan(batch: int | None) -> Any:
-    if batch is None:
-        return None
-    if find_spec("yoloom.engine.plan") is None:
-        raise UnsupportedOption("--batch: this version of yoloom has no plans; leave it out.")
-    return import_module("yoloom.engine.plan").Plan(batch=batch)
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _images(given: Sequence[str]) -> list[Image]:

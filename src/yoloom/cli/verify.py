@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.stderr import tell
 from yoloom.cli.table import print_facts, print_table
-from yoloom.errors import InvalidOption, UnsupportedOption
+from yoloom.errors import InvalidOption
 from yoloom.verify.report import Report
 from yoloom.verify.run import check
 from yoloom.verify.settings import parse_settings
@@ -78,10 +77,7 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
         sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file beside
         yield make_target(arguments.target, arguments.target_arg)
         return
-    workers = {} if arguments.workers is None else {"workers": arguments.workers}
-    if workers and "workers" not in inspect.signature(YOLO).parameters:
-        raise UnsupportedOption("--workers: this version of yoloom has no worker processes; leave it out.")
-    opened = YOLO(model, arguments.task, backend=arguments.backend, **workers)
+    opened = YOLO(model, arguments.task, backend=arguments.backend, workers=arguments.workers)
     try:
         yield opened
     finally:
