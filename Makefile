@@ -13,7 +13,7 @@ demo: .venv/runtime ## Install into .venv and run the main job on the bundled mo
 	$(BIN)/yoloom demo
 
 test: .venv/test ## Install what the tests need and run them against the built wheel.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: .venv/lint ## Style of all code.
 	$(BIN)/ruff check .

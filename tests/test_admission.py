@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import weakref
@@ -386,6 +387,63 @@ def test_closing_does_not_wait_longer_than_asked_for_a_callback_that_blocks(back
     gate.open()
     for thread in engine.threads_alive():
         thread.join(30)
+
+
+class LoudHandler(logging.Handler):
+    """A handler of a program's, which fails."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise RuntimeError("the handler failed")
+
+
+def test_a_log_handler_that_raises_ends_no_lane(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to end the lane, so that everybody waited for ever."""
+    handler = LoudHandler()
+    logging.getLogger("yoloom.engine").addHandler(handler)
+    try:
+        backend.script(RuntimeError("lane on fire"))
+        with pytest.raises(RuntimeFailed, match="the handler failed"):
+            now(engine, 1, deadline=monotonic() + 30)
+    finally:
+        logging.getLogger("yoloom.engine").removeHandler(handler)
+    assert now(engine, 1, deadline=monotonic() + 30)
+
+
+def test_an_interrupt_at_admission_gives_the_place_back(
+    engine: Engine, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to keep the place for ever, so that a drain never ends."""
+    held_by, first = held(engine, backend)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("yoloom.engine.calls._prepare", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        now(engine, 1)
+    with pytest.raises(KeyboardInterrupt):
+        later(engine, 2)
+    monkeypatch.undo()
+    assert engine.statistics().waiting == 0
+    held_by.open()
+    first.result(30)
+    engine.close(drain=True, timeout=30)
+
+
+def test_a_lane_that_hangs_after_close_holds_no_cpu(backend: FakeBackend) -> None:
+    """Seen to keep the CPUs of the process from other engines for as long as it hung."""
+    gate = CpuGate(lambda: 2)
+    mine, other = gate.share(2), gate.share(2)
+    assert mine.take(2, 1)
+    mine.leave()
+    assert other.take(1, 1)
+    assert other.take(1, 1)
+    mine.give_back(2)  # the lane came back at last
+    other.give_back(1)
+    other.give_back(1)
+    assert (mine.computing, other.computing) == (0, 0)
+    assert mine.take(2, 1), "a last run of a lane that waited"
+    mine.give_back(2)
 
 
 # ---- Through the facade

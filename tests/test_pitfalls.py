@@ -288,7 +288,7 @@ def test_pitfall_04_clients_that_left_cost_later_ones_no_run(scripted: Open, bac
     runs = backend.runs
     for future in [model.submit(picture(1)) for _ in range(50)]:
         future.cancel()
-    late = [model.submit(picture(1), timeout=0.001) for _ in range(50)]
+    late = [model.submit(picture(1), timeout=0.5) for _ in range(50)]
 
     async def leaving() -> None:
         for _ in range(50):
@@ -300,7 +300,7 @@ def test_pitfall_04_clients_that_left_cost_later_ones_no_run(scripted: Open, bac
     with pytest.raises(errors.ImageDecodeError):
         next(stream)
     stream.close()
-    passed(0.001)
+    passed(0.5)
     gate.open()
     assert len(model(picture(2))[0])
     assert len(first.result(30))

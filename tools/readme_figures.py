@@ -127,6 +127,37 @@ def field_rows(result: Result) -> list[Row]:
     ]
 
 
+def dispatch_rows(result: Result) -> list[Row]:
+    rows = []
+    for name, what in (("8 threads", "8 threads in `predict`"), ("8 tasks", "8 tasks in `predict_async`")):
+        found = result["contenders"][name]
+        figure = f"p99 {found['p99_ms']:.1f} ms"
+        rows.append(
+            Row(
+                f"{what}, a network that costs nothing", f"{found['images_per_s']['median']:.0f} requests/s", "", figure
+            )
+        )
+    return rows
+
+
+def fairness_rows(result: Result) -> list[Row]:
+    flood, shares = result["flood"], result["shares"]
+    return [
+        Row(
+            "a client beside one that keeps 1,000 requests queued, p99",
+            "",
+            "what a lane takes for one request",
+            f"{flood['p99_over_service']:.2f} times as long",
+        ),
+        Row(
+            "16 clients with 1 to 16 requests under way, 10 s",
+            "",
+            "an equal share",
+            f"{shares['smallest_over_mean']:.2f} to {shares['largest_over_mean']:.2f} of it",
+        ),
+    ]
+
+
 SOURCES: Mapping[str, Callable[[Result], list[Row]]] = {
     "throughput": throughput_rows,
     "versus_ultralytics": ultralytics_rows,
@@ -134,6 +165,8 @@ SOURCES: Mapping[str, Callable[[Result], list[Row]]] = {
     "memory": memory_rows,
     "startup": startup_rows,
     "opening": opening_rows,
+    "dispatch": dispatch_rows,
+    "fairness": fairness_rows,
 }
 
 

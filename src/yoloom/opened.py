@@ -156,7 +156,11 @@ def _plan_of(asked: Plan | Literal["auto"] | None, subject: Subject) -> Plan:
 
 
 def _started(engine: Engine) -> Engine:
-    engine.start()
+    try:
+        engine.start()
+    except BaseException:  # a lane may have been started before
+        engine.close(timeout=0)
+        raise
     return engine
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import logging
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from yoloom.engine.engine import Engine
@@ -17,7 +18,7 @@ from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
 from yoloom.engine.terms import Terms
-from yoloom.errors import Cancelled, DeadlineExceeded, RuntimeFailed, YoloomError
+from yoloom.errors import Cancelled, DeadlineExceeded, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results import Results
 
 log = logging.getLogger("yoloom.engine")
@@ -37,8 +38,9 @@ def predict_now(engine: Engine, prediction: Prediction, source: object, terms: T
     signal = Signal()
     request = engine.new_request(terms, signal.set)
     with request.trace:
-        engine.admit(request)
-        _prepare(engine, request, prediction, source, Loan.LENT)
+        with _taken_back(engine, request):
+            engine.admit(request)
+            _prepare(engine, request, prediction, source, Loan.LENT)
         engine.wait(request, signal)
         results = engine.measured(request, prediction.finish_request)
         engine.check_in_time(request)
@@ -55,7 +57,7 @@ def predict_later(
     """
     placed = Signal()
     future = ResultFuture(engine, prediction, terms, deliver, placed.set)
-    with future.request.trace.unless_raised():
+    with future.request.trace.unless_raised(), _taken_back(engine, future.request):
         if not engine.admit(future.request):
             engine.wait_for_place(future.request, placed)
         future.prepare(source, Loan.NONE)
@@ -70,7 +72,7 @@ def predict_elsewhere(
     An array is not copied: it must be nobody else's. Raises QueueFull where the terms are not to wait.
     """
     future = ResultFuture(engine, prediction, terms, deliver, lambda _: future.prepare_on_helper(source, Loan.GIVEN))
-    with future.request.trace.unless_raised():
+    with future.request.trace.unless_raised(), _taken_back(engine, future.request):
         if engine.admit(future.request):
             future.prepare(source, Loan.GIVEN)
     return future
@@ -123,10 +125,12 @@ class ResultFuture(Future[Results]):
         self._engine.check_process()
         if not self._end.put("cancelled"):
             return self._end.value == "cancelled"  # perhaps by another thread, which is in the middle of it
-        self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
-        super().cancel()
-        self.set_running_or_notify_cancel()  # or `wait` and `as_completed` would not hear of it
-        self._forget()
+        try:
+            self._engine.cancel(self.request, Cancelled("the caller cancelled the request."))
+        finally:  # even if Ctrl-C strikes: nobody else may end it now
+            super().cancel()
+            self.set_running_or_notify_cancel()  # or `wait` and `as_completed` would not hear of it
+            self._forget()
         return True
 
     def expire(self) -> None:
@@ -174,7 +178,7 @@ class ResultFuture(Future[Results]):
             self._forget()
             self.set_result(result)
 
-    def _fail(self, error: YoloomError | Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._end.put("error"):
             if isinstance(error, YoloomError):
                 self._engine.cancel(self.request, error)  # or it would keep its place, and a drain would wait for it
@@ -198,14 +202,27 @@ class ResultFuture(Future[Results]):
     def _guarded(self, work: Callable[..., None], *args: object) -> None:
         try:
             work(*args)
-        except Exception as error:  # noqa: BLE001  whatever it is must reach the caller, or he waits for ever
-            self._fail(error)
+        except BaseException as error:  # noqa: BLE001  whatever it is must reach the caller, or he waits for ever
+            known = isinstance(error, Exception)
+            self._fail(error if known else RuntimeFailed(f"finishing failed: {type(error).__name__}: {error}"))
 
     def _call_back(self, fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
         try:
             self._engine.on_caller_back(_called, fn, future)
         except YoloomError:  # the engine has ended: what is left is to call it here
             _called(fn, future)
+
+
+@contextlib.contextmanager
+def _taken_back(engine: Engine, request: Request) -> Iterator[None]:
+    """A block that begins a request. When it is interrupted at any line, the request gives its place back."""
+    try:
+        yield
+    except ForkedEngine:  # the engine's lock is another process's
+        raise
+    except BaseException:
+        engine.cancel(request, Cancelled("the caller was interrupted before the request could wait."))
+        raise
 
 
 def _called(fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:

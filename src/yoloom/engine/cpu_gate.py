@@ -62,6 +62,7 @@ class Share:
         self.computing = 0  # CPUs that its runs have now
         self.used_s = 0.0  # CPU seconds, comparable among those that are busy at once
         self.waiting: deque[_Waiter] = deque()
+        self.has_left = False
         self.left_at = -math.inf
         self.quick = False  # whether it was back at once the last time
 
@@ -90,6 +91,10 @@ class Share:
         """The run that was taken for has ended."""
         self._gate.give_back(self, cpus)
 
+    def leave(self) -> None:
+        """The engine has closed: what still hangs in a runtime holds no CPU of others any more."""
+        self._gate.leave(self)
+
 
 class CpuGate:
     """The CPUs of a process, given to runs one by one. Shared freely."""
@@ -114,6 +119,8 @@ class CpuGate:
 
     def take(self, share: Share, cpus: int, seconds: float) -> bool:
         with self._lock:
+            if share.has_left:
+                return True  # a last run of an engine that has closed already
             if self.busy in ((), (share,)):  # alone
                 share.computing += cpus
                 self.busy = (share,)
@@ -131,8 +138,17 @@ class CpuGate:
 
     def give_back(self, share: Share, cpus: int) -> None:
         with self._lock:
+            if share.has_left:
+                return
             now = self._count()
             share.computing -= cpus
+            self._leave(share, now)
+            self._grant(now)
+
+    def leave(self, share: Share) -> None:
+        with self._lock:
+            now = self._count()
+            share.has_left, share.computing, share.quick = True, 0, False
             self._leave(share, now)
             self._grant(now)
 
@@ -142,7 +158,8 @@ class CpuGate:
         while left > 0:
             with self._lock:
                 self._grant(self._count())
-                part = min(left, GRACE_S) if any(share.is_absent for share in self.busy) else left
+                expected = any(share.is_absent or share.quick for share in self.busy)
+                part = min(left, GRACE_S) if expected else left
             if waiter.wait(part):
                 return
             left -= part
@@ -187,7 +204,8 @@ class CpuGate:
         self.busy = tuple(share for share in self.busy if not share.is_absent or self._is_expected(share, now))
         while (share := self._next()) is not None:
             waiter = share.waiting.popleft()
-            share.computing += waiter.cpus
+            if not share.has_left:
+                share.computing += waiter.cpus
             waiter.grant()
 
     def _is_expected(self, share: Share, now: float) -> bool:

@@ -30,6 +30,7 @@ from yoloom.engine.crew import Crews
 from yoloom.engine.lane import LaneSlot, Outcome, Slot, warm_up
 from yoloom.engine.meters import Meters
 from yoloom.engine.moment import Moment, situation_of, statistics_of
+from yoloom.engine.once import Once
 from yoloom.engine.plan import DEFAULT_PLAN, Plan
 from yoloom.engine.policy import Expire, Lanes, Place, Policy, Run, Ticket
 from yoloom.engine.prediction import Prediction
@@ -112,6 +113,8 @@ class Engine:
         self._slots: dict[Form, Sequence[LaneSlot]] = {}
         self._lanes: list[threading.Thread] = []
         self._compiler: threading.Thread | None = None
+        self._no_compiler: RuntimeError | None = None
+        self._no_compiler_said = Once()
         self._closing = False  # nothing new is taken
         self._closed = False  # and what waits is ended
         self._counts = dict.fromkeys(("admitted", "retried", *_ENDS), 0)
@@ -160,9 +163,9 @@ class Engine:
     def expect_many(self) -> None:
         """Compile for many callers now, and wait for that, instead of beside the traffic."""
         with self._lock:
-            if self._compiler is None:
-                self._compiler = self._started_compiler()
+            self._start_compiler()
             compiler = self._compiler
+        self._say_no_compiler()
         if compiler is not None:
             compiler.join()
 
@@ -180,19 +183,21 @@ class Engine:
             self._check_admissible(request, now)
             if not (self._requests or self._running):
                 self._activity.moved(now)
+            self._requests[request.id] = request  # first: Ctrl-C may strike after any line, and `cancel` must find it
             admission = self._policy.admit(ticket, terms.on_full)
             if admission.place is Place.REFUSED:
+                del self._requests[request.id]
                 self._count_end(request, "full")
                 raise QueueFull(f"all {self.capacity} places of the queue are taken; come back later.")
-            self._requests[request.id] = request
             if admission.place is Place.TAKEN:
                 self._count_place(request)
             dropped = self._taken_out(admission.dropped, "dropped")
             placed = self._newly_placed()
             if terms.deadline < math.inf:
                 self._work.notify()  # an idle lane must know until when to sleep
-            if self._policy.crowded and self._compiler is None:
-                self._compiler = self._started_compiler()
+            if self._policy.crowded:
+                self._start_compiler()
+        self._say_no_compiler()
         _tell(placed)
         for older in dropped:
             older.fail(Dropped("a newer request took this one's place in the queue, as on_full says."))
@@ -222,7 +227,8 @@ class Engine:
         One that has succeeded, but is not delivered, is counted so as well; what ended otherwise stays as it is.
         """
         with self._lock:
-            mine = self._policy.cancel(request.id)
+            # Known here and not there: interrupted in the middle of `admit`.
+            mine = self._policy.cancel(request.id) or request.id in self._requests
             if mine:
                 self._taken_out([request.id], _reason(error))
                 self._tell_settled()
@@ -406,6 +412,7 @@ class Engine:
             if not hung:
                 self._slots.clear()
                 self._activity.clear()
+        self.share.leave()  # what hangs holds no CPU of the other engines any more
         self._fail_closed(running)
 
     def _fail_closed(self, requests: Iterable[Request]) -> None:
@@ -447,8 +454,8 @@ class Engine:
         placed = [self._requests[ticket_id] for ticket_id in self._policy.take_placed()]
         for request in placed:
             self._count_place(request)
-        if placed and self._compiler is None:
-            self._compiler = self._started_compiler()
+        if placed:
+            self._start_compiler()
         self._work.notify(len(placed))  # one may be prepared already
         return placed
 
@@ -489,12 +496,20 @@ class Engine:
         cpus = self.plan.cpus_of(form, compiled.lanes, self.threads)
         return [Slot(compiled, self.share, cpus) for _ in range(self.plan.lanes_of(form, compiled.lanes))]
 
-    def _started_compiler(self) -> threading.Thread | None:
+    def _start_compiler(self) -> None:
+        """Have a thread compile for many callers, once. Called under the lock."""
+        if self._compiler is not None or self._no_compiler is not None:
+            return
+        self._compiler = threading.Thread(target=self._expand, name="yoloom-compile", daemon=True)
         try:
-            return _started(self._expand, "yoloom-compile")
-        except RuntimeFailed:  # the form for one caller serves them all meanwhile
-            log.exception("the form for many callers can not be compiled now")
-            return None
+            self._compiler.start()
+        except RuntimeError as error:  # the form for one caller serves them all
+            self._compiler, self._no_compiler = None, error
+
+    def _say_no_compiler(self) -> None:
+        # Without the lock: a handler of the program's may ask the model something.
+        if self._no_compiler is not None and self._no_compiler_said.take():
+            log.error("the form for many callers can not be compiled: %s", self._no_compiler)
 
     def _add_form(self, form: Form, slots: list[Slot]) -> None:
         batch = self.plan.batch_of(form, self.model, self.backend)
@@ -558,7 +573,7 @@ class Engine:
 
     def _execute(self, run: Run, requests: list[Request]) -> None:
         slot = self._slots[run.form][run.lane]
-        outcomes = slot.serve(requests, self._clock)
+        outcomes = self._outcomes(slot, requests)
         now = self._clock()
         for request in requests:
             request.timeline.ran = now
@@ -577,7 +592,22 @@ class Engine:
             self._policy.finished(run, sum(request.holds for request, _ in mine))
             self._tell_settled()
         for request, outcome in mine:
-            _end(request, outcome)
+            _end_safely(request, outcome)
+
+    def _outcomes(self, slot: LaneSlot, requests: list[Request]) -> list[Outcome]:
+        try:
+            return slot.serve(requests, self._clock)
+        except BaseException as error:  # noqa: BLE001  a handler of `logging` that raises: the lane must go on
+            failure = RuntimeFailed(f"the lane failed: {type(error).__name__}: {error}")
+            return [Outcome(error=failure) for _ in requests]
+
+
+def _end_safely(request: Request, outcome: Outcome) -> None:
+    """End it; what its callbacks raise ends neither the lane, nor keeps it from the next one."""
+    try:
+        _end(request, outcome)
+    except Exception:
+        log.exception("a request could not be ended")
 
 
 def _end(request: Request, outcome: Outcome) -> None:

@@ -42,7 +42,8 @@ class Lease:
     def abandon(self) -> None:
         """`release` for finalizers: takes no lock and waits for nobody."""
         if self._take():
-            self._registry.later(functools.partial(self._registry.release, self._key))
+            # Bounded: what hangs in a runtime or in a callback must not keep the keeper from the others for ever.
+            self._registry.later(functools.partial(self._registry.release, self._key, timeout=EXIT_PATIENCE_S))
 
     @property
     def is_held(self) -> bool:
@@ -95,9 +96,14 @@ class Registry:
             del self._claims[key]
             pending = self._engines.pop(key)
             keeper = None if self._engines else self._take_keeper()
-        _close(pending, drain, timeout)
-        if keeper is not None:
-            keeper.stop()
+        try:
+            _close(pending, drain, timeout)
+        except BaseException:  # Ctrl-C while it drains: nobody else can end this engine any more
+            _close(pending, timeout=0)
+            raise
+        finally:
+            if keeper is not None:
+                keeper.stop(Patience(EXIT_PATIENCE_S))
 
     def later(self, chore: Chore) -> None:
         """Have the keeper do a finalizer's work. Takes no lock; without engines there is nothing left to do."""

@@ -28,12 +28,17 @@ class Timeline:
     @property
     def wait_ms(self) -> float:
         """For a place in the queue and, once it was prepared, for a lane. NaN before it has got one."""
-        return ((self.placed - self.asked) + (self.taken - self.prepared)) * 1e3
+        return (self.taken - self.asked) * 1e3 - self.prepare_ms
 
     @property
     def prepare_ms(self) -> float:
         """For its image to be decoded, a helper's coming to it included."""
-        return (self.prepared - self.placed) * 1e3
+        return (self.prepared - self._began_to_prepare) * 1e3
+
+    @property
+    def _began_to_prepare(self) -> float:
+        """With its place; a caller that waits for a place in its own thread prepares the image meanwhile."""
+        return self.placed if self.placed <= self.prepared else self.asked
 
     @property
     def execute_ms(self) -> float:
@@ -49,8 +54,8 @@ class Timeline:
         """The stages that are over: name, start, end."""
         known = (
             ("admit", self.asked, self.placed),
-            ("prepare", self.placed, self.prepared),
-            ("wait", self.prepared, self.taken),
+            ("prepare", self._began_to_prepare, self.prepared),
+            ("wait", max(self.placed, self.prepared), self.taken),
             ("execute", self.taken, self.ran),
             ("postprocess", self.fetched, self.finished),
         )

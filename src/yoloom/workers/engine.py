@@ -127,7 +127,7 @@ class WorkersEngine(Engine):
                 self._work.notify_all()
             return busy
 
-    def _started_compiler(self) -> None:
+    def _start_compiler(self) -> None:
         """There is one form: several callers have several workers."""
 
     def _interrupt(self) -> None:
