@@ -202,7 +202,9 @@ class YOLO:
     def submit(self, image: Any, *, timeout: float | None = None, **options: Any) -> Future[Results]:
         """Predict one image in the background. Arrays may be reused by the caller as soon as this returns.
 
-        Waits for a place when the queue is full. `cancel()` of the future takes waiting work out of the queue.
+        Waits for a place when the queue is full. `cancel()` of the future takes waiting work out of the queue. At the
+        deadline `result()` and `exception()` raise DeadlineExceeded; callbacks, `wait` and `as_completed` hear of it
+        then too, or as soon as a lane is free to say so.
         """
         return self._call(options, "raise", timeout).later(image)
 
