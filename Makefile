@@ -24,7 +24,7 @@ types: .venv/lint ## Strict types.
 
 oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle for this.
 	tools/make_oracle.sh
-	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests/oracle
+	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests/oracle --numprocesses 2 --dist worksteal
 
 bench: .venv/test ## Measure yoloom and others on this machine, about half an hour; ARGS=--quick to see that it works.
 	-tools/make_oracle.sh files
