@@ -4,7 +4,7 @@ Regime: float32, one photograph, decoded before; every client is named by `clien
 small, so that ten seconds hold some thousand results.
 Flood: one client keeps 1,000 requests queued by `submit`, a second one predicts one image after the other. Reported is
 its latency over the service time, which is the number of lanes over the images/s of all: how long a lane takes for one.
-Shares: client i of 16 keeps i + 1 requests under way, for ten seconds; reported are the smallest and the largest number
+Shares: client i of 16 keeps i + 2 requests under way, so that each always has one waiting, for ten seconds; reported are the smallest and the largest number
 of results over the mean.
 
     python benchmarks/fairness.py src/yoloom/assets/demo.onnx .oracle/files/bus.jpg
@@ -91,7 +91,7 @@ def beside_a_flood(model: YOLO, image: Image, seconds: float) -> dict[str, float
 
 
 def shares(model: YOLO, image: Image, seconds: float) -> dict[str, Any]:
-    clients = [Keeper(model, image, f"client {number}", number + 1) for number in range(CLIENTS)]
+    clients = [Keeper(model, image, f"client {number}", number + 2) for number in range(CLIENTS)]
     time.sleep(2)
     before = Counter({number: client.done for number, client in enumerate(clients)})
     time.sleep(seconds)

@@ -150,7 +150,7 @@ def fairness_rows(result: Result) -> list[Row]:
             f"{flood['p99_over_service']:.2f} times as long",
         ),
         Row(
-            "16 clients with 1 to 16 requests under way, 10 s",
+            "16 clients with 2 to 17 requests under way, 10 s",
             "",
             "an equal share",
             f"{shares['smallest_over_mean']:.2f} to {shares['largest_over_mean']:.2f} of it",
