@@ -4,8 +4,8 @@ Regime: float32, one photograph, decoded before; every client is named by `clien
 small, so that ten seconds hold some thousand results.
 Flood: one client keeps 1,000 requests queued by `submit`, a second one predicts one image after the other. Reported is
 its latency over the service time, which is the number of lanes over the images/s of all: how long a lane takes for one.
-Shares: client i of 16 keeps i + 2 requests under way, so that each always has one waiting, for ten seconds; reported are the smallest and the largest number
-of results over the mean.
+Shares: client i of 16 keeps i + 2 requests under way, so that each always has one waiting, for ten seconds; reported
+are the smallest and the largest number of results over the mean.
 
     python benchmarks/fairness.py src/yoloom/assets/demo.onnx .oracle/files/bus.jpg
 """

@@ -140,6 +140,11 @@ class CpuGate:
         with self._lock:
             if share.has_left:
                 return
+            if self.busy == (share,) and not share.waiting:  # alone: there is nobody to keep books for
+                share.computing -= cpus
+                self._leave(share, self._clock())
+                self.busy = () if share.is_absent else self.busy
+                return
             now = self._count()
             share.computing -= cpus
             self._leave(share, now)

@@ -456,7 +456,7 @@ class Engine:
             self._count_place(request)
         if placed:
             self._start_compiler()
-        self._work.notify(len(placed))  # one may be prepared already
+            self._work.notify(len(placed))  # one may be prepared already
         return placed
 
     def _count_place(self, request: Request) -> None:

@@ -22,6 +22,8 @@ def candidates(
     """
     first_extra = BOX_VALUES + nc
     anchors = np.flatnonzero(output[BOX_VALUES:first_extra].max(axis=0) > options.conf)
+    if not len(anchors):
+        return np.empty((0, len(output) - nc + 2), np.float32)
     found = output[:, anchors]
     scores = found[BOX_VALUES:first_extra]
     cls = scores.argmax(axis=0)
