@@ -25,49 +25,18 @@ import numpy as np
 
 import measure
 from measure import Clocks, Sample, Turn, Work
+from noop import NoopBackend
 from yoloom import YOLO
-from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Setup
 
 SIZE = 64
 IMAGE = np.zeros((SIZE, SIZE, 3), np.uint8)
-
-
-class NullBackend:
-    """Answers at once that there is nothing. Stateless: shared freely."""
-
-    name = "null"
-
-    def compile(self, model: Model, setup: Setup) -> NullCompiled:
-        return NullCompiled(model, 1 if setup.form is Form.LATENCY else setup.threads + 1)
-
-    def guarantee(self) -> Guarantee:
-        return Guarantee(self.name, "0", "cpu", "fp32", True, 0.0, "it always says the same")
-
-
-class NullCompiled:
-    def __init__(self, model: Model, lanes: int) -> None:
-        self._model = model
-        self.lanes = lanes
-
-    def context(self) -> Context:
-        return NullContext(self._model)
-
-
-class NullContext(Context):
-    def __init__(self, model: Model) -> None:
-        super().__init__(model)
-        self._rows = 4 + len(model.names)
-
-    def _execute(self, batch: Batch) -> Outputs:
-        return (np.zeros((len(batch), self._rows, 8), np.float32),)
 
 
 @contextmanager
 def null_model() -> Iterator[YOLO]:
     """The bundled model on that runtime."""
     demo = Path(str(importlib.resources.files("yoloom") / "assets" / "demo.onnx"))
-    with mock.patch("yoloom.opened.find_backend", return_value=NullBackend()), YOLO(demo) as model:
+    with mock.patch("yoloom.opened.find_backend", return_value=NoopBackend()), YOLO(demo) as model:
         yield model
 
 

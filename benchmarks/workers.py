@@ -27,7 +27,7 @@ import numpy as np
 
 import measure
 from measure import Sample, Turn, Work
-from workers_noop import noop_model, noop_opened
+from noop import noop_model, noop_opened
 from yoloom import YOLO
 from yoloom.engine.calls import predict_now
 from yoloom.engine.engine import Engine
@@ -97,7 +97,7 @@ def throughput(path: Path, photo: Image, workers: int, rounds: int, seconds: flo
 
 def noop_engines(workers: int) -> tuple[Engine, WorkersEngine]:
     """Engines on a network that costs nothing: in threads, and in workers."""
-    recipe = Recipe("workers_noop:noop_opened", {})
+    recipe = Recipe("noop:noop_opened", {})
     return (
         Engine(noop_model(), noop_opened().backend, workers),
         WorkersEngine(noop_model(), recipe, Workers(workers), workers),
@@ -105,7 +105,7 @@ def noop_engines(workers: int) -> tuple[Engine, WorkersEngine]:
 
 
 def once(engine: Engine, image: Image) -> None:
-    predict_now(engine, engine.new_prediction(engine.model, PredictOptions(), "frame.jpg"), image, Terms())
+    predict_now(engine, engine.prediction_type(engine.model, PredictOptions(), "frame.jpg"), image, Terms())
 
 
 def channel(image: Image, workers: int, seconds: float) -> dict[str, Any]:

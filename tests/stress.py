@@ -52,7 +52,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"imgsz": 32, "conf": 0.0, "classes": [0, 1]},
     {"imgsz": 64, "conf": 0.0},
 ]
-HANG_S = 120.0
+HANG_S = 60.0
 """A call that takes longer hangs."""
 
 Alone = list[dict[tuple[int, int], bytes]]
@@ -128,9 +128,11 @@ class Stress:
         """Raises AssertionError. Returns what happened."""
         if isinstance(self.backend, FaultyBackend):
             self.backend.faulty = True
-        workers = [threading.Thread(target=self._guarded, args=(self._caller, i)) for i in range(self.threads)]
+        workers = [
+            threading.Thread(target=self._guarded, args=(self._caller, i), daemon=True) for i in range(self.threads)
+        ]
         workers += [
-            threading.Thread(target=self._guarded, args=(work, number))
+            threading.Thread(target=self._guarded, args=(work, number), daemon=True)
             for number, work in enumerate((self._event_loop, self._swapper, self._closer))
         ]
         grown = Growth()

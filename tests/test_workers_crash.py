@@ -64,11 +64,13 @@ def faulty(tmp_path: Path) -> Callable[..., Recipe]:
 
 
 def later(engine: WorkersEngine, image: np.ndarray, deadline: float = np.inf) -> ResultFuture:
-    return predict_later(engine, engine.new_prediction(engine.model, PredictOptions(), "a.jpg"), image, Terms(deadline))
+    return predict_later(
+        engine, engine.prediction_type(engine.model, PredictOptions(), "a.jpg"), image, Terms(deadline)
+    )
 
 
 def now(engine: WorkersEngine, image: np.ndarray) -> bytes:
-    prediction = engine.new_prediction(engine.model, PredictOptions(), "a.jpg")
+    prediction = engine.prediction_type(engine.model, PredictOptions(), "a.jpg")
     return bytes(predict_now(engine, prediction, image, Terms()).boxes.data.tobytes())
 
 

@@ -26,7 +26,7 @@ class ByOnnxRuntime(Contender):
         super().__init__(files, pattern, pictures, defaults)
         self._session = onnxruntime.InferenceSession(files.static, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
-        # Guards the session and what is done around it, where the pattern says so.
+        # Guards the run and what is done around it, where the pattern says so.
         self._turn: AbstractContextManager[Any] = threading.Lock() if pattern == "locked" else nullcontext()
 
     def predict(self, caller: int, picture: int, options: Options) -> Any:

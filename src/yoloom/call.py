@@ -112,7 +112,7 @@ class Call:
     def _prediction(self, source: Any, index: int = 0) -> Prediction:
         save_dir = None if self._output is None else self._output.path
         path = source_path(source, index)
-        return self._engine.new_prediction(self._model, self._options, path, self._max_pixels, save_dir)
+        return self._engine.prediction_type(self._model, self._options, path, self._max_pixels, save_dir)
 
     def _terms(self) -> Terms:
         deadline = math.inf if self._timeout is None else monotonic() + self._timeout

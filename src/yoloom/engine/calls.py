@@ -12,13 +12,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, too_late
 from yoloom.engine.once import First
 from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
 from yoloom.engine.terms import Terms
-from yoloom.errors import Cancelled, DeadlineExceeded, ForkedEngine, RuntimeFailed, YoloomError
+from yoloom.errors import Cancelled, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results import Results
 
 log = logging.getLogger("yoloom.engine")
@@ -135,7 +135,7 @@ class ResultFuture(Future[Results]):
 
     def expire(self) -> None:
         """End with DeadlineExceeded what has not ended: its time is over, even if it runs."""
-        self._fail(DeadlineExceeded("the request's time ran out before its result was there."))
+        self._fail(too_late())
 
     def add_done_callback(self, fn: Callable[[Future[Results]], object]) -> None:
         super().add_done_callback(functools.partial(self._call_back, fn))

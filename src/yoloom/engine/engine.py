@@ -55,8 +55,6 @@ from yoloom.errors import (
 )
 from yoloom.file_identity import files_bytes
 from yoloom.formats.model import Model
-from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import PredictOptions
 from yoloom.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision
 
@@ -75,7 +73,10 @@ class Engine:
     """One model file, compiled for one device: the queue, the lanes and their contexts. Shared freely.
 
     The constructor stores; `start` compiles, warms up and starts the first lane; `close` ends everything.
+    prediction_type: what one image is asked, as the lanes of this kind of engine take it.
     """
+
+    prediction_type: type[Prediction] = Prediction
 
     def __init__(
         self,
@@ -141,20 +142,6 @@ class Engine:
         """Compile for one caller and run the network once. Raises what the backend raises."""
         self._add_form(Form.LATENCY, self._warm(self._compile(Form.LATENCY)))
 
-    def new_prediction(
-        self,
-        model: Model,
-        options: PredictOptions,
-        path: str,
-        max_pixels: int = MAX_PIXELS,
-        save_dir: os.PathLike[str] | None = None,
-    ) -> Prediction:
-        """What one image is asked, as this engine's lanes take it. Raises UnknownClass.
-
-        model: as the handle that asks describes it, which may have names of its own.
-        """
-        return Prediction(model, options, path, max_pixels, save_dir)
-
     @property
     def serves_many(self) -> bool:
         """Whether it is compiled for many callers, or will be in a moment."""
@@ -209,7 +196,7 @@ class Engine:
         self._check_open()
         if request.terms.deadline <= now:
             self._count_end(request, "expired")
-            raise _too_late()
+            raise too_late()
 
     def run_when_free(self, request: Request, image: Image) -> None:
         """The image of a request is prepared: let it run in its turn, once it has a place."""
@@ -242,15 +229,15 @@ class Engine:
     def wait(self, request: Request, signal: Signal) -> None:
         """Block until the request has ended, at the latest at its deadline. Raises its error."""
         if not self._signalled(request, signal):
-            self.cancel(request, _too_late())
-            raise _too_late()
+            self.cancel(request, too_late())
+            raise too_late()
         request.raise_error()
 
     def wait_for_place(self, request: Request, placed: Signal) -> None:
         """Block until the request has a place, at the latest at its deadline. Raises its error when it gets none."""
         if not self._signalled(request, placed):
-            self.cancel(request, _too_late())
-            raise _too_late()
+            self.cancel(request, too_late())
+            raise too_late()
         if not request.admitted:
             request.raise_error()
 
@@ -264,7 +251,7 @@ class Engine:
     def check_in_time(self, request: Request) -> None:
         """Raise DeadlineExceeded for a request that has succeeded, but is delivered after its deadline."""
         if request.terms.deadline <= self._clock():
-            error = _too_late()
+            error = too_late()
             self.cancel(request, error)
             raise error
 
@@ -545,7 +532,7 @@ class Engine:
                 self._execute(action, requests)
             else:
                 for request in requests:
-                    request.fail(_too_late())
+                    request.fail(too_late())
             # An idle lane must not keep the last image and its outputs alive.
             del work, action, requests, placed
 
@@ -612,7 +599,7 @@ def _end_safely(request: Request, outcome: Outcome) -> None:
 
 def _end(request: Request, outcome: Outcome) -> None:
     if outcome.late:
-        request.fail(_too_late())
+        request.fail(too_late())
     elif outcome.error is not None:
         request.fail(outcome.error)
     else:
@@ -643,5 +630,6 @@ def _bounded(seconds: float) -> float | None:
     return None if seconds == math.inf else min(max(0.0, seconds), threading.TIMEOUT_MAX)
 
 
-def _too_late() -> DeadlineExceeded:
+def too_late() -> DeadlineExceeded:
+    """What a caller hears whose time is over."""
     return DeadlineExceeded("the request's time ran out before its result was there; allow more, or send less at once.")

@@ -10,13 +10,10 @@ from dataclasses import replace
 from yoloom.clock import Clock, monotonic
 from yoloom.engine.engine import Engine
 from yoloom.engine.policy import Lanes
-from yoloom.engine.prediction import Prediction
 from yoloom.engine.queue_policy import QUEUE_SIZE
 from yoloom.engine.statistics import Statistics
 from yoloom.errors import UnknownDevice
 from yoloom.formats.model import Model
-from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Compiled, Form, Guarantee, Precision, Setup
 from yoloom.workers.lane import WorkerLane
 from yoloom.workers.recipe import Recipe
@@ -58,6 +55,8 @@ class WorkersEngine(Engine):
 
     The constructor stores; `start` starts the workers and returns when all are ready; `close` ends everything.
     """
+
+    prediction_type = RemotePrediction
 
     def __init__(
         self,
@@ -132,16 +131,6 @@ class WorkersEngine(Engine):
 
     def _interrupt(self) -> None:
         self._supervisor.interrupt()
-
-    def new_prediction(
-        self,
-        model: Model,
-        options: PredictOptions,
-        path: str,
-        max_pixels: int = MAX_PIXELS,
-        save_dir: os.PathLike[str] | None = None,
-    ) -> Prediction:
-        return RemotePrediction(model, options, path, max_pixels, save_dir)
 
     def statistics(self) -> Statistics:
         found = super().statistics()

@@ -24,7 +24,7 @@ class NoopBackend:
     name = "noop"
 
     def compile(self, model: Model, setup: Setup) -> NoopCompiled:
-        return NoopCompiled(model, 1 if setup.form is Form.LATENCY else setup.threads)
+        return NoopCompiled(model, 1 if setup.form is Form.LATENCY else setup.threads + 1)
 
     def precisions(self) -> tuple[Precision, ...]:
         return (Precision.FP32,)
@@ -50,5 +50,9 @@ class NoopCompiled:
 class NoopContext(Context):
     """One thread at a time (ContextBusy)."""
 
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self._shape = (4, 6) if model.layout is Layout.END2END else (4 + len(model.names), 8)
+
     def _execute(self, batch: Batch) -> Outputs:
-        return (np.zeros((len(batch), 4, 6), np.float32),)
+        return (np.zeros((len(batch), *self._shape), np.float32),)
