@@ -24,7 +24,6 @@ def quiet() -> Iterator[None]:
 
 @pytest.mark.timeout(300)
 def test_everything_at_once(tmp_path: Path) -> None:
-    """Seen to fail when `cancel` ends what somebody else has taken out, and when a lane forgets one of a batch."""
     backend, files = FaultyBackend(seed=1), open_files()
     with opened_with(backend):
         found = Stress(two_models(tmp_path), backend, threads=256, tasks=256, seed=1).run(15)
@@ -36,6 +35,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_everything_at_once_while_threads_are_switched_all_the_time(tmp_path: Path) -> None:
+    """Seen to fail when `cancel` ends what somebody else has taken out."""
     backend = FaultyBackend(seed=2)
     with shaken(), opened_with(backend):
         found = Stress(two_models(tmp_path), backend, threads=64, tasks=64, seed=2).run(8)
