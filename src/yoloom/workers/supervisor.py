@@ -9,6 +9,7 @@ place 1 ── Life ── process of generation 2 ── Post ◀─ lane 1    
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import math
@@ -143,7 +144,7 @@ class Supervisor:
                     if number < count and place.threads != share:
                         self._renew(place, share)
             except BaseException:
-                self._give_order(functools.partial(self._dispense_with, added))
+                self._take_back(added)
                 raise
             surplus = [number for number in before if number >= count]
             self._call(lambda: self._dispense_with(surplus))
@@ -204,8 +205,14 @@ class Supervisor:
         try:
             return [place.settled.result() for place in places]
         except BaseException:
-            self._give_order(functools.partial(self._dispense_with, list(numbers)))
+            self._take_back(numbers)
             raise
+
+    def _take_back(self, numbers: Sequence[int]) -> None:
+        """Places that were added in vain: there are as many as before once this returns, unless one hangs."""
+        with contextlib.suppress(EngineClosed):  # then there are none at all
+            for place in self._call(lambda: self._dispense_with(numbers)):
+                place.has_left.wait(self._workers.silence_s)
 
     def _renew(self, place: Place, threads: int) -> None:
         """Start a worker beside the present one, which takes its place when it is ready. Raises what keeps it."""
@@ -367,11 +374,12 @@ class Supervisor:
                 self._leave(self._places[number])
                 self._places[number] = heir
 
-    def _dispense_with(self, numbers: Sequence[int]) -> None:
+    def _dispense_with(self, numbers: Sequence[int]) -> list[Place]:
         """These places are wanted no longer: their lanes get no more requests, and they go when none is left."""
-        for number in numbers:
-            if number in self._places:
-                self._places[number].is_wanted = False
+        places = [self._places[number] for number in numbers if number in self._places]
+        for place in places:
+            place.is_wanted = False
+        return places
 
     def _remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
