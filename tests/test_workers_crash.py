@@ -232,7 +232,7 @@ def test_the_last_words_of_a_crash_are_told(faulty: Callable[..., Recipe]) -> No
 def test_a_deadline_ends_the_wait_for_the_next_worker(faulty: Callable[..., Recipe]) -> None:
     with opened(faulty("running", "exit", times=1000), 1) as engine:
         assert isinstance(later(engine, picture(0), monotonic() + 0.1).exception(60), DeadlineExceeded)
-        assert engine.statistics().expired == 1
+        until(lambda: engine.statistics().expired == 1)  # counted when its lane lets go of it
 
 
 # ---- The budget
