@@ -8,8 +8,8 @@ import math
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +77,13 @@ def now(engine: Engine, image: object, timeout: float = NEVER, **options: object
 
 def later(engine: Engine, image: object, timeout: float = NEVER) -> ResultFuture:
     return predict_later(engine, prediction(engine), image, Terms(monotonic() + timeout))
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = monotonic() + 30
+    while not true():
+        assert monotonic() < end
+        threading.Event().wait(0.001)
 
 
 def occupied(engine: Engine, backend: FakeBackend) -> tuple[Gate, list[ResultFuture]]:
@@ -390,6 +397,21 @@ def test_results_never_show_the_callers_array(engine: Engine) -> None:
     for result in (now(engine, frame), later(engine, frame).result(30)):
         assert not np.shares_memory(result.orig_img, frame)
         assert np.array_equal(result.orig_img, frame)
+
+
+def test_callers_that_wait_behind_others_hold_one_copy_of_their_picture(engine: Engine, backend: FakeBackend) -> None:
+    """The first in the line copies it while the network runs. Seen to fail when every caller does."""
+    first, second = prediction(engine), prediction(engine)
+    gate, futures = occupied(engine, backend)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(predict_now, engine, first, picture(5), Terms())]
+        until(lambda: first._kept is not None)
+        answers.append(pool.submit(predict_now, engine, second, picture(5), Terms()))
+        until(lambda: engine.statistics().waiting == 2)
+        gate.open()
+        assert all(np.array_equal(answer.result(30).orig_img, picture(5)) for answer in answers)
+    assert second._kept is None
+    wait(futures)
 
 
 def test_an_error_keeps_no_image_alive(engine: Engine) -> None:

@@ -316,6 +316,14 @@ def test_every_field_is_checked() -> None:
             parse_options({name: object()})
 
 
+def test_what_was_asked_before_is_known_by_type_too() -> None:
+    """True == 1 == 1.0. Seen to fail when the options of earlier calls are looked up without their types."""
+    assert parse_options({"conf": 1})[0].conf == 1
+    assert parse_options({"conf": 1})[0] is parse_options({"conf": 1})[0]
+    with pytest.raises(InvalidOption):
+        parse_options({"conf": True})
+
+
 @pytest.mark.parametrize(("option", "nms"), [({"nms": True}, True), ({"nms": False}, False), ({"end2end": 1}, False)])
 def test_the_head_is_that_of_the_opened_model(option: dict[str, Any], nms: bool) -> None:
     assert parse_options(option, {nms}) == parse_options({})

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, fields
+from types import NoneType
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -77,6 +79,9 @@ _HEAD_NAMES: Mapping[str, bool] = {"nms": True, "end2end": False}
 WAITING = frozenset({"client", "priority", "on_full"})
 """Options of a call that say how it waits, and not how an image is judged."""
 
+_NUMBERS = frozenset({bool, int, float, NoneType})
+"""Types of values that stay what they are, and run no code of the caller's when they are compared."""
+
 _SAVE_NAMES = frozenset(field.name for field in fields(SaveOptions))
 _PREDICT_NAMES = frozenset(field.name for field in fields(PredictOptions))
 _ALL_NAMES = (
@@ -95,6 +100,18 @@ def parse_options(given: Mapping[str, Any], nms: Set[bool] = frozenset()) -> tup
 
     Raises UnknownOption (with the nearest name), UnsupportedOption, UnknownDevice or InvalidOption.
     """
+    if _NUMBERS.issuperset(map(type, given.values())):
+        return _parsed_before(frozenset(nms), **given)
+    return _parsed(given, nms)
+
+
+# Most callers ask for the same few things again and again. Typed, since True, 1 and 1.0 are equal and not the same.
+@functools.lru_cache(maxsize=256, typed=True)
+def _parsed_before(nms: frozenset[bool], /, **given: float | None) -> tuple[PredictOptions, SaveOptions]:
+    return _parsed(given, nms)
+
+
+def _parsed(given: Mapping[str, Any], nms: Set[bool]) -> tuple[PredictOptions, SaveOptions]:
     for name, value in given.items():
         _refuse_what_is_not_here(name, value)
         _refuse_other_heads(name, value, nms)

@@ -351,9 +351,11 @@ class YOLO:
     def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
         opened = self._current()
         queue = self._settings.queue or DEFAULT_QUEUE
-        waiting = {"on_full": queue.on_full, **{name: options[name] for name in WAITING & options.keys()}}
-        asked = Asked(timeout, waiting.get("client"), waiting.get("priority", 0), on_full(waiting["on_full"]))
-        judged = {name: value for name, value in options.items() if name not in WAITING}
+        policy = on_full(options.get("on_full", queue.on_full))
+        asked = Asked(timeout, options.get("client"), options.get("priority", 0), policy)
+        judged = options
+        if not WAITING.isdisjoint(options):
+            judged = {name: value for name, value in options.items() if name not in WAITING}
         predict, save = parse_options(judged, opened.nms)
         if predict.imgsz not in (None, opened.model.input.hw) and not opened.model.dynamic:
             self._warn_of_fixed_size(opened.model, predict.imgsz)

@@ -40,7 +40,9 @@ def predict_now(engine: Engine, prediction: Prediction, source: object, terms: T
     with request.trace:
         with _taken_back(engine, request):
             engine.admit(request)
-            _prepare(engine, request, prediction, source, Loan.LENT)
+            if _prepare(engine, request, prediction, source, Loan.LENT):
+                # Those who wait for long hold one copy of their image, not two.
+                prediction.keep_picture()
         engine.wait(request, signal)
         results = engine.measured(request, prediction.finish_request)
         engine.check_in_time(request)
@@ -232,8 +234,8 @@ def _called(fn: Callable[[Future[Results]], object], future: Future[Results]) ->
         log.exception("a callback of a future failed")
 
 
-def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, loan: Loan) -> None:
-    """Prepare an admitted request. A fault gives its place back and is how the request ends."""
+def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, loan: Loan) -> bool:
+    """Prepare an admitted request. A fault gives its place back and is how the request ends. True when it runs next."""
     try:
         prediction.prepare(source, loan)
     except YoloomError as error:
@@ -242,4 +244,5 @@ def _prepare(engine: Engine, request: Request, prediction: Prediction, source: o
         engine.cancel(request, RuntimeFailed(f"the image could not be prepared: {type(error).__name__}: {error}"))
         raise
     else:
-        engine.run_when_free(request, prediction)
+        return engine.run_when_free(request, prediction)
+    return False

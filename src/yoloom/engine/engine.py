@@ -198,15 +198,19 @@ class Engine:
             self._count_end(request, "expired")
             raise too_late()
 
-    def run_when_free(self, request: Request, image: Image) -> None:
-        """The image of a request is prepared: let it run in its turn, once it has a place."""
+    def run_when_free(self, request: Request, image: Image) -> bool:
+        """The image of a request is prepared: let it run in its turn, once it has a place.
+
+        True when no other waits, so that it runs at once, or next.
+        """
         with self._lock:
             if request.id not in self._requests:
-                return  # it has ended meanwhile, and must hold no image
+                return False  # it has ended meanwhile, and must hold no image
             request.image = image
             request.timeline.prepared = self._clock()
             self._policy.prepared(request.id, image.canvas_hw)
             self._work.notify()
+            return len(self._requests) == 1
 
     def cancel(self, request: Request, error: YoloomError) -> None:
         """End a waiting request with `error`. One that runs is let finish, and counted as what its caller heard.

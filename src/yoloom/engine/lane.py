@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,8 +29,7 @@ WARM_UP_SIZE = 160
 """Pixels in either direction, at least, that warm up a network of any size: its weights are laid out, or it fails."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a run ended for one request. Immutable.
 
     late: its deadline passed before it could be tried again. retried: it was.
@@ -159,7 +157,7 @@ def _alone(slot: Slot, request: Request, clock: Clock) -> Outcome:
         log.exception("a lane failed outside of the runtime")
         failure = RuntimeFailed(f"running the image failed: {type(error).__name__}: {error}")
         return Outcome(error=failure, retried=True)
-    return replace(outcome, retried=True)
+    return outcome._replace(retried=True)
 
 
 def _together(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:

@@ -43,7 +43,13 @@ class Judged:
 
 
 class Prediction:
-    """One image, what was asked of it, and where it was placed. One thread at a time: prepare, draw, finish."""
+    """One image, what was asked of it, and where it was placed. One thread at a time: prepare, draw, finish.
+
+    But for `keep_picture`, which the caller may do while a lane draws and runs.
+    """
+
+    _lent = False
+    _kept: NDArray[np.uint8] | None = None
 
     def __init__(
         self,
@@ -73,6 +79,11 @@ class Prediction:
         self._image = decode_image(source, self._max_pixels, borrow=loan is not Loan.NONE)
         self._lent = self._image is source and loan is Loan.LENT
         self._placed = _place(self._model, self._options, self._image.shape[:2])
+
+    def keep_picture(self) -> None:
+        """Copy a lent array for the results now, while the network runs, and not when it has run."""
+        if self._lent:
+            self._kept = self._image.copy()
 
     @property
     def source_hw(self) -> tuple[int, int]:
@@ -108,7 +119,12 @@ class Prediction:
     def finish_request(self, request: Request) -> Results:
         """The results of a request that has succeeded."""
         judged = self.judge(request.take_outputs(), request.run_ms)
-        return self._results(self._image.copy() if self._lent else self._image, judged)
+        return self._results(self._own_picture(), judged)
+
+    def _own_picture(self) -> NDArray[np.uint8]:
+        if self._kept is not None:
+            return self._kept
+        return self._image.copy() if self._lent else self._image
 
     def _results(self, image: NDArray[np.uint8] | LazyImage, judged: Judged) -> Results:
         found = judged.found

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 from yoloom.clock import Clock
 from yoloom.engine.lane import Outcome
@@ -56,7 +55,7 @@ class WorkerLane:
             for _ in range(CHANCES):
                 outcome = self._tried(request, deaths, clock)
                 if outcome is not None:
-                    return replace(outcome, retried=outcome.retried or bool(deaths))
+                    return outcome._replace(retried=outcome.retried or bool(deaths))
         except YoloomError as error:
             return Outcome(error=error, retried=bool(deaths))
         except Exception as error:  # a fault of ours must not end the lane

@@ -65,4 +65,4 @@ class RemotePrediction(Prediction):
     def _picture(self) -> NDArray[np.uint8] | LazyImage:
         if self._encoded is not None:
             return LazyImage(self._source_hw, functools.partial(decode_image, self._encoded, self._max_pixels))
-        return self._image.copy() if self._lent else self._image
+        return self._own_picture()
