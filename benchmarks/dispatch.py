@@ -3,7 +3,8 @@
 Regime: `YOLO.predict` and `YOLO.predict_async` of the bundled model, with a runtime that answers at once and finds
 nothing, on images of 64 x 64 pixels: options, queue, hand-over to a lane and back, letterbox, heads and Results remain.
 Threads that call again as soon as their result is there, so all that is measured is held up by Python's own lock too.
-"Paced" callers send a fixed number of requests per second instead, and show the latency below saturation.
+"Paced" callers send a fixed number of requests per second instead, and show the latency below saturation. "One CPU" is
+the same with all threads on one CPU, where no wake-up has to reach another one: hand_over_us says what that costs.
 
     python benchmarks/dispatch.py
 """
@@ -14,9 +15,11 @@ import argparse
 import asyncio
 import functools
 import importlib.resources
+import os
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -84,16 +87,60 @@ async def _tasks(model: YOLO, tasks: int, seconds: float) -> Sample:
     return Sample(len(latencies) / spent.wall, tuple(latencies), spent.own * 1e3 / len(latencies), spent.elsewhere)
 
 
+def on_one_cpu(turn: Turn) -> Turn:
+    def turned() -> Sample:
+        allowed = os.sched_getaffinity(0)
+        _bind({min(allowed)})
+        try:
+            return turn()
+        finally:
+            _bind(allowed)
+
+    return turned
+
+
+def _bind(cpus: set[int]) -> None:
+    """All threads of this process."""
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has just ended
+            os.sched_setaffinity(int(task.name), cpus)
+
+
+def hand_over_us(count: int = 5000) -> float:
+    """Microseconds for a thread to wake another one and be woken by it, with nothing in between."""
+    there, back = threading.Lock(), threading.Lock()
+    there.acquire()
+    back.acquire()
+
+    def other() -> None:
+        for _ in range(count):
+            there.acquire()
+            back.release()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    started = time.perf_counter()
+    for _ in range(count):
+        there.release()
+        back.acquire()
+    spent = time.perf_counter() - started
+    thread.join()
+    return measure.short(spent / count * 1e6)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one turn")
+    parser.add_argument("--pace", type=float, default=1000.0, help="requests per second of all paced callers together")
     parser.add_argument("--results", type=Path, help="folder that keeps the JSON")
     asked = parser.parse_args()
     with null_model() as model:
         turns: dict[str, Turn] = {
             "1 thread": functools.partial(threads_round, model, 1, asked.seconds),
             "8 threads": functools.partial(threads_round, model, 8, asked.seconds),
+            "8 threads, one CPU": on_one_cpu(functools.partial(threads_round, model, 8, asked.seconds)),
+            "8 threads, paced": functools.partial(paced_round, model, 8, asked.pace, asked.seconds),
             "8 tasks": functools.partial(tasks_round, model, 8, asked.seconds),
             "64 tasks": functools.partial(tasks_round, model, 64, asked.seconds),
         }
@@ -103,6 +150,8 @@ def main() -> None:
     result: dict[str, Any] = {
         "rounds": asked.rounds,
         "seconds": asked.seconds,
+        "paced_per_s": asked.pace,
+        "hand_over_us": measure.spread([hand_over_us() for _ in range(asked.rounds)]),
         "contenders": {name: one.report() for name, one in series.items()},
         "versions": measure.versions("numpy", "opencv-python-headless", "yoloom"),
     }
