@@ -315,6 +315,38 @@ def test_a_fault_of_its_own_does_not_end_it(caplog: pytest.LogCaptureFixture) ->
     assert caplog.messages[0] == "the watchdog could not look"
 
 
+def test_a_log_handler_may_close_the_model_whose_stall_it_hears_of(backend: FakeBackend) -> None:
+    """Seen to fail ("cannot join current thread") when `stop` waits for its own thread."""
+    engine = Engine(fake_model(), backend, threads=1)
+    engine.start()
+    outcomes: list[BaseException | None] = []
+    closed = threading.Event()
+
+    class Closing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            try:
+                engine.close(timeout=0)
+                outcomes.append(None)
+            except BaseException as error:
+                outcomes.append(error)
+            closed.set()
+
+    handler = Closing()
+    logging.getLogger("yoloom.watchdog").addHandler(handler)
+    try:
+        engine.watch(0.05)
+        (thread,) = [thread for thread in engine.threads_alive() if thread.name == "yoloom-watchdog"]
+        gate, first = held(engine, backend)
+        assert closed.wait(30)
+        assert isinstance(first.exception(30), EngineClosed)
+        thread.join(30)
+        assert not thread.is_alive()
+    finally:
+        logging.getLogger("yoloom.watchdog").removeHandler(handler)
+    gate.open()
+    assert outcomes == [None]
+
+
 def test_debug_of_a_model_starts_it_for_all_handles(demo_model: Path) -> None:
     with YOLO(demo_model) as plain:
         assert "yoloom-watchdog" not in thread_names(plain)

@@ -102,9 +102,10 @@ class Watchdog:
         self._stall.patience_s = min(self._stall.patience_s, patience_s)
 
     def stop(self) -> None:
-        """End the thread, and wait for that. Idempotent; any thread."""
+        """End the thread, and wait for that. Idempotent; any thread, its own too: a log handler may close."""
         self._stop.set()
-        self.thread.join()
+        if self.thread is not threading.current_thread():
+            self.thread.join()
 
     def check(self) -> None:
         """Look once, and say what there is to say. One thread at a time."""
