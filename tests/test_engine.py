@@ -323,6 +323,16 @@ def test_a_closed_engine_says_so(engine: Engine) -> None:
         later(engine, picture(0))
 
 
+def test_a_closed_engine_compiles_nothing(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to start a thread that compiles the second form, for nobody."""
+    engine.close()
+    with pytest.raises(EngineClosed):
+        engine.expect_many()
+    assert not engine.serves_many
+    assert engine.threads_alive() == []
+    assert Form.THROUGHPUT not in backend.compiled
+
+
 def test_close_frees_a_caller_that_waits_for_a_place(engine: Engine, backend: FakeBackend) -> None:
     gate, futures = occupied(engine, backend)
     futures += [later(engine, picture(seed)) for seed in range(4)]

@@ -148,8 +148,10 @@ class Engine:
         return self._compiler is not None
 
     def expect_many(self) -> None:
-        """Compile for many callers now, and wait for that, instead of beside the traffic."""
+        """Compile for many callers now, and wait for that, instead of beside the traffic. Raises EngineClosed."""
+        self.check_process()
         with self._lock:
+            self._check_open()
             self._start_compiler()
             compiler = self._compiler
         self._say_no_compiler()
