@@ -295,6 +295,27 @@ def test_tune_measures_and_keeps_a_plan(
     assert not list((tmp_path / "plans").iterdir())
 
 
+@pytest.mark.parametrize("name", ["converted", "plans"])
+@pytest.mark.parametrize("flags", [(), ("--clear",)])
+def test_cache_says_that_it_does_not_follow_a_link(
+    name: str,
+    flags: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Seen to list and to remove what lies behind it."""
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "mine.onnx").touch()
+    (models / "mine.json").touch()
+    (tmp_path / name).symlink_to(models)
+    monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path))
+    assert run_here("cache", *flags) == ExitCode.USAGE
+    assert f"{tmp_path / name} is a symbolic link" in capsys.readouterr().err
+    assert len(list(models.iterdir())) == 2
+
+
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "x"])
 def test_tune_needs_a_time(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here("tune", DEMO_MODEL, "--seconds", seconds) == ExitCode.USAGE

@@ -142,6 +142,31 @@ def test_parts_of_writers_that_are_gone_are_removed(cache: ConversionCache) -> N
     assert list(cache.folder.iterdir()) == []
 
 
+def test_nothing_behind_a_link_is_listed_written_or_removed(tmp_path: Path) -> None:
+    """Seen to remove a user's own models, by `clear` and by making room for the next conversion."""
+    behind = tmp_path / "models"
+    behind.mkdir()
+    mine = (behind / "mine.onnx", behind / f"{KEYS[0]}.onnx", behind / ".mine.part")
+    for path in mine:
+        path.write_bytes(content(1))
+    os.utime(mine[2], (time.time() - 7200,) * 2)
+    (tmp_path / "converted").symlink_to(behind)
+    cache = ConversionCache(tmp_path / "converted", 1000 + SEAL_BYTES)
+    assert cache.entries() == cache.clear() == []
+    with pytest.raises(OSError, match="symbolic link"):
+        stored(cache, 1)
+    assert cache.find(KEYS[0]) is None, "and what is not sound there is not removed"
+    assert sorted(behind.iterdir()) == sorted(mine)
+
+
+def test_a_link_among_the_entries_is_none_of_them(cache: ConversionCache, tmp_path: Path) -> None:
+    stored(cache, 0)
+    (tmp_path / "mine.onnx").write_bytes(content(1))
+    (cache.folder / "mine.onnx").symlink_to(tmp_path / "mine.onnx")
+    assert [entry.name for entry in cache.clear()] == ["0.pt"]
+    assert (cache.folder / "mine.onnx").read_bytes() == content(1)
+
+
 def test_any_number_may_write_and_clear_at_once(cache: ConversionCache) -> None:
     """A reader finds a whole entry or none. Seen to fail when entries are written under their own name."""
 

@@ -189,6 +189,19 @@ def test_without_a_folder_it_is_measured_once_for_the_process(
     assert ("can not be kept" in caplog.text) == blocked
 
 
+def test_no_plan_behind_a_link_is_listed_or_removed(subject: Subject, tmp_path: Path) -> None:
+    behind = tmp_path / "settings"
+    PlanCache(behind).store(subject.about(), "tiny.onnx", FOUND)
+    (behind / "mine.json").touch()
+    (tmp_path / "plans").symlink_to(behind)
+    cache = PlanCache(tmp_path / "plans")
+    assert cache.entries() == cache.clear() == []
+    assert cache.find(subject.about()) is None
+    with pytest.raises(OSError, match="symbolic link"):
+        cache.store(subject.about(), "tiny.onnx", FOUND)
+    assert len(list(behind.iterdir())) == 2
+
+
 def test_an_error_is_for_all_that_wait_and_kept_for_nobody(subject: Subject, cache: PlanCache) -> None:
     ours = Plans(Measure(InvalidModel("torn"), FOUND), lambda: cache)
     with pytest.raises(InvalidModel, match="torn"):

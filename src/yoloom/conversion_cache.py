@@ -25,7 +25,7 @@ from typing import IO
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.protobuf_writer import Chunk, Message
-from yoloom.user_cache import user_cache
+from yoloom.user_cache import check_own, own_files, user_cache
 
 DEFAULT_LIMIT_BYTES = 2 << 30
 
@@ -68,6 +68,7 @@ class ConversionCache:
         """The entry of `key`, read through and found sound just now. Anybody may remove it at any time."""
         path = self._path(key)
         try:
+            check_own(self.folder)
             with path.open("rb") as file:
                 sound = _is_sound(file, key)
         except OSError:
@@ -84,8 +85,10 @@ class ConversionCache:
         """Keep what `produce` writes as the entry of `key`; None when it is larger than the whole cache may be.
 
         The least recently used entries make room. Raises OSError when the folder can not take it, and what `produce`
-        raises; then nothing is left behind.
+        raises; then nothing is left behind. A folder that is a symbolic link can not: making room would remove what is
+        not the cache's.
         """
+        check_own(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{key}.{secrets.token_hex(8)}.part"
         try:
@@ -100,14 +103,14 @@ class ConversionCache:
         return self._path(key)
 
     def entries(self) -> list[Entry]:
-        """What is there, the most recently used first."""
-        found = [entry for path in self.folder.glob("*.onnx") if (entry := _entry(path))]
+        """What is there, the most recently used first. Nothing behind a symbolic link."""
+        found = [entry for path in own_files(self.folder, "*.onnx") if (entry := _entry(path))]
         return sorted(found, key=lambda entry: (entry.used, entry.path), reverse=True)
 
     def clear(self) -> list[Entry]:
-        """Remove everything, and say what it was. Models that are open go on. Raises OSError."""
+        """Remove all that `entries` tells, and say what it was. Models that are open go on. Raises OSError."""
         removed = self.entries()
-        for path in [*(entry.path for entry in removed), *self.folder.glob(".*.part")]:
+        for path in [*(entry.path for entry in removed), *own_files(self.folder, ".*.part")]:
             path.unlink(missing_ok=True)
         return removed
 
@@ -127,7 +130,7 @@ class ConversionCache:
         self._remove_stale_parts()
 
     def _remove_stale_parts(self) -> None:
-        for part in self.folder.glob(".*.part"):
+        for part in own_files(self.folder, ".*.part"):
             with suppress(OSError):
                 if part.stat().st_mtime < time.time() - _STALE_S:
                     part.unlink()

@@ -22,6 +22,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     cache, measured = conversion_cache(), plan_cache()
     if cache is None or measured is None:
         raise InvalidOption("this user has no home folder for a cache: set YOLOOM_CACHE to a folder.")
+    for folder in (cache.folder, measured.folder):
+        if folder.is_symlink():
+            raise InvalidOption(
+                f"{folder} is a symbolic link, behind which nothing is listed or removed: remove the link, or set "
+                "YOLOOM_CACHE to the folder that is meant."
+            )
     entries = cache.clear() if arguments.clear else cache.entries()
     plans = measured.clear() if arguments.clear else measured.entries()
     if arguments.json:

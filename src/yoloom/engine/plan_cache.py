@@ -23,7 +23,7 @@ from typing import Any
 
 from yoloom.engine.plan import Plan
 from yoloom.errors import InvalidOption
-from yoloom.user_cache import user_cache
+from yoloom.user_cache import check_own, own_files, user_cache
 
 LARGEST_BYTES = 1 << 16
 
@@ -49,6 +49,7 @@ class PlanCache:
         """The plan that was measured for `about`. Anybody may remove it at any time."""
         path = self._path(about)
         try:
+            check_own(self.folder)
             with path.open("rb") as file:
                 content = file.read(LARGEST_BYTES + 1)
         except OSError:
@@ -60,13 +61,14 @@ class PlanCache:
         return None
 
     def store(self, about: Mapping[str, str], name: str, plan: Plan) -> Path:
-        """Keep a plan. name: of the model's file. Raises OSError when the folder can not take it."""
+        """Keep a plan. name: of the model's file. Raises OSError when the folder can not take it, or is a link."""
         told = {
             "about": dict(about),
             "model": name,
             "plan": {"streams": plan.streams, "lanes": plan.lanes, "batch": plan.batch, "because": plan.because},
         }
         path = self._path(about)
+        check_own(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{path.stem}.{secrets.token_hex(8)}.part"
         try:
@@ -77,9 +79,9 @@ class PlanCache:
         return path
 
     def entries(self) -> list[PlanEntry]:
-        """What is there and sound, by name."""
+        """What is there and sound, by name. Nothing behind a symbolic link."""
         found = []
-        for path in self.folder.glob("*.json"):
+        for path in own_files(self.folder, "*.json"):
             with suppress(OSError):  # somebody removed it just now
                 with path.open("rb") as file:
                     entry = _entry(path, file.read(LARGEST_BYTES + 1))
@@ -91,7 +93,7 @@ class PlanCache:
         """Remove everything, and say what it was. Raises OSError."""
         removed = self.entries()
         for pattern in ("*.json", ".*.part"):
-            for path in self.folder.glob(pattern):
+            for path in own_files(self.folder, pattern):
                 path.unlink(missing_ok=True)
         return removed
 
