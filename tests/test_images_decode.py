@@ -347,9 +347,9 @@ def test_released_memoryview() -> None:
         decode_image(view)
 
 
-def test_pil_images_share_few_locks() -> None:
+def test_pil_images_share_a_few_locks() -> None:
     images = [Image.new("L", (1, 1)) for _ in range(200)]
-    assert len({id(decode._pil_lock(image)) for image in images}) > 8
+    assert len({id(decode._pil_locks.of(image)) for image in images}) > 8
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")

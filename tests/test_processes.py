@@ -130,6 +130,122 @@ def test_a_model_opened_first_in_the_child_of_a_fork_works(demo_model: Path) -> 
     assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
+FORKED_WHILE_OTHERS_WORK = (
+    OPEN
+    + """
+    import asyncio, signal, warnings
+    from PIL import Image
+    from yoloom.lazy_image import LazyImage
+    from yoloom import lazy_image
+    from yoloom.engine import terms
+    from yoloom.images import decode
+
+    warnings.simplefilter("ignore")  # Python itself warns of a fork with threads
+
+    def hold(*locks):
+        '''Have another thread, which is not in the child, hold them.'''
+        held, go_on = threading.Event(), threading.Event()
+
+        def work():
+            for lock in locks:
+                lock.acquire()
+            held.set()
+            go_on.wait(60)
+
+        threading.Thread(target=work, daemon=True).start()
+        held.wait()
+
+    def fork(work):
+        '''Print what `work` returns in a child, which ends by SIGALRM when that hangs.'''
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            print(work(), flush=True)
+            os._exit(0)
+        ended = os.waitpid(child, 0)[1] == 0
+        print("" if ended else "the child hangs", end="", flush=True)
+        os._exit(not ended)  # the end of this interpreter would wait for the thread that holds its locks
+
+    def answer(call):
+        try:
+            return call() or "done"
+        except errors.ForkedEngine:
+            return "ForkedEngine"
+    """
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_was_forked_while_others_held_locks_opens_a_model(demo_model: Path) -> None:
+    """Seen to hang with locks of modules that are not made anew in the child."""
+    done = python(
+        FORKED_WHILE_OTHERS_WORK
+        + """
+    hold(terms._tasks_lock, *decode._pil_locks._locks, *lazy_image._locks._locks)
+    lazy = LazyImage(image.shape[:2], image.copy)
+
+    def work():
+        picture = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
+        with YOLO(sys.argv[1]) as model:
+            bits = {len(model(picture)[0]), len(asyncio.run(model.predict_async(image)))}
+        return len(bits), lazy.image().shape
+
+    fork(work)
+    """,
+        demo_model,
+    )
+    assert (done.returncode, done.stdout) == (0, "(1, (120, 160, 3))\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_handle_of_the_parent_answers_though_others_held_its_locks_at_the_fork(demo_model: Path) -> None:
+    """Seen to hang in `predict_async`, and in `close`."""
+    done = python(
+        FORKED_WHILE_OTHERS_WORK
+        + """
+    model = YOLO(sys.argv[1])
+    model(image)
+    hold(terms._tasks_lock, model._switch, model._opened.engine._lock, model._opened.engine._crews._lock)
+
+    def work():
+        asked = [
+            lambda: model(image),
+            lambda: model.submit(image),
+            lambda: asyncio.run(model.predict_async(image)),
+            lambda: next(model.map([image])),
+            lambda: model.swap(sys.argv[1]),
+            model.statistics,
+            model.close,
+        ]
+        return [answer(call) for call in asked]
+
+    fork(work)
+    """,
+        demo_model,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{['ForkedEngine'] * 6 + ['done']}\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize(("backend", "expected"), [("openvino", "ForkedEngine"), ("onnxruntime", "done")])
+def test_a_child_that_was_forked_while_a_runtime_was_loaded_does_not_wait_for_it(
+    demo_model: Path, backend: str, expected: str
+) -> None:
+    """Seen to hang with the parent's lock, which guards the making of OpenVINO's Core."""
+    done = python(
+        FORKED_WHILE_OTHERS_WORK
+        + """
+    from yoloom.runtime import openvino
+
+    hold(openvino._core_lock)
+    fork(lambda: answer(lambda: YOLO(sys.argv[1], backend=sys.argv[2]).close()))
+    """,
+        demo_model,
+        backend,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{expected}\n"), done.stderr
+
+
 def test_a_handle_reaches_spawned_processes(demo_model: Path, tmp_path: Path) -> None:
     script = tmp_path / "spawning.py"
     script.write_text(

@@ -12,7 +12,6 @@ import functools
 import hashlib
 import io
 import logging
-import os
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 from yoloom.conversion_cache import ConversionCache, Write, conversion_cache
 from yoloom.errors import InvalidModel
 from yoloom.file_identity import file_identity
+from yoloom.forks import in_forked_child
 from yoloom.formats.checkpoint.convert import CONVERTER, write_converted
 from yoloom.formats.checkpoint.read import mapped_checkpoint, named
 from yoloom.formats.onnx_file import declarations
@@ -170,11 +170,8 @@ def _in_memory(file: CheckpointFile) -> Place:
 _conversions = Conversions()
 
 
-def _begin_again_after_fork() -> None:
+@in_forked_child
+def _begin_again() -> None:
     # A thread that is not in the child may have held a lock, or been about to finish a conversion.
     global _conversions
     _conversions = Conversions()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again_after_fork)

@@ -257,6 +257,10 @@ class YOLO:
         handles go on.
         """
         patience = Patience(positive_seconds(timeout))
+        if not self._opened.lease.is_ours:
+            # A forked child has nothing to give back, and the lock may be that of a thread which is not here.
+            self._closed = True
+            return
         with self._switch:
             self._closed = True
             all_opened = [self._opened, *self._superseded]
@@ -269,9 +273,10 @@ class YOLO:
         It is opened as this handle was, and warmed up, beside the old one; a file that can not be opened changes
         nothing. Calls that were made before, streams too, end on the old model, which is given back after the last of
         them; all later ones run on the new one. Other handles keep their model. Raises what opening a file raises,
-        InvalidOption for another task, and EngineClosed.
+        InvalidOption for another task, EngineClosed, and ForkedEngine.
         """
         old = self._current()
+        old.engine.check_process()
         workers = old.engine.workers if isinstance(old.engine, WorkersEngine) else None
         new = open_file(resolve(model), replace(self._settings, workers=workers))
         try:

@@ -16,13 +16,13 @@ for most of its next run: so the CPU is kept for it, for GRACE_S, when it was ba
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from yoloom.clock import Clock, monotonic
 from yoloom.engine.budget import available_cpus
+from yoloom.forks import in_forked_child
 
 GRACE_S = 0.01
 """How long the CPU of a caller that will be back at once is kept for it: about what Python does between two images."""
@@ -235,11 +235,8 @@ def cpu_gate() -> CpuGate:
     return _gate
 
 
-def _begin_again_after_fork() -> None:
+@in_forked_child
+def _begin_again() -> None:
     # A thread that is not in the child may have held the lock, or a turn.
     global _gate
     _gate = CpuGate()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again_after_fork)

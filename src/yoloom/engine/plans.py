@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
-import os
 import platform
 import threading
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from yoloom.engine.plan import Plan
 from yoloom.engine.plan_cache import PlanCache, plan_cache
 from yoloom.engine.tuner import SECONDS, Tuner, Tuning
 from yoloom.errors import InvalidOption
+from yoloom.forks import in_forked_child
 from yoloom.formats.model import Model
 from yoloom.once_map import OnceMap
 from yoloom.runtime.protocol import Backend, Precision
@@ -156,11 +156,8 @@ def plans() -> Plans:
     return _plans
 
 
-def _begin_again_after_fork() -> None:
+@in_forked_child
+def _begin_again() -> None:
     # A thread that is not in the child may have held a lock, or been about to finish a measurement.
     global _plans
     _plans = Plans(tune)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again_after_fork)

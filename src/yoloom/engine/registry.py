@@ -17,6 +17,7 @@ from yoloom.engine.crew import Chore, Crew
 from yoloom.engine.engine import Engine
 from yoloom.engine.once import Once
 from yoloom.errors import EngineClosed
+from yoloom.forks import in_forked_child
 
 Key = Hashable
 
@@ -46,12 +47,17 @@ class Lease:
             self._registry.later(functools.partial(self._registry.release, self._key, timeout=EXIT_PATIENCE_S))
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is this process's, and not a copy of its parent's."""
+        return os.getpid() == self._pid
+
+    @property
     def is_held(self) -> bool:
         """Whether it is this process's, and was not given back."""
-        return os.getpid() == self._pid and not self._once.taken
+        return self.is_ours and not self._once.taken
 
     def _take(self) -> bool:
-        if os.getpid() != self._pid:
+        if not self.is_ours:
             return False  # the engine, and the lock of its registry, are the parent's
         return self._once.take()
 
@@ -163,7 +169,8 @@ def registry() -> Registry:
     return _registry
 
 
-def _begin_again_after_fork() -> None:
+@in_forked_child
+def _begin_again() -> None:
     # The child has none of the parent's threads, and the lock may have been held when it was copied.
     global _registry
     _registry = Registry()
@@ -173,6 +180,4 @@ def _close_at_exit() -> None:
     _registry.close_all()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_again_after_fork)
 atexit.register(_close_at_exit)

@@ -15,6 +15,7 @@ from typing import Any
 from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.turns import ANYBODY, Client
 from yoloom.errors import InvalidOption
+from yoloom.forks import in_forked_child
 from yoloom.options import number, positive, shown
 
 MAX_WEIGHT = 1000
@@ -43,6 +44,12 @@ class _Mark:
 _threads = threading.local()
 _tasks_lock = threading.Lock()  # guards the marks of tasks
 _tasks: weakref.WeakKeyDictionary[Any, _Mark] = weakref.WeakKeyDictionary()
+
+
+@in_forked_child
+def _begin_again() -> None:
+    global _tasks_lock, _tasks
+    _tasks_lock, _tasks = threading.Lock(), weakref.WeakKeyDictionary()
 
 
 def client_of(asked: Any) -> Client:

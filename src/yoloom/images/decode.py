@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound
+from yoloom.striped_locks import StripedLocks
 
 MAX_PIXELS = 2**26
 """Largest picture that is accepted unless asked otherwise: 67 megapixels, 200 MB once decoded."""
 
-# Each guards the first look at some PIL images, which reads their file and their EXIF into them: two threads that share
-# an image must not do that at once, two images may.
-_pil_locks = tuple(threading.Lock() for _ in range(64))
+# Guard the first look at a PIL image, which reads its file and its EXIF into it: two threads that share an image must
+# not do that at once, two images may.
+_pil_locks = StripedLocks()
 
 _EXPECTED = (
     "an image is a path, encoded bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA"
@@ -169,7 +169,7 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
     if 0 in source.size:
         raise InvalidImage(f"expected an image with at least one pixel, got PIL size {source.size}.")
     try:
-        with _pil_lock(source):
+        with _pil_locks.of(source):
             upright = ImageOps.exif_transpose(source)
         if upright.mode.startswith("I;16"):
             return _bgr(np.asarray(upright, np.uint16), max_pixels, borrow=False)
@@ -177,10 +177,6 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
     except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
         raise ImageDecodeError(f"the PIL image can not be decoded: {error}") from error
     return np.ascontiguousarray(rgb[:, :, ::-1])
-
-
-def _pil_lock(source: object) -> threading.Lock:
-    return _pil_locks[(id(source) >> 6) % len(_pil_locks)]  # the lowest bits of all addresses are the same
 
 
 def _hint(source: object) -> str:

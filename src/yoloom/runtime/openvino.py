@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from yoloom.errors import ForkedEngine, InvalidModel
+from yoloom.forks import in_forked_child
 from yoloom.formats.model import Model
 from yoloom.runtime.openvino_quietly import openvino as ov
 from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
@@ -23,7 +24,15 @@ _BECAUSE = {
 
 # Guards the making of the one Core of the process: two would keep two plugins and two thread pools.
 _core_lock = threading.Lock()
-_core: tuple[int, ov.Core] | None = None  # with the process that made it
+_core: tuple[int, ov.Core | None] | None = None  # with the process that made it, or was about to
+
+
+@in_forked_child
+def _begin_again() -> None:
+    global _core_lock, _core
+    if _core is None and _core_lock.locked():  # by a thread that is not here, in the middle of OpenVINO's own code
+        _core = os.getppid(), None
+    _core_lock = threading.Lock()
 
 
 def core() -> ov.Core:
@@ -33,12 +42,13 @@ def core() -> ov.Core:
         with _core_lock:
             if _core is None:
                 _core = os.getpid(), _new_core()
-    if _core[0] != os.getpid():
+    pid, made = _core
+    if made is None or pid != os.getpid():
         raise ForkedEngine(
             "OpenVINO was used before this process forked, and its threads are not here: start processes with "
             "multiprocessing.get_context('spawn'), or open the first model after the fork."
         )
-    return _core[1]
+    return made
 
 
 def _new_core() -> ov.Core:
