@@ -28,10 +28,12 @@ from yoloom.engine.prediction import Prediction
 from yoloom.engine.queue_policy import OnFull
 from yoloom.engine.request import Request
 from yoloom.engine.statistics import FormPlan, LaneState, Refused, Statistics
+from yoloom.engine.stream import ResultStream
 from yoloom.engine.terms import Terms
-from yoloom.errors import DeadlineExceeded, EngineClosed, QueueFull, RuntimeFailed
+from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidModel, QueueFull, RuntimeFailed
 from yoloom.metrics import SMALLEST_MS
 from yoloom.options import PredictOptions
+from yoloom.results import Results
 from yoloom.runtime.protocol import Form
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model
 
@@ -163,6 +165,95 @@ def test_postprocessing_is_measured_where_it_happens(clock: ManualClock) -> None
     engine.close()
     found = engine.statistics().postprocess
     assert (found.count, found.mean_ms) == (2, pytest.approx(250))
+
+
+class Ending(Prediction):
+    """Whose heads end as they are told."""
+
+    def __init__(self, engine: Engine, step: Callable[[], object]) -> None:
+        super().__init__(engine.model, PredictOptions(), "image.jpg")
+        self._step = step
+
+    def finish_request(self, request: Request) -> Results:
+        self._step()
+        return super().finish_request(request)
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def step(*_: object) -> None:
+        raise error
+
+    return step
+
+
+def ends(engine: Engine) -> tuple[int, int, int, int]:
+    found = engine.statistics()
+    assert found.admitted == found.succeeded + found.failed + found.expired + found.cancelled
+    return found.succeeded, found.failed, found.expired, found.cancelled
+
+
+@pytest.mark.parametrize("error", [ValueError("boom"), InvalidModel("no such head"), SystemExit(1)])
+def test_what_fails_in_the_heads_is_counted_as_failed(engine: Engine, error: BaseException) -> None:
+    """Seen to be counted as succeeded."""
+    with pytest.raises(type(error)):
+        predict_now(engine, Ending(engine, raising(error)), IMAGE, Terms())
+    assert later_with(engine, Ending(engine, raising(error))).exception(30)
+    assert ends(engine) == (0, 2, 0, 0)
+
+
+def test_ctrl_c_in_the_heads_is_counted_as_cancelled(engine: Engine) -> None:
+    """Seen to be counted as succeeded."""
+    with pytest.raises(KeyboardInterrupt):
+        predict_now(engine, Ending(engine, raising(KeyboardInterrupt())), IMAGE, Terms())
+    assert ends(engine) == (0, 0, 0, 1)
+
+
+def test_a_deadline_that_passes_in_the_heads_is_counted_as_expired(engine: Engine, clock: ManualClock) -> None:
+    slow = Ending(engine, lambda: clock.advance(10))
+    with pytest.raises(DeadlineExceeded):
+        predict_now(engine, slow, IMAGE, Terms(clock() + 5))
+    with pytest.raises(DeadlineExceeded):
+        later_with(engine, slow, deadline=clock() + 5).result(30)
+    assert ends(engine) == (0, 0, 2, 0)
+
+
+def test_a_result_that_can_not_be_delivered_is_counted_as_failed(engine: Engine) -> None:
+    """Seen to be counted as succeeded: by its caller, by a helper, and by a stream."""
+    full = raising(OSError(28, "No space left"))
+    with pytest.raises(OSError, match="No space"):
+        predict_now(engine, prediction(engine), IMAGE, Terms(), full)
+    assert isinstance(later_with(engine, prediction(engine), full).exception(30), OSError)
+    with (
+        ResultStream([IMAGE], lambda _: later(engine), full, window=1) as stream,
+        pytest.raises(OSError, match="No space"),
+    ):
+        next(stream)
+    assert ends(engine) == (0, 3, 0, 0)
+
+
+def later_with(
+    engine: Engine,
+    prediction: Prediction,
+    deliver: Callable[[Results], Results] = lambda results: results,
+    **terms: Any,
+) -> ResultFuture:
+    return predict_later(engine, prediction, IMAGE, Terms(**terms), deliver)
+
+
+def test_a_folder_that_is_full_is_counted_as_failed(
+    demo_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the facade. Seen to be counted as succeeded."""
+    with YOLO(demo_model) as model:
+        options: dict[str, Any] = {"imgsz": 64, "save": True, "project": str(tmp_path), "exist_ok": True}
+        monkeypatch.setattr("yoloom.output.OutputFolder.write", raising(OSError(28, "No space left")))
+        with pytest.raises(OSError, match="No space"):
+            model.predict(IMAGE, **options)
+        with pytest.raises(OSError, match="No space"):
+            next(model.predict([IMAGE], stream=True, **options))
+        assert isinstance(model.submit(IMAGE, **options).exception(30), OSError)
+        found = model.statistics()
+    assert (found.succeeded, found.failed) == (0, 3)
 
 
 def test_lanes_tell_what_they_do(engine: Engine, backend: FakeBackend, clock: ManualClock) -> None:

@@ -70,7 +70,7 @@ class Call:
 
     def now(self, source: Any) -> Results:
         """Predict one image in the calling thread."""
-        return self._delivered(predict_now(self._engine, self._prediction(source), source, self._terms()))
+        return predict_now(self._engine, self._prediction(source), source, self._terms(), self._delivered)
 
     def later(self, source: Any) -> Future[Results]:
         """Predict one image in the background."""

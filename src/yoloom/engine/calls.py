@@ -30,7 +30,9 @@ def _unchanged(results: Results) -> Results:
     return results
 
 
-def predict_now(engine: Engine, prediction: Prediction, source: object, terms: Terms) -> Results:
+def predict_now(
+    engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
+) -> Results:
     """Predict in the calling thread, which waits for its turn on a lane. Raises the request's error.
 
     In a full queue the image is prepared while its caller waits for a place: it is the caller's own.
@@ -44,9 +46,7 @@ def predict_now(engine: Engine, prediction: Prediction, source: object, terms: T
                 # Those who wait for long hold one copy of their image, not two.
                 prediction.keep_picture()
         engine.wait(request, signal)
-        results = engine.measured(request, prediction.finish_request)
-        engine.check_in_time(request)
-        return results
+        return _delivered(engine, request, prediction, deliver)
 
 
 def predict_later(
@@ -139,6 +139,10 @@ class ResultFuture(Future[Results]):
         """End with DeadlineExceeded what has not ended: its time is over, even if it runs."""
         self._fail(too_late())
 
+    def heard(self, error: BaseException) -> None:
+        """Whoever fetched the result could not hand it on: the request is counted as this error."""
+        self._engine.heard(self.request, error)
+
     def add_done_callback(self, fn: Callable[[Future[Results]], object]) -> None:
         super().add_done_callback(functools.partial(self._call_back, fn))
 
@@ -173,9 +177,7 @@ class ResultFuture(Future[Results]):
             self.request.forget()  # it was ended while its outputs came
             return
         self.request.raise_error()
-        found = self._engine.measured(self.request, prediction.finish_request)
-        self._engine.check_in_time(self.request)
-        result = self._deliver(found)
+        result = _delivered(self._engine, self.request, prediction, self._deliver)
         if self._end.put("result"):
             self._forget()
             self.set_result(result)
@@ -224,6 +226,17 @@ def _taken_back(engine: Engine, request: Request) -> Iterator[None]:
         raise
     except BaseException:
         engine.cancel(request, Cancelled("the caller was interrupted before the request could wait."))
+        raise
+
+
+def _delivered(engine: Engine, request: Request, prediction: Prediction, deliver: Deliver) -> Results:
+    """What `deliver` makes of the results of a request that has run. What is raised here is what it counts as."""
+    try:
+        results = engine.measured(request, prediction.finish_request)
+        engine.check_in_time(request)
+        return deliver(results)
+    except BaseException as error:
+        engine.heard(request, error)
         raise
 
 

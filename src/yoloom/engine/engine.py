@@ -61,11 +61,12 @@ from yoloom.runtime.protocol import Backend, Form, Precision
 log = logging.getLogger("yoloom.engine")
 
 _ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
-_REASONS: Mapping[type[YoloomError], str] = {
+_REASONS: Mapping[type[BaseException], str] = {
     DeadlineExceeded: "expired",
     Cancelled: "cancelled",
     Dropped: "dropped",
     QueueFull: "full",
+    KeyboardInterrupt: "cancelled",
 }
 
 
@@ -293,6 +294,11 @@ class Engine:
         request.timeline.finished = self._clock()
         self._meters.finished(request.timeline)
         return results
+
+    def heard(self, request: Request, error: BaseException) -> None:
+        """A request that has run is counted as this error, which its caller hears instead of the results."""
+        with self._lock:
+            self._count_as(request, _reason(error))
 
     def on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have one of a few helper threads do `work`: decode or finish what no caller waits for. It must not block.
@@ -617,7 +623,7 @@ def _tell(placed: Iterable[Request]) -> None:
         request.has_place()
 
 
-def _reason(error: YoloomError) -> str:
+def _reason(error: BaseException) -> str:
     return _REASONS.get(type(error), "failed")
 
 

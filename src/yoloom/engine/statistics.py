@@ -98,9 +98,10 @@ class Statistics:
     """What an engine did so far, at one moment. Immutable: shared freely. `to_dict` gives it as JSON takes it.
 
     admitted, succeeded, failed, expired, cancelled, dropped: requests since the model was opened; every admitted one is
-    in exactly one of the others once it has ended. retried: those whose run failed and was done again. refusals: those
-    that got no place. waiting, running: now; waiting is the length of the queue. applying: callers that wait for a
-    place in it. threads: the CPU budget.
+    in exactly one of the others once it has ended, as what its caller heard: one whose results can not be made or
+    written has failed. retried: those whose run failed and was done again. refusals: those that got no place. waiting,
+    running: now; waiting is the length of the queue. applying: callers that wait for a place in it. threads: the CPU
+    budget.
 
     wait: for a place and, once prepared, for a lane. prepare: decoding, until it could run. execute: in the lane, with
     the letterbox and a second try. These three are of requests that a lane took. postprocess: from outputs to results.

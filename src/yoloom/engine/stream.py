@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
+from yoloom.engine.calls import ResultFuture
 from yoloom.engine.registry import registry
 from yoloom.errors import YoloomError
 from yoloom.results import Results
@@ -50,7 +51,7 @@ class ResultStream(Iterator[Any]):
             raise StopIteration
         try:
             # The engine ends every request, so this wait ends: with a result, an error, or EngineClosed.
-            return self._deliver(self._pending.popleft().result())
+            return self._delivered(self._pending.popleft())
         except YoloomError as error:
             if self._return_errors:
                 return error
@@ -66,6 +67,15 @@ class ResultStream(Iterator[Any]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+    def _delivered(self, future: Future[Results]) -> Results:
+        results = future.result()
+        try:
+            return self._deliver(results)
+        except BaseException as error:
+            if isinstance(future, ResultFuture):
+                future.heard(error)
+            raise
 
     def _fill(self) -> None:
         while len(self._pending) < self._window:
