@@ -12,6 +12,7 @@ from concurrent.futures import wait
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -387,6 +388,60 @@ def test_closing_does_not_wait_longer_than_asked_for_a_callback_that_blocks(back
     gate.open()
     for thread in engine.threads_alive():
         thread.join(30)
+
+
+def test_a_close_that_lost_its_patience_with_a_helper_ends_what_waits_for_it(
+    engine: Engine, backend: FakeBackend
+) -> None:
+    """Seen to leave the futures waiting for ever: one that has run, one that runs, and one that is to be decoded."""
+    helper, calls = Gate(), []
+    engine.on_helper(helper)
+    helper.wait_for()
+    gate, running = held(engine, backend)
+    undecoded = predict_later(
+        engine, Prediction(engine.model, PredictOptions(), "1.png"), encoded(1), Terms(client=Client("b"))
+    )
+    futures = [running, undecoded]
+    for future in futures:
+        future.add_done_callback(calls.append)
+    closer = threading.Thread(target=engine.close, kwargs={"timeout": 0.2})
+    closer.start()
+    gate.open()
+    closer.join(30)
+    assert not closer.is_alive()
+    assert not wait(futures, 5).not_done
+    assert [type(future.exception()) for future in futures] == [EngineClosed] * 2
+    helper.open()
+    engine.close()
+    assert engine.threads_alive() == []
+    assert sorted(map(id, calls)) == sorted(map(id, futures)), "each is told once"
+    found = engine.statistics()
+    assert (found.admitted, found.failed, found.succeeded) == (2, 2, 0)
+
+
+def encoded(seed: int) -> bytes:
+    return bytes(cv2.imencode(".png", picture(seed))[1])
+
+
+def test_a_delivery_that_hangs_is_ended_by_the_close_and_not_once_more_by_itself(engine: Engine) -> None:
+    """Seen to wait for ever. A callback that blocks then keeps the close no longer than asked."""
+    deliver, called, callback = Gate(), threading.Event(), Gate()
+    prediction = Prediction(engine.model, PredictOptions(), "1.jpg")
+    future = predict_later(engine, prediction, picture(1), Terms(), lambda results: (deliver(), results)[1])
+    future.add_done_callback(lambda _: (called.set(), callback()))
+    deliver.wait_for()
+    closer = threading.Thread(target=engine.close, kwargs={"timeout": 0.05})
+    closer.start()
+    closer.join(30)
+    assert not closer.is_alive()
+    assert called.wait(5)
+    assert isinstance(future.exception(5), EngineClosed)
+    deliver.open()
+    callback.open()
+    engine.close()
+    assert engine.threads_alive() == []
+    assert isinstance(future.exception(5), EngineClosed)
+    assert engine.statistics().failed == 1
 
 
 class LoudHandler(logging.Handler):

@@ -167,7 +167,8 @@ class ResultFuture(Future[Results]):
             _prepare(self._engine, self.request, prediction, source, loan)
 
     def _ended(self, request: Request) -> None:
-        # On a lane, or in the thread that closes or cancels: neither may run what follows.
+        # On a lane, or in the thread that closes or cancels: neither may run what follows. In the thread that closes
+        # once more when helpers hang: they take nothing any more, and so it ends at once.
         if not self.done():
             self._on_helper(self._finish)
 

@@ -54,13 +54,18 @@ class Crew:
     def later(self, chore: Chore) -> None:
         self._chores.put(chore)
 
-    def stop(self, patience: Patience = ENDLESS) -> None:
-        """Do what was left until now, then end. Waits for that while `patience` lasts, and in a chore not at all."""
+    def stop(self, patience: Patience = ENDLESS) -> bool:
+        """Do what was left until now, then end. Waits for that while `patience` lasts, and in a chore not at all.
+
+        False when that was too short. Idempotent; any thread.
+        """
         for _ in self.threads:
             self._chores.put(None)
-        if threading.current_thread() not in self.threads:
-            for thread in self.threads:
-                thread.join(patience.left)
+        if threading.current_thread() in self.threads:
+            return True
+        for thread in self.threads:
+            thread.join(patience.left)
+        return not self.is_alive
 
     def _work(self) -> None:
         while (chore := self._chores.get()) is not None:
@@ -82,12 +87,12 @@ class Crews:
         # Guards the two below. Held while threads are started, never while one works.
         self._lock = threading.Lock()
         self._crews: dict[str, Crew] = {}
-        self._stopped = False
+        self._stopped: set[str] = set()
 
     def later(self, name: str, chore: Chore) -> None:
-        """Have a thread of that crew do the chore. Raises EngineClosed once stopped, or RuntimeFailed."""
+        """Have a thread of that crew do the chore. Raises EngineClosed once it was stopped, or RuntimeFailed."""
         with self._lock:
-            if self._stopped:
+            if name in self._stopped:
                 raise EngineClosed("the model is closed; open it again with YOLO(path).")
             crew = self._crews.get(name)
             if crew is None:
@@ -96,13 +101,12 @@ class Crews:
                 self._crews[name] = crew
             crew.later(chore)  # under the lock: after `stop` nobody would do it
 
-    def stop(self, patience: Patience = ENDLESS) -> None:
-        """Do what was left until now, take nothing new, and end; waits as `Crew.stop` does. Idempotent."""
+    def stop(self, name: str, patience: Patience = ENDLESS) -> bool:
+        """Have a crew do what was left until now, take nothing new, and end. Waits and answers as `Crew.stop`."""
         with self._lock:
-            self._stopped = True
-            crews, self._crews = list(self._crews.values()), {}
-        for crew in crews:
-            crew.stop(patience)
+            self._stopped.add(name)
+            crew = self._crews.get(name)
+        return crew is None or crew.stop(patience)
 
     def threads_alive(self) -> list[threading.Thread]:
         with self._lock:

@@ -112,6 +112,7 @@ class Engine:
         self._policy = Policy(capacity, {}, self.share.in_company)
         self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
         self._running: dict[int, Request] = {}
+        self._undelivered: dict[int, Request] = {}  # of futures that have not ended, wherever they are
         self._slots: dict[Form, Sequence[LaneSlot]] = {}
         self._lanes: list[threading.Thread] = []
         self._compiler: threading.Thread | None = None
@@ -174,9 +175,12 @@ class Engine:
             if not (self._requests or self._running):
                 self._activity.moved(now)
             self._requests[request.id] = request  # first: Ctrl-C may strike after any line, and `cancel` must find it
+            if request.keeps_place:
+                self._undelivered[request.id] = request
             admission = self._policy.admit(ticket, terms.on_full)
             if admission.place is Place.REFUSED:
                 del self._requests[request.id]
+                self._undelivered.pop(request.id, None)
                 self._count_end(request, "full")
                 raise QueueFull(f"all {self.capacity} places of the queue are taken; come back later.")
             if admission.place is Place.TAKEN:
@@ -269,6 +273,7 @@ class Engine:
     def delivered(self, request: Request) -> None:
         """A request that keeps its place has reached its caller, or nobody waits for it: free the place. Idempotent."""
         with self._lock:
+            self._undelivered.pop(request.id, None)
             held, request.holds, request.keeps_place = request.holds, False, False
             if held:
                 self._policy.delivered()
@@ -366,8 +371,8 @@ class Engine:
         """Take nothing new, end what waits, let what runs finish, and end the threads. Idempotent; any thread.
 
         drain: first run what waits. timeout: seconds for all of this, None for as long as it takes. What has not ended
-        then ends with EngineClosed, also what runs; a thread that hangs in the runtime or in a caller's callback is
-        left behind.
+        then ends with EngineClosed, also what runs, is decoded or delivered; a thread that hangs in the runtime, in a
+        decoder or in a caller's callback is left behind.
         """
         if os.getpid() != self._pid:
             return  # the threads are the parent's
@@ -387,7 +392,9 @@ class Engine:
         self._fail_closed(waiting)
         self._interrupt()
         self._join(threads, patience)
-        self._crews.stop(patience)
+        if not self._crews.stop("helper", patience):
+            self._end_undelivered()
+        self._crews.stop("callback", patience)
         self._stop_watchdog()  # the last to go: it tells what the others wait for
 
     def _stop_watchdog(self) -> None:
@@ -417,6 +424,14 @@ class Engine:
     def _fail_closed(self, requests: Iterable[Request]) -> None:
         for request in requests:
             request.fail(EngineClosed("the model was closed before the request was done; open it again."))
+
+    def _end_undelivered(self) -> None:
+        """A helper hangs: the futures that it keeps, or that wait for it, end here instead, once."""
+        with self._lock:
+            undelivered = list(self._undelivered.values())
+        log.error("closed while a helper hangs: %d results are not delivered, and end with an error", len(undelivered))
+        for request in undelivered:
+            request.on_end(request)
 
     def _interrupt(self) -> None:
         """The engine has closed: lanes that wait for anything but a run must not."""

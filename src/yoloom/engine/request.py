@@ -32,7 +32,8 @@ class Image(Protocol):
 class Request:
     """An image, its terms, and how it ended. Owned by the engine.
 
-    on_end runs once, in whichever thread ends it. on_place runs once for a request that had to wait for a place: when
+    on_end runs once, in whichever thread ends it, and for one that keeps its place once more when the engine closes
+    before it was delivered. on_place runs once for a request that had to wait for a place: when
     it has one, or has ended without. run_ms: what the runtime took, in milliseconds.
 
     keeps_place: its result is delivered by somebody else than its caller, and holds the place until `Engine.delivered`.
