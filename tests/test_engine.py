@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 
 import cv2
 import numpy as np
@@ -471,6 +472,31 @@ def test_a_callback_may_predict_and_block(backend: FakeBackend, model: Model) ->
     assert len(later(engine, picture(3)).result(30)), "a callback that blocks must not keep results"
     release.set()
     engine.close()
+
+
+def test_a_callback_that_no_thread_can_be_had_for_is_refused_when_it_is_added(
+    engine: Engine, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to be kept, and then called by the helper that finishes everybody's results, which it could block."""
+
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    gate, futures = occupied(engine, backend)
+    called: SimpleQueue[str] = SimpleQueue()
+    future = futures[0]
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    with pytest.raises(RuntimeFailed, match="no thread could be started"):
+        future.add_done_callback(lambda _: called.put("refused"))
+    monkeypatch.undo()
+    future.add_done_callback(lambda _: called.put(threading.current_thread().name))
+    gate.open()
+    assert len(future.result(30))
+    assert called.get(timeout=30).startswith("yoloom-callback")
+    engine.close()
+    future.add_done_callback(lambda _: called.put(threading.current_thread().name))
+    assert called.get_nowait() == threading.current_thread().name
+    wait(futures)
 
 
 def test_a_callback_of_an_expired_request_may_predict(model: Model) -> None:

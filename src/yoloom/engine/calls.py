@@ -18,7 +18,7 @@ from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
 from yoloom.engine.terms import Terms
-from yoloom.errors import Cancelled, ForkedEngine, RuntimeFailed, YoloomError
+from yoloom.errors import Cancelled, EngineClosed, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results import Results
 
 log = logging.getLogger("yoloom.engine")
@@ -144,6 +144,12 @@ class ResultFuture(Future[Results]):
         self._engine.heard(self.request, error)
 
     def add_done_callback(self, fn: Callable[[Future[Results]], object]) -> None:
+        """See `concurrent.futures.Future`. `fn` is called on a thread for callbacks, after the engine's close here.
+
+        Raises RuntimeFailed, and keeps nothing, when no thread can be started: when the future ends, there would be
+        none but those that others wait for.
+        """
+        self._engine.expect_callbacks()
         super().add_done_callback(functools.partial(self._call_back, fn))
 
     def add_quick_callback(self, fn: Callable[[Future[Results]], object]) -> None:
@@ -214,7 +220,7 @@ class ResultFuture(Future[Results]):
     def _call_back(self, fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
         try:
             self._engine.on_caller_back(_called, fn, future)
-        except YoloomError:  # the engine has ended: what is left is to call it here
+        except EngineClosed:  # nobody waits for a thread of ours any more: what is left is to call it here
             _called(fn, future)
 
 

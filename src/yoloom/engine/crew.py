@@ -94,12 +94,13 @@ class Crews:
         with self._lock:
             if name in self._stopped:
                 raise EngineClosed("the model is closed; open it again with YOLO(path).")
-            crew = self._crews.get(name)
-            if crew is None:
-                crew = Crew(self._sizes[name], f"yoloom-{name}")
-                crew.start()
-                self._crews[name] = crew
-            crew.later(chore)  # under the lock: after `stop` nobody would do it
+            self._started(name).later(chore)  # under the lock: after `stop` nobody would do it
+
+    def start(self, name: str) -> None:
+        """Have the threads of that crew now, unless it was stopped: `later` then finds them. Raises RuntimeFailed."""
+        with self._lock:
+            if name not in self._stopped:
+                self._started(name)
 
     def stop(self, name: str, patience: Patience = ENDLESS) -> bool:
         """Have a crew do what was left until now, take nothing new, and end. Waits and answers as `Crew.stop`."""
@@ -107,6 +108,15 @@ class Crews:
             self._stopped.add(name)
             crew = self._crews.get(name)
         return crew is None or crew.stop(patience)
+
+    def _started(self, name: str) -> Crew:
+        """Called under the lock."""
+        crew = self._crews.get(name)
+        if crew is None:
+            crew = Crew(self._sizes[name], f"yoloom-{name}")
+            crew.start()
+            self._crews[name] = crew
+        return crew
 
     def threads_alive(self) -> list[threading.Thread]:
         with self._lock:

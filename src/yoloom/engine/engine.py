@@ -313,10 +313,15 @@ class Engine:
         self.check_process()
         self._crews.later("helper", functools.partial(work, *args))
 
+    def expect_callbacks(self) -> None:
+        """Have threads for `on_caller_back`, unless the engine has closed. Raises RuntimeFailed or ForkedEngine."""
+        self.check_process()
+        self._crews.start("callback")
+
     def on_caller_back(self, work: Callable[..., None], *args: object) -> None:
         """Have a thread run a user's callback, which may block or predict: nothing of ours waits behind it.
 
-        Raises EngineClosed.
+        After `expect_callbacks`: raises EngineClosed, and nothing else.
         """
         self.check_process()
         self._crews.later("callback", functools.partial(work, *args))
