@@ -20,14 +20,16 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from yoloom.clock import Clock, Patience, monotonic
 from yoloom.engine.activity import Activity
+from yoloom.engine.books import Books, reason_of
+from yoloom.engine.compilation import Compilation
 from yoloom.engine.counted_lock import CountedLock
 from yoloom.engine.cpu_gate import cpu_gate
 from yoloom.engine.crew import Crews
-from yoloom.engine.lane import LaneSlot, Outcome, Slot, warm_up
+from yoloom.engine.lane import LaneSlot, Outcome, Slot
 from yoloom.engine.meters import Meters
 from yoloom.engine.moment import Moment, situation_of, statistics_of
 from yoloom.engine.once import Once
@@ -48,7 +50,6 @@ from yoloom.errors import (
     Dropped,
     EngineClosed,
     ForkedEngine,
-    InvalidModel,
     QueueFull,
     RuntimeFailed,
     YoloomError,
@@ -59,15 +60,6 @@ from yoloom.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision
 
 log = logging.getLogger("yoloom.engine")
-
-_ENDS = ("succeeded", "failed", "expired", "cancelled", "dropped")
-_REASONS: Mapping[type[BaseException], str] = {
-    DeadlineExceeded: "expired",
-    Cancelled: "cancelled",
-    Dropped: "dropped",
-    QueueFull: "full",
-    KeyboardInterrupt: "cancelled",
-}
 
 
 class Engine:
@@ -90,7 +82,7 @@ class Engine:
         precision: Precision = Precision.FP32,
         plan: Plan = DEFAULT_PLAN,
     ) -> None:
-        """version: tells one state of the model's files from another; it must stay what it is now. plan: checked."""
+        """version: see `Compilation`. plan: checked."""
         self.model = model
         self.backend = backend
         self.threads = threads
@@ -98,8 +90,7 @@ class Engine:
         self.plan = plan
         self.share = cpu_gate().share(threads)
         self._clock = clock
-        self._version = version
-        self._opened_version = version()
+        self._compilation = Compilation(model, backend, plan, precision, self.share, version)
         self._pid = os.getpid()
         self._ids = itertools.count()
         self._crews = Crews({"helper": threads, "callback": threads})
@@ -120,8 +111,7 @@ class Engine:
         self._no_compiler_said = Once()
         self._closing = False  # nothing new is taken
         self._closed = False  # and what waits is ended
-        self._counts = dict.fromkeys(("admitted", "retried", *_ENDS), 0)
-        self._refused: dict[str, int] = {}
+        self._books = Books()
         self._activity = Activity()
         self._watchdog: Watchdog | None = None
 
@@ -142,7 +132,7 @@ class Engine:
 
     def start(self) -> None:
         """Compile for one caller and run the network once. Raises what the backend raises."""
-        self._add_form(Form.LATENCY, self._warm(self._compile(Form.LATENCY)))
+        self._add_form(Form.LATENCY, self._compilation.warm_slots(Form.LATENCY))
 
     @property
     def serves_many(self) -> bool:
@@ -181,10 +171,10 @@ class Engine:
             if admission.place is Place.REFUSED:
                 del self._requests[request.id]
                 self._undelivered.pop(request.id, None)
-                self._count_end(request, "full")
+                self._books.ended(request, "full")
                 raise QueueFull(f"all {self.capacity} places of the queue are taken; come back later.")
             if admission.place is Place.TAKEN:
-                self._count_place(request)
+                self._books.placed(request, self._clock())
             dropped = self._taken_out(admission.dropped, "dropped")
             placed = self._newly_placed()
             if terms.deadline < math.inf:
@@ -199,10 +189,10 @@ class Engine:
 
     def _check_admissible(self, request: Request, now: float) -> None:
         if self._closing:
-            self._count_end(request, "closed")
+            self._books.ended(request, "closed")
         self._check_open()
         if request.terms.deadline <= now:
-            self._count_end(request, "expired")
+            self._books.ended(request, "expired")
             raise too_late()
 
     def run_when_free(self, request: Request, image: Image) -> bool:
@@ -228,10 +218,10 @@ class Engine:
             # Known here and not there: interrupted in the middle of `admit`.
             mine = self._policy.cancel(request.id) or request.id in self._requests
             if mine:
-                self._taken_out([request.id], _reason(error))
+                self._taken_out([request.id], reason_of(error))
                 self._tell_settled()
             else:
-                self._count_as(request, _reason(error))
+                self._books.heard(request, reason_of(error))
             placed = self._newly_placed()
         _tell(placed)
         if mine:
@@ -303,7 +293,7 @@ class Engine:
     def heard(self, request: Request, error: BaseException) -> None:
         """A request that has run is counted as this error, which its caller hears instead of the results."""
         with self._lock:
-            self._count_as(request, _reason(error))
+            self._books.heard(request, reason_of(error))
 
     def on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have one of a few helper threads do `work`: decode or finish what no caller waits for. It must not block.
@@ -360,7 +350,7 @@ class Engine:
 
     def _moment(self) -> Moment:
         requests, waits = self._requests.values(), self._lock.waits()
-        return self._activity.moment(self._counts, self._refused, requests, waits, self._clock())
+        return self._activity.moment(self._books.counts, self._books.refused, requests, waits, self._clock())
 
     def threads_alive(self) -> list[threading.Thread]:
         """The threads that belong to this engine now."""
@@ -419,7 +409,7 @@ class Engine:
             running = list(self._running.values())  # none, unless a lane hangs
             self._running.clear()
             for request in running:
-                self._count_end(request, request.verdict or "failed")
+                self._books.ended(request, request.verdict or "failed")
             if not hung:
                 self._slots.clear()
                 self._activity.clear()
@@ -465,55 +455,24 @@ class Engine:
         """The requests of tickets that the policy has forgotten, counted; whoever asked must end them."""
         taken = [self._requests.pop(ticket_id) for ticket_id in ticket_ids]
         for request in taken:
-            self._count_end(request, reason)
+            self._books.ended(request, reason)
         return taken
 
     def _newly_placed(self) -> list[Request]:
         """Those that have got a place: whoever asked must tell them, without the lock."""
         placed = [self._requests[ticket_id] for ticket_id in self._policy.take_placed()]
         for request in placed:
-            self._count_place(request)
+            self._books.placed(request, self._clock())
         if placed:
             self._start_compiler()
             self._work.notify(len(placed))  # one may be prepared already
         return placed
-
-    def _count_place(self, request: Request) -> None:
-        request.admitted = True
-        request.timeline.placed = self._clock()
-        self._counts["admitted"] += 1
-
-    def _count_end(self, request: Request, reason: str) -> None:
-        request.counted = reason
-        counts = self._counts if request.admitted else self._refused
-        counts[reason] = counts.get(reason, 0) + 1
-
-    def _count_as(self, request: Request, reason: str) -> None:
-        """Its caller hears this of it, whether it still runs or has succeeded."""
-        if request.id in self._running:
-            request.verdict = reason
-        elif request.counted == "succeeded":
-            self._counts["succeeded"] -= 1
-            self._count_end(request, reason)
 
     def _tell_settled(self) -> None:
         if self._closing and self._is_settled():
             self._settled.notify_all()
 
     # ---- Forms
-
-    def _warm(self, slots: list[Slot]) -> list[Slot]:
-        """The same, after the network has run once."""
-        warm_up(slots[0], self.model)
-        return slots
-
-    def _compile(self, form: Form) -> list[Slot]:
-        compiled = self.backend.compile(self.model, self.plan.setup(form, self.threads, self.precision))
-        # A second form of another file would give other results under load, and nobody would know.
-        if self._version() != self._opened_version:
-            raise InvalidModel(f"{self.model.graph.path} was changed while it is open; open it again with YOLO(path).")
-        cpus = self.plan.cpus_of(form, compiled.lanes, self.threads)
-        return [Slot(compiled, self.share, cpus) for _ in range(self.plan.lanes_of(form, compiled.lanes))]
 
     def _start_compiler(self) -> None:
         """Have a thread compile for many callers, once. Called under the lock."""
@@ -531,12 +490,11 @@ class Engine:
             log.error("the form for many callers can not be compiled: %s", self._no_compiler)
 
     def _add_form(self, form: Form, slots: list[Slot]) -> None:
-        batch = self.plan.batch_of(form, self.model, self.backend)
+        offer = Lanes(len(slots), self._compilation.batch(form))
         with self._lock:
             if self._closed:
                 return
             self._slots[form] = slots
-            offer = Lanes(len(slots), batch)
             self._policy.add_form(form, offer)
             self._activity.add_form(form, offer)
             self._start_lanes(len(slots))
@@ -549,7 +507,7 @@ class Engine:
     def _expand(self) -> None:
         """Compile the form for many callers, beside the traffic."""
         try:
-            self._add_form(Form.THROUGHPUT, self._compile(Form.THROUGHPUT))
+            self._add_form(Form.THROUGHPUT, self._compilation.slots(Form.THROUGHPUT))
         except Exception:
             log.exception("the form for many callers could not be compiled; one caller's form serves them all")
 
@@ -605,8 +563,8 @@ class Engine:
                 if self._running.pop(request.id, None) is not None  # else `close` has lost its patience with it
             ]
             for request, outcome in mine:
-                self._count_end(request, request.verdict or outcome.ended)
-                self._counts["retried"] += outcome.retried
+                self._books.ended(request, request.verdict or outcome.ended)
+                self._books.retried(outcome.retried)
                 request.holds = request.keeps_place
             self._policy.finished(run, sum(request.holds for request, _ in mine))
             self._tell_settled()
@@ -641,10 +599,6 @@ def _end(request: Request, outcome: Outcome) -> None:
 def _tell(placed: Iterable[Request]) -> None:
     for request in placed:
         request.has_place()
-
-
-def _reason(error: BaseException) -> str:
-    return _REASONS.get(type(error), "failed")
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:
