@@ -5,6 +5,7 @@ Only the standard library, so that a rival can be measured by the same code in a
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import sys
@@ -57,7 +58,8 @@ def versions(*packages: str) -> dict[str, str]:
 
 def finish(name: str, result: Mapping[str, Any], results_folder: Path | None) -> None:
     """Write the JSON line, the last of stdout, and keep it as a file when a folder is given."""
-    line = {"benchmark": name, **result, "machine": machine()}
+    today = dt.datetime.now(dt.timezone.utc).date()
+    line = {"benchmark": name, **result, "machine": machine(), "date": today.isoformat()}
     if results_folder is not None:
         results_folder.mkdir(parents=True, exist_ok=True)
         (results_folder / f"{name}.json").write_text(json.dumps(line, indent=1) + "\n")

@@ -39,6 +39,10 @@ class Rival:
             raise RuntimeError(answer["error"])
         return answer["ok"]
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def turn(self, pattern: str, callers: int, seconds: float) -> Sample:
         """One turn of `callers` threads: pattern "shared" is one model for all, "own" a model for each."""
         return Sample(**self.ask("throughput", pattern=pattern, callers=callers, seconds=seconds))

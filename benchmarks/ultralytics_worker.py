@@ -24,6 +24,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import ultralytics
 from ultralytics import YOLO
 
 import measure
@@ -61,6 +62,9 @@ class Worker:
 
         with ThreadPoolExecutor(len(options)) as pool:
             return {"wrong": sum(pool.map(caller, range(len(options)))), "of": len(options) * each}
+
+    def version(self) -> str:
+        return str(ultralytics.__version__)
 
     def memory(self, models: int) -> float:
         """What the process holds, in MiB, after that many models were used, each by a thread of its own."""

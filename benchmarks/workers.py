@@ -5,8 +5,7 @@ defaults. Throughput: twice as many callers as workers, each of which calls agai
 contenders take turns, a ratio is the median over rounds. The channel: a network that costs nothing, on a canvas of 64
 pixels, so that what is left is the copy into the slot, the messages, the letterbox out of the slot, and the results;
 beside it the ceiling, which is numpy copying the same frames in one thread. Added latency: that network with one caller
-and one worker, less the same in threads. Memory: unique pages (USS) and shares (PSS) after the turns; a process of its
-own for each model is what people use `multiprocessing` for.
+and one worker, less the same in threads. `workers_memory.py` says what all of it holds.
 
     python benchmarks/workers.py .oracle/files/yolov8n_dynamic.onnx .oracle/files/bus.jpg
 """
@@ -35,7 +34,6 @@ from yoloom.engine.statistics import WorkerStatistics
 from yoloom.engine.terms import Terms
 from yoloom.options import PredictOptions
 from yoloom.workers.engine import WorkersEngine
-from yoloom.workers.memory import memory_of
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.workers import Workers
 
@@ -154,18 +152,6 @@ def added_latency(image: Image, calls: int = 300) -> dict[str, float]:
     return {**medians, "added_ms": round(medians["workers"] - medians["threads"], 3), "workers_p99_ms": p99}
 
 
-def memory(path: Path, image: Image, workers: int) -> dict[str, Any]:
-    """Of a process with the model in threads, and of each process with workers: run in one of its own, see `main`."""
-    with YOLO(path, threads=workers, workers=workers or None) if workers else YOLO(path) as model:
-        measure.run_callers([lambda: model.predict(image)] * 4, 2.0)
-        mine = memory_of(os.getpid())
-        found = [{"process": "parent", "unique_mib": mine.unique // MIB, "pss_mib": mine.proportional // MIB}]
-        for worker in model.statistics().workers:
-            sizes = {"unique_mib": worker.unique_bytes // MIB, "pss_mib": worker.proportional_bytes // MIB}
-            found.append({"process": f"worker {worker.lane}", **sizes})
-    return {"processes": found, "pss_mib": sum(one["pss_mib"] for one in found)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
@@ -174,16 +160,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one contender's turn")
     parser.add_argument("--only-channel", action="store_true", help="leave out the real network")
-    parser.add_argument(
-        "--only-memory", type=int, metavar="N", help="print what N workers hold, 0 for threads, and end"
-    )
     parser.add_argument("--results", type=Path, help="folder that keeps the JSON")
     asked = parser.parse_args()
     photo = np.asarray(cv2.imread(str(asked.image)), np.uint8)
-    full_hd = frame(photo, SIZES_HW["1080p"])
-    if asked.only_memory is not None:
-        measure.finish("workers_memory", memory(asked.model, full_hd, asked.only_memory), None)
-        return
     result = {
         "model": asked.model.name,
         "channel": {name: channel(frame(photo, hw), asked.workers, asked.seconds) for name, hw in SIZES_HW.items()},

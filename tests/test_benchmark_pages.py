@@ -10,7 +10,10 @@ import pytest
 
 import benchmarks_page
 import hazards_page
+import precision_table
 import readme_figures
+import verify_table
+import workers_tables
 from svg_charts import bar_chart, line_chart, rounded_up
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +86,16 @@ def test_the_hazards_page_has_the_figures_of_the_results() -> None:
     assert (ROOT / "docs" / hazards_page.PAGE).read_text() == hazards_page.page(RESULTS["hazards"])
 
 
+@pytest.mark.parametrize("name", ["verify.md", "workers.md"])
+def test_figures_within_a_page_are_those_of_the_results(name: str) -> None:
+    filled = benchmarks_page.filled_pages(ROOT / "docs", RESULTS)[name]
+    assert (ROOT / "docs" / name).read_text() == filled, f"{name}: run tools/benchmarks_page.py"
+
+
+def test_the_precision_page_is_what_the_results_make() -> None:
+    assert precision_table.PAGE.read_text(encoding="utf-8") == precision_table.page(RESULTS["precision"])
+
+
 @pytest.mark.skipif("field" not in RESULTS, reason="make bench has not left its results")
 def test_the_benchmarks_page_and_its_plots_are_what_the_results_make() -> None:
     for name, text in benchmarks_page.page_and_plots(RESULTS["field"]).items():
@@ -131,16 +144,51 @@ def test_each_machine_has_a_letter(result: dict[str, Any]) -> None:
     other = {
         "best.pt": {"bytes": 1_000_000, "growth_over_file": spread(1.0)},
         "machine": {"cpu": "another", "cores": 4},
+        "versions": {"python": "3.14.1"},
     }
     made = readme_figures.table({"field": result, "opening": other})
     assert "| A |" in made
     assert "| B |" in made
-    assert "Measured on A: a CPU, 2 CPUs; B: another, 4 CPUs." in made
+    assert "Measured on A: a CPU, 2 CPUs; B: another, 4 CPUs, with Python 3.14.1." in made
 
 
 def test_a_readme_without_the_marks_is_an_error() -> None:
     with pytest.raises(ValueError, match="must have the marks"):
         readme_figures.with_table("# yoloom", "| |")
+
+
+# ---- Figures within a page
+
+
+def test_who_gave_wrong_answers_is_told_with_whose_they_were() -> None:
+    levels = [
+        {"callers": 1, "requests": 1200, "mismatches": 0, "exceptions": 0},
+        {"callers": 6, "requests": 60, "mismatches": 12, "exceptions": 3},
+    ]
+    found = {
+        "faults": {"the answer for other options": 12},
+        "exceptions": [{"kind": "OSError", "count": 3, "message": "OSError: busy"}],
+        "levels": levels,
+    }
+    result = {
+        "callers": [1, 6],
+        "seconds": 20.0,
+        "contenders": {"somebody": found},
+        "versions": dict.fromkeys(verify_table.PACKAGES, "1.0"),
+        "machine": {"cpu": "a CPU", "cores": 2},
+        "date": "2026-01-02",
+    }
+    told = "| somebody | 0 of 1,200 | **12 of 60** | 12 the answer for other options | 3 OSError: busy |"
+    assert told in verify_table.made(result)
+
+
+def test_memory_of_workers_is_that_of_the_largest_and_of_all() -> None:
+    held = [{"unique_mib": 60 + number, "pss_mib": 70 + number} for number in range(3)]
+    made = workers_tables.memory_block({"threads": held[:1], "workers": held})
+    assert "| parent of 2 workers, which loads no runtime | 60 MiB | 70 MiB |" in made
+    assert "| each of 2 workers | 62 MiB | 72 MiB |" in made
+    assert "| parent and workers together |  | 213 MiB |" in made
+    assert "Ultralytics" not in made
 
 
 # ---- Charts

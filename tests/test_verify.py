@@ -106,6 +106,7 @@ def test_an_exception_once_in_1000_is_found_with_its_trace() -> None:
     assert failure.count == report.requests // 1000 == 2
     assert "broken_models.py" in failure.trace
     assert "infer request is busy" in str(report)
+    assert sum(level.exceptions for level in report.levels) == 2
 
 
 @pytest.mark.parametrize(
@@ -391,6 +392,9 @@ def test_a_report_is_plain_data(tmp_path: Path) -> None:
     assert told["requests"] == report.requests == report.concurrent + 2 * report.cases
     assert told["shown"][0]["fault"] == "the answer for other options"
     assert [level["callers"] for level in told["levels"]] == [1, 2, 8, 64]
+    assert told["levels"][0]["mismatches"] == 0, "a single caller gets his own"
+    assert sum(level["mismatches"] for level in told["levels"]) == told["mismatches"]
+    assert sum(told["faults"].values()) == told["mismatches"]
     assert all(level["p50_ms"] <= level["p95_ms"] <= level["p99_ms"] for level in told["levels"])
     assert told["machine"]["python"]
     assert len(told["memory"]["laps"]) == report.laps + 1

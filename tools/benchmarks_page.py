@@ -1,6 +1,6 @@
 """Write docs/benchmarks.md and its plots from benchmarks/results/field.json.
 
-python tools/benchmarks_page.py            # writes them, docs/hazards.md, and the figures of README.md
+python tools/benchmarks_page.py            # writes them, docs/hazards.md, and the figures of other pages and README.md
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import hazards_page
 import readme_figures
+import verify_table
+import workers_tables
 from svg_charts import bar_chart, line_chart
 
 DOCS = readme_figures.ROOT / "docs"
@@ -176,6 +178,17 @@ def write(folder: Path, results: Mapping[str, Found]) -> None:
             (folder / name).write_text(text)
     if "hazards" in results:
         (folder / hazards_page.PAGE).write_text(hazards_page.page(results["hazards"]))
+    for name, text in filled_pages(folder, results).items():
+        (folder / name).write_text(text)
+
+
+def filled_pages(folder: Path, results: Mapping[str, Found]) -> dict[str, str]:
+    """Pages that are written by hand but for their figures, with those of `results`."""
+    workers = (folder / workers_tables.PAGE).read_text()
+    pages = {workers_tables.PAGE: workers_tables.page(workers, results.get("workers"), results.get("workers_memory"))}
+    if "verify" in results:
+        pages[verify_table.PAGE] = verify_table.page((folder / verify_table.PAGE).read_text(), results["verify"])
+    return pages
 
 
 def main() -> None:

@@ -45,7 +45,11 @@ photographs are two, and of what is found below a confidence of 0.1 in them much
 
 
 def main() -> None:
-    measured = json.loads(RESULTS.read_text(encoding="utf-8"))
+    PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8"))), encoding="utf-8")
+
+
+def page(measured: Mapping[str, Any]) -> str:
+    """The whole page."""
     parts = [
         HEAD,
         _where(measured),
@@ -55,7 +59,7 @@ def main() -> None:
         _speed(measured["speed"]),
         LIMITS,
     ]
-    PAGE.write_text("\n".join(parts), encoding="utf-8")
+    return "\n".join(parts)
 
 
 def _where(measured: Mapping[str, Any]) -> str:

@@ -11,16 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marked_block import filled
+
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
-BEGIN = "<!-- figures: written by tools/readme_figures.py from benchmarks/results -->"
-END = "<!-- end of the figures -->"
 HEAD = ("| | yoloom | against | ratio or figure | on |", "|---|---|---|---|---|")
 FIELD = (
     "Raw runtimes, Ultralytics in four patterns, batched, yowo, onnx-predictor-yolo and openvino-model-api, with their "
@@ -158,6 +158,13 @@ def fairness_rows(result: Result) -> list[Row]:
     ]
 
 
+def precision_rows(result: Result) -> list[Row]:
+    found = result["average_precision"]
+    exact = found["fp32"]
+    what = f"the bundled model on {found['scenes']} unseen scenes (pycocotools)"
+    return [Row(what, f"mAP50 {exact['map50']:.3f}, mAP50-95 {exact['map50_95']:.3f}")]
+
+
 SOURCES: Mapping[str, Callable[[Result], list[Row]]] = {
     "throughput": throughput_rows,
     "versus_ultralytics": ultralytics_rows,
@@ -167,6 +174,7 @@ SOURCES: Mapping[str, Callable[[Result], list[Row]]] = {
     "opening": opening_rows,
     "dispatch": dispatch_rows,
     "fairness": fairness_rows,
+    "precision": precision_rows,
 }
 
 
@@ -192,13 +200,25 @@ def table(results: Mapping[str, Result]) -> str:
         rows = SOURCES[name](result)
         lines += [f"| {row.what} | {row.ours} | {row.theirs} | {row.figure} | {letter} |" for row in rows]
     machines = "; ".join(f"{letter}: {words}" for words, letter in letters.items())
-    lines += ["", f"Measured on {machines}. Medians, with the smallest and the largest round."]
+    lines += [
+        "",
+        f"Measured on {machines}{versions(found.values())}. Medians, with the smallest and the largest round.",
+    ]
     return "\n".join([*lines, *([FIELD] if "field" in results else [])])
 
 
 def machine_letters(results: Sequence[Result]) -> dict[str, str]:
     machines = list(dict.fromkeys(machine_words(result) for result in results))
     return {words: chr(ord("A") + index) for index, words in enumerate(machines)}
+
+
+def versions(results: Iterable[Result]) -> str:
+    """Of Python and OpenVINO, all that there were."""
+    told = []
+    for name, package in (("Python", "python"), ("OpenVINO", "openvino")):
+        used = {result["versions"][package] for result in results if package in result.get("versions", {})}
+        told += [f"{name} {' and '.join(sorted(used))}"] if used else []
+    return f", with {', '.join(told)}" if told else ""
 
 
 def machine_words(result: Result) -> str:
@@ -211,11 +231,7 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 def with_table(page: str, made: str) -> str:
     """The page with `made` between the marks. Raises ValueError where they are not."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README.md must have the marks {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+    return filled(page, "figures", "readme_figures", made)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import imagesize
 import pytest
 
-import yoloom
+from verify_adapters import verify_in_oracle
 from yoloom import YOLO
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.verify import adapters, check
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-TOOLS = Path(__file__).parents[2] / "tools"
-START = "import sys, cpu_torchvision; from yoloom.cli.main import main; sys.exit(main())"
 LIVELY = ("yolov8n-seg", "yolo11n-pose", "yolo11n-obb", "yolo11n-cls")
-
-
-def verify_in_oracle(files: Path, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """`yoloom verify` in the environment that has Ultralytics, which lacks one small package of ours."""
-    package = Path(imagesize.__file__).parent
-    (folder / package.name).symlink_to(package)
-    oracle = files.absolute().parent
-    paths = [Path(yoloom.__file__).absolute().parents[1], TOOLS, folder]
-    settings = {"YOLO_CONFIG_DIR": str(oracle), "YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true"}
-    return subprocess.run(
-        [oracle / "bin" / "python", "-c", START, "verify", *map(str, arguments)],
-        check=False,
-        cwd=folder,
-        env={**os.environ, **settings, "PYTHONPATH": os.pathsep.join(map(str, paths))},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=500,
-    )
 
 
 def photographs(files: Path) -> list[Path]:
@@ -48,7 +25,7 @@ def photographs(files: Path) -> list[Path]:
 def test_the_shared_model_of_ultralytics_mixes_up_its_callers(files: Path, tmp_path: Path) -> None:
     target = ("--target", "yoloom.verify.adapters:ultralytics", "--target-arg", files.absolute() / "best.pt")
     size = ("--target-arg", "imgsz=160", "--threads", "1,6", "--rounds", 2, "--json")
-    done = verify_in_oracle(files, tmp_path, *target, *size, *photographs(files))
+    done = verify_in_oracle(files.parent, tmp_path, *target, *size, *photographs(files))
     assert done.returncode == ExitCode.WRONG_ANSWERS, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     assert told["verdict"] == "cross-talk"

@@ -60,6 +60,16 @@ class Entries:
     shown: tuple[Mismatch, ...]
     failures: tuple[Failure, ...]
 
+    @property
+    def mismatches(self) -> int:
+        """Faults of all kinds."""
+        return sum(self.faults.values())
+
+    @property
+    def raised(self) -> int:
+        """Exceptions of all kinds."""
+        return sum(failure.count for failure in self.failures)
+
 
 class Journal:
     """Shared freely."""

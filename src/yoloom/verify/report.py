@@ -22,13 +22,15 @@ from yoloom.verify.words import in_words
 class Level:
     """How fast it was with so many callers. Immutable: shared freely.
 
-    mode: "threads" or "asyncio". requests: of all laps; the other figures are of the laps in which the interpreter
-    switched threads as usual. None: no request of these was waited for.
+    mode: "threads" or "asyncio". requests, mismatches, exceptions: of all laps; the other figures are of the laps in
+    which the interpreter switched threads as usual. None: no request of these was waited for.
     """
 
     mode: str
     callers: int
     requests: int
+    mismatches: int
+    exceptions: int
     images_per_second: float | None
     p50_ms: float | None
     p95_ms: float | None
@@ -55,7 +57,8 @@ class Report:
     """What `check` returns. Immutable: shared freely; it pickles, and `print` says the most of it.
 
     requests: of all kinds, the sequential ones included. mismatches: answers with other bits than alone, or beyond the
-    tolerance. shown: the first of each kind, side by side. notes: what a reader should know beside the verdict.
+    tolerance. faults: how many of each kind, by its words. shown: the first of each, side by side. notes: what a reader
+    should know beside the verdict.
     """
 
     target: str
@@ -66,6 +69,7 @@ class Report:
     cancelled: int
     expired: int
     mismatches: int
+    faults: Mapping[str, int]
     shown: tuple[Mismatch, ...]
     exceptions: tuple[Failure, ...]
     hang: Hang | None

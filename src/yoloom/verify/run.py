@@ -215,7 +215,8 @@ class Check:
             concurrent=evidence.concurrent,
             cancelled=entries.cancelled,
             expired=entries.expired,
-            mismatches=sum(entries.faults.values()),
+            mismatches=entries.mismatches,
+            faults={fault.value: count for fault, count in entries.faults.items()},
             shown=shown,
             exceptions=entries.failures,
             hang=hang,
@@ -252,7 +253,14 @@ def first_of(hangs: Iterable[Hang | None]) -> Hang | None:
 
 def _run_of(crowd: Crowd, before: Entries, after: Entries) -> Run:
     latencies = merged(caller.latencies for caller, _ in crowd.plans)
-    return Run(after.requests - before.requests, after.answers - before.answers, crowd.elapsed_s, latencies)
+    return Run(
+        after.requests - before.requests,
+        after.answers - before.answers,
+        after.mismatches - before.mismatches,
+        after.raised - before.raised,
+        crowd.elapsed_s,
+        latencies,
+    )
 
 
 def _silent(_words: str) -> None:

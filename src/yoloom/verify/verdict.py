@@ -147,11 +147,11 @@ def _torn(faults: Mapping[Fault, int], requests: int) -> list[Finding]:
 def _exceptions(entries: Entries) -> list[Finding]:
     if not entries.failures:
         return []
-    count = sum(failure.count for failure in entries.failures)
     kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in entries.failures)
     return [
         Finding(
-            Verdict.EXCEPTIONS, f"{count} of {entries.requests} requests raised what they do not raise alone: {kinds}."
+            Verdict.EXCEPTIONS,
+            f"{entries.raised} of {entries.requests} requests raised what they do not raise alone: {kinds}.",
         )
     ]
 

@@ -56,13 +56,15 @@ def level_rows(report: Report) -> list[tuple[object, ...]]:
             level.mode,
             level.callers,
             level.requests,
+            level.mismatches,
+            level.exceptions,
             *("-" if figure is None else figure for figure in _figures(level)),
         )
         for level in report.levels
     ]
 
 
-LEVEL_COLUMNS = ("mode", "callers", "requests", "images/s", "p50 ms", "p95 ms", "p99 ms")
+LEVEL_COLUMNS = ("mode", "callers", "requests", "wrong", "raised", "images/s", "p50 ms", "p95 ms", "p99 ms")
 
 
 def details_of(report: Report) -> list[str]:
