@@ -30,7 +30,9 @@ from yoloom.errors import (
     TargetFailed,
 )
 from yoloom.scenes import scene
+from yoloom.testing import ManualClock
 from yoloom.verify import Report, Target, Verdict, check, target_of
+from yoloom.verify.allowance import Allowance
 from yoloom.verify.reference import Fault
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
@@ -379,6 +381,51 @@ def test_nobody_asks_before_all_callers_are_there() -> None:
         assert check(predict, threads=8, rounds=1).ok
     assert len(set(cases)) == 8
     assert min(there) >= 7, "the last one may be on its way back from its start"
+
+
+# ---- How long it takes
+
+
+def test_a_slow_model_gets_one_lap_and_the_report_says_why_it_took_longer() -> None:
+    """One lap of all callers takes 2.7 seconds at least: there is no other."""
+    alone = threading.Lock()
+
+    def predict(image: np.ndarray, conf: float) -> Any:
+        with alone:
+            time.sleep(0.1)
+        return broken.boxes_of(image, conf, 0.5)
+
+    report = check(predict, threads=(1, 2, 24), seconds=0.5, cases=4)
+    assert report.ok, report
+    assert report.laps == 1
+    assert report.concurrent == 1 + 2 + 24
+    assert 2.7 <= report.seconds_at_once < report.seconds
+    [note] = [note for note in report.notes if "instead of 0.5" in note]
+    assert "each caller asks at least once" in note
+
+
+def test_a_fast_model_takes_the_time_that_it_is_given() -> None:
+    """However many levels there are. What is over it, on a machine under load, are the ends of single requests."""
+    report = check(broken.Sound(), threads=tuple(range(1, 25)), seconds=2)
+    assert report.ok, report
+    assert 1.8 <= report.seconds_at_once < 3
+    assert not [note for note in report.notes if "instead of" in note]
+
+
+def test_time_is_dealt_out_evenly_and_what_is_lost_is_not_added() -> None:
+    clock = ManualClock()
+    allowance = Allowance(12.0, 4, clock)
+    assert allowance.next_s() == 3
+    clock.advance(6)  # a slow level takes that of another
+    assert allowance.next_s() == 2
+    clock.advance(2)
+    assert allowance.next_s() == 2
+    assert not allowance.is_used_up
+    clock.advance(9)
+    assert allowance.next_s() == 0
+    assert allowance.is_used_up
+    assert Allowance(None, 4).next_s() is None
+    assert not Allowance(None, 4).is_used_up
 
 
 # ---- The report

@@ -56,9 +56,9 @@ class Memory:
 class Report:
     """What `check` returns. Immutable: shared freely; it pickles, and `print` says the most of it.
 
-    requests: of all kinds, the sequential ones included. mismatches: answers with other bits than alone, or beyond the
-    tolerance. faults: how many of each kind, by its words. shown: the first of each, side by side. notes: what a reader
-    should know beside the verdict.
+    requests: of all kinds, the sequential ones included. seconds: in all. seconds_at_once: of the concurrent runs.
+    mismatches: answers with other bits than alone, or beyond the tolerance. faults: how many of each kind, by its
+    words. shown: the first of each, side by side. notes: what a reader should know beside the verdict.
     """
 
     target: str
@@ -82,6 +82,7 @@ class Report:
     laps: int
     seed: int
     seconds: float
+    seconds_at_once: float
     machine: Mapping[str, str]
     facts: Mapping[str, str]
     notes: tuple[str, ...]

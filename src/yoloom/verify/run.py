@@ -9,13 +9,14 @@ pictures ─▶ cases ─▶ rehearsal ─▶ lap 1: 1, 2, 8, 64 callers ─▶ 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from yoloom.errors import InvalidOption
+from yoloom.verify.allowance import Allowance
 from yoloom.verify.board import Board
 from yoloom.verify.caller import Caller
 from yoloom.verify.case import draw_cases, most_pictures
@@ -39,6 +40,9 @@ from yoloom.verify.verdict import Evidence, Verdict, find
 
 Say = Callable[[str], None]
 
+OVERRUN = 1.5
+"""So many times what was asked for is told."""
+
 
 def check(
     model: Any,
@@ -59,12 +63,13 @@ def check(
 
     model: a `YOLO`, or any callable `predict(image, **options)`, see `target_of`. It stays open. images: paths,
     folders, patterns or arrays (H, W, 3) uint8 BGR; bundled scenes for None. threads: how many callers at once, each
-    number in turn. asyncio: as many tasks too, through `predict_async`. seconds: for all concurrent runs together;
-    each caller asks at least once in each lap, which may take longer. rounds: so many laps with every case about once
-    instead, for the same requests on every machine. seed: of cases, order, pauses and cancellations. tolerance: the
-    most that |a - b| / max(1, |b|) may be, 0 for bit for bit; by default what a `YOLO` promises, and 0 for others.
-    hang_after: seconds that one request may take; by default 30 or, for slow models, what the queue allows for.
-    cases: how many different questions. say: told what is going on, in a few words.
+    number in turn. asyncio: as many tasks too, through `predict_async`. seconds: for all concurrent runs together. In
+    the first lap each caller asks at least once, however long that takes, and requests under way are waited for; where
+    something seems to leak, as many seconds again. The report says what it took. rounds: so many laps with every case
+    about once instead, for the same requests on every machine. seed: of cases, order, pauses and cancellations.
+    tolerance: the most that |a - b| / max(1, |b|) may be, 0 for bit for bit; by default what a `YOLO` promises, and 0
+    for others. hang_after: seconds that one request may take; by default 30 or, for slow models, what the queue allows
+    for. cases: how many different questions. say: told what is going on, in a few words.
 
     One call at a time in a process: it changes the interpreter's switch interval meanwhile. Raises InputError for
     wrong arguments, InvalidTarget or TargetFailed for a model that gives no answers at all.
@@ -104,6 +109,8 @@ class Check:
         self._leaks: list[Leak] = []
         self._tally = {level: Tally() for level in settings.levels}
         self._alone = 0  # requests of the sequential run
+        self._at_once_s = 0.0
+        self._ran_again = False  # because something seemed to leak
         self._started = time.perf_counter()
 
     def run(self) -> Report:
@@ -118,29 +125,33 @@ class Check:
         return self._report(references, rehearsal, hang)
 
     def _run_laps(self, references: References, rehearsal: Rehearsal) -> Hang | None:
+        began = time.perf_counter()
         laps = self._settings.laps(rehearsal.mean_s)
-        seconds = None if self._settings.rounds else self._settings.seconds / (laps * len(self._settings.levels))
-        run_lap = partial(self._run_lap, seconds=seconds, references=references, slowest_s=rehearsal.slowest_s)
+        run_laps = partial(self._run_some, references=references, slowest_s=rehearsal.slowest_s)
         self._rest()
-        hang = first_of(run_lap(lap, f"lap {lap + 1} of {laps}") for lap in range(laps))
+        hang = run_laps(range(laps), f"lap {{}} of {laps}")
         suspected = find_leaks(self._rests[1:])
         if suspected and hang is None:
-            again = range(laps, 2 * laps)
-            hang = first_of(run_lap(lap, f"lap {lap + 1}: does {suspected[0].what} go on growing?") for lap in again)
+            self._ran_again = True
+            hang = run_laps(range(laps, 2 * laps), f"lap {{}}: does {suspected[0].what} go on growing?")
             self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
+        self._at_once_s = time.perf_counter() - began
         return hang
 
-    def _run_lap(
-        self, lap: int, words: str, *, seconds: float | None, references: References, slowest_s: float
-    ) -> Hang | None:
-        self._say(words)
-        hang = first_of(
-            self._run_level(mode, callers, lap, seconds, references, slowest_s)
-            for mode, callers in self._settings.levels
-        )
-        if hang is None:
+    def _run_some(self, laps: range, words: str, *, references: References, slowest_s: float) -> Hang | None:
+        """As many of these laps as there is time for; the first of all whatever it takes."""
+        seconds = None if self._settings.rounds else self._settings.seconds
+        allowance = Allowance(seconds, len(laps) * len(self._settings.levels))
+        for lap in laps:
+            self._say(words.format(lap + 1))
+            for mode, callers in self._settings.levels:
+                if lap and allowance.is_used_up:
+                    return None
+                hang = self._run_level(mode, callers, lap, allowance.next_s(), references, slowest_s)
+                if hang is not None:
+                    return hang
             self._rest()
-        return hang
+        return None
 
     def _run_level(
         self, mode: str, callers: int, lap: int, seconds: float | None, references: References, slowest_s: float
@@ -229,6 +240,7 @@ class Check:
             laps=max(0, len(laps) - 1),
             seed=self._settings.seed,
             seconds=round(time.perf_counter() - self._started, 3),
+            seconds_at_once=round(self._at_once_s, 3),
             machine=describe_machine(),
             facts=self._target.facts,
             notes=tuple(self._notes()),
@@ -241,14 +253,19 @@ class Check:
         most = max(self._settings.threads)
         if len(self._cases) < most:
             notes.append(f"{most} callers share {len(self._cases)} cases of {len(self._pictures)} pictures.")
+        if not self._settings.rounds and self._at_once_s > OVERRUN * self._settings.seconds:
+            notes.append(self._overrun())
         if not self._target.options:
             notes.append("the target takes no options: only pictures can be mixed up.")
         return notes
 
-
-def first_of(hangs: Iterable[Hang | None]) -> Hang | None:
-    """The first hang there is; what comes after it is not begun."""
-    return next((hang for hang in hangs if hang is not None), None)
+    def _overrun(self) -> str:
+        why = (
+            "to see whether it goes on growing"
+            if self._ran_again
+            else "because each caller asks at least once at each concurrency; fewer threads take less"
+        )
+        return f"the runs at once took {self._at_once_s:.0f} s instead of {self._settings.seconds:g}, {why}."
 
 
 def _run_of(crowd: Crowd, before: Entries, after: Entries) -> Run:

@@ -44,7 +44,10 @@ def facts_of(report: Report) -> Pairs:
         ("exceptions", _exceptions(report)),
         ("hangs", str(int(report.hang is not None))),
         ("memory at rest", _memory(report)),
-        ("took", f"{report.seconds:.1f} s, {report.laps} laps, seed {report.seed}"),
+        (
+            "took",
+            f"{report.seconds:.1f} s, {report.seconds_at_once:.1f} at once in {report.laps} laps, seed {report.seed}",
+        ),
         *(("note", note) for note in report.notes),
     ]
 
@@ -83,6 +86,11 @@ def details_of(report: Report) -> list[str]:
 
 def _figures(level: Level) -> tuple[float | None, ...]:
     return level.images_per_second, level.p50_ms, level.p95_ms, level.p99_ms
+
+
+def _took(report: Report) -> str:
+    laps = f"{report.laps} lap{'s' * (report.laps != 1)}"
+    return f"{report.seconds:.1f} s, {report.seconds_at_once:.1f} of them at once in {laps}, seed {report.seed}"
 
 
 def _requests(report: Report) -> str:
