@@ -296,7 +296,7 @@ def test_the_fixture_fails_the_test_with_the_report(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "SharedOptions: cross-talk: " in done.stdout
-    assert "expected:" in done.stdout
+    assert "expected\n" in done.stdout
     assert "Traceback" not in done.stdout
 
 

@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 
 from yoloom.verify.growth import MIB
 from yoloom.verify.svg import Points, line_plot
-from yoloom.verify.words import LEVEL_COLUMNS, Pairs, facts_of, failure_pairs, level_rows, mismatch_pairs, verdict_line
+from yoloom.verify.words import (
+    LEVEL_COLUMNS,
+    Pairs,
+    answers_of,
+    facts_of,
+    failure_pairs,
+    level_rows,
+    mismatch_pairs,
+    verdict_line,
+)
 
 if TYPE_CHECKING:
+    from yoloom.verify.journal import Mismatch
     from yoloom.verify.report import Level, Report
 
 STYLE = """
@@ -19,15 +29,21 @@ STYLE = """
   :root { --ink: #e4e8ec; --paper: #15191d; --line: #39424b; --good: #5ac48d; --bad: #ff8a80 }
 }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-  max-width: 62rem; padding: 0 1rem }
+  max-width: 72rem; padding: 0 1rem }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 .verdict { padding: .6rem .9rem; border-left: .4rem solid var(--bad); border-radius: .2rem }
 .verdict.ok { border-color: var(--good) }
 table { border-collapse: collapse } th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top;
   border-bottom: 1px solid var(--line); overflow-wrap: anywhere }
+th, table.numbers td { white-space: nowrap; overflow-wrap: normal }
 table.numbers td, table.numbers th { text-align: right }
+table.numbers td:first-child, table.numbers th:first-child { text-align: left }
 pre { margin: 0; white-space: pre-wrap; font: 12.5px/1.4 ui-monospace, monospace }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(24rem, 1fr)); gap: 1rem }
+.wide { overflow-x: auto; margin-top: .6rem } .wide pre { white-space: pre }
+mark { color: inherit; background: color-mix(in srgb, var(--bad) 22%, transparent) }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem;
+  margin-top: 1rem }
+figure { margin: 0 }
 svg { width: 100%; height: auto } svg text { font: 11px system-ui, sans-serif; fill: var(--ink) }
 svg .grid { stroke: var(--line) }
 """
@@ -39,11 +55,11 @@ def html_page(report: Report) -> str:
     sections = [
         f"<h1>yoloom verify: {escape(report.target)}</h1>",
         f'<p class="verdict{good}">{escape(verdict_line(report))}</p>',
-        *(f"<p>{escape(finding.verdict.value)}: {escape(finding.words)}</p>" for finding in report.findings),
+        *(f"<p>{escape(finding.verdict.value)}: {escape(finding.words)}</p>" for finding in report.findings[1:]),
         _table(facts_of(report)),
         _section("Speed by concurrency", _rows(LEVEL_COLUMNS, level_rows(report)) + _plots(report)),
         *(
-            _section(f"Wrong answer: {mismatch.fault.value}", _table(mismatch_pairs(mismatch)))
+            _section(f"Wrong answer: {mismatch.fault.value}", _table(mismatch_pairs(mismatch)) + _beside(mismatch))
             for mismatch in report.shown
         ),
         *(_section(f"Exception: {failure.kind}", _table(failure_pairs(failure))) for failure in report.exceptions),
@@ -69,7 +85,19 @@ def _table(pairs: Pairs) -> str:
 def _rows(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     lines = "".join("<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>" for row in rows)
-    return f'<table class="numbers"><tr>{head}</tr>{lines}</table>'
+    return f'<div class="wide"><table class="numbers"><tr>{head}</tr>{lines}</table></div>'
+
+
+def _beside(mismatch: Mismatch) -> str:
+    """What came beside what should have come; lines that differ are marked."""
+    answers = answers_of(mismatch)
+    columns = ("\n".join(_line(pair[side], pair[0] != pair[1]) for pair in answers) for side in (0, 1))
+    cells = "".join(f"<td><pre>{column}</pre></td>" for column in columns)
+    return f'<div class="wide"><table><tr><th>came</th><th>expected</th></tr><tr>{cells}</tr></table></div>'
+
+
+def _line(text: str, differs: bool) -> str:
+    return f"<mark>{escape(text)}</mark>" if differs else escape(text)
 
 
 def _cell(value: object) -> str:
@@ -88,7 +116,7 @@ def _plots(report: Report) -> str:
     samples = [(second, count / MIB) for second, count in report.memory.samples if count]
     plots.append(line_plot({"memory": samples}, "seconds", "memory in MiB"))
     rests = [(float(lap), rest.memory_bytes / MIB) for lap, rest in enumerate(report.memory.laps) if rest.memory_bytes]
-    plots.append(line_plot({"at rest": rests}, "laps", "memory at rest in MiB"))
+    plots.append(line_plot({"at rest": rests}, "laps", "memory at rest in MiB", whole_x=True))
     return f'<div class="plots">{"".join(f"<figure>{plot}</figure>" for plot in plots)}</div>'
 
 

@@ -14,15 +14,21 @@ COLORS = ("#2f6fde", "#d9822b", "#2e9e6b", "#b23a8a", "#7a7f87")
 TICKS = 4
 
 
-def line_plot(lines: Mapping[str, Points], x_label: str, y_label: str, log_x: bool = False) -> str:
-    """One line with dots for each name. y starts at 0. log_x: powers of two apart equally, for numbers of callers."""
+def line_plot(
+    lines: Mapping[str, Points], x_label: str, y_label: str, log_x: bool = False, whole_x: bool = False
+) -> str:
+    """One line with dots for each name. y starts at 0.
+
+    log_x: powers of two apart equally, for numbers of callers. whole_x: only whole numbers are written below it.
+    """
     shown = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in lines.items()}
     xs = sorted({x for points in shown.values() for x, _ in points})
     if not xs:
         return "<p>nothing was measured</p>"
     top = _round_up(max((y for points in shown.values() for _, y in points), default=1.0))
     place = _Places(xs, top, log_x)
-    parts = [_axes(place, xs if log_x else _even(xs[0], xs[-1]), top, x_label, y_label)]
+    ticks = xs if log_x else _whole(xs[0], xs[-1]) if whole_x else _even(xs[0], xs[-1])
+    parts = [_axes(place, ticks, top, x_label, y_label)]
     parts += [_line(points, place, COLORS[index % len(COLORS)]) for index, points in enumerate(shown.values())]
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(y_label)} by {escape(x_label)}">'
@@ -87,6 +93,11 @@ def _tick(value: float) -> str:
 
 def _even(first: float, last: float) -> list[float]:
     return [first + (last - first) * tick / TICKS for tick in range(TICKS + 1)] if last > first else [first]
+
+
+def _whole(first: float, last: float) -> list[float]:
+    step = max(1, math.ceil((last - first) / (2 * TICKS)))
+    return [float(value) for value in range(math.ceil(first), math.floor(last) + 1, step)]
 
 
 def _round_up(value: float) -> float:

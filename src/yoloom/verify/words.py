@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from yoloom.verify.growth import MIB
@@ -76,7 +77,7 @@ def details_of(report: Report) -> list[str]:
     for finding in report.findings:
         lines += ["", f"{finding.verdict.value}: {finding.words}"]
     for mismatch in report.shown:
-        lines += ["", f"wrong answer, {mismatch.fault.value}:", *_hanging(mismatch_pairs(mismatch))]
+        lines += ["", f"wrong answer, {mismatch.fault.value}:", *_hanging(mismatch_pairs(mismatch)), *_beside(mismatch)]
     for failure in report.exceptions:
         lines += ["", f"{failure.kind}:", *_hanging(failure_pairs(failure))]
     if report.hang is not None:
@@ -115,14 +116,28 @@ def _memory(report: Report) -> str:
 
 
 def mismatch_pairs(mismatch: Mismatch) -> Pairs:
-    """What was asked, what came, whose that was, and what should have come."""
+    """What was asked, and whose answer came; that itself stands beside what should have come."""
     then = f", which {mismatch.by} had asked for" if mismatch.by else ""
     return [
         ("where", mismatch.where),
         ("asked", mismatch.asked),
-        ("came", mismatch.came),
         *([("whose", f"{mismatch.whose}{then}")] if mismatch.whose else []),
-        ("expected", mismatch.expected),
+    ]
+
+
+def answers_of(mismatch: Mismatch) -> list[tuple[str, str]]:
+    """Line by line what came and what should have come."""
+    return list(zip_longest(mismatch.came.splitlines(), mismatch.expected.splitlines(), fillvalue=""))
+
+
+def _beside(mismatch: Mismatch) -> list[str]:
+    """Both answers side by side, with a mark where they differ."""
+    rows = [("came", "expected"), *answers_of(mismatch)]
+    width = max(len(came) for came, _ in rows)
+    marks = ["  ", *("!=" if came != expected else "  " for came, expected in rows[1:])]
+    return [
+        f"    {came.ljust(width)}  {mark}  {expected}".rstrip()
+        for (came, expected), mark in zip(rows, marks, strict=True)
     ]
 
 
