@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import broken_models as broken
-from yoloom import YOLO
+from yoloom import YOLO, Plan
 from yoloom.assets import DEMO_MODEL
 from yoloom.errors import (
     InvalidOption,
@@ -29,6 +29,8 @@ from yoloom.errors import (
     SourceNotFound,
     TargetFailed,
 )
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.protocol import Precision
 from yoloom.scenes import scene
 from yoloom.testing import ManualClock
 from yoloom.verify import Report, Target, Verdict, check, target_of
@@ -55,11 +57,25 @@ def pictures() -> list[np.ndarray]:
     return [scene(seed, size).image for seed, size in enumerate(((320, 240), (240, 320), (256, 256)))]
 
 
+def with_few_options(model: YOLO) -> Target:
+    """Small, and with answers that differ in networks with random weights too."""
+    few = {"conf": (0.01, 0.3), "iou": (0.3, 0.7), "max_det": (5, 40), "imgsz": (64, 96)}
+    return dataclasses.replace(target_of(model), options=few)
+
+
 # ---- Faults that are there
 
 
+def caught(model: Any, **how: Any) -> Report:
+    """What `check` says, and not too late."""
+    started = time.perf_counter()
+    report = check(model, **how)
+    assert time.perf_counter() - started < LIMIT_S
+    return report
+
+
 def test_options_on_the_shared_model_are_cross_talk() -> None:
-    report = check(broken.SharedOptions(), **QUICK)
+    report = caught(broken.SharedOptions(), **QUICK)
     assert verdicts(report) == [Verdict.CROSS_TALK]
     assert faults(report) == {Fault.OTHER_OPTIONS}
     first = report.shown[0]
@@ -70,13 +86,13 @@ def test_options_on_the_shared_model_are_cross_talk() -> None:
 
 
 def test_a_shared_input_buffer_is_cross_talk_between_pictures() -> None:
-    report = check(broken.SharedPicture(), **QUICK)
+    report = caught(broken.SharedPicture(), **QUICK)
     assert verdicts(report) == [Verdict.CROSS_TALK]
     assert faults(report) == {Fault.OTHER_PICTURE}
 
 
 def test_a_shared_output_buffer_changes_answers_after_delivery() -> None:
-    report = check(broken.SharedBuffer(), **QUICK)
+    report = caught(broken.SharedBuffer(), **QUICK)
     assert report.verdict is Verdict.CHANGED
     assert Fault.CHANGED in faults(report)
     assert "share memory" in report.findings[0].words
@@ -87,21 +103,21 @@ def test_a_shared_output_buffer_is_found_by_a_single_caller() -> None:
 
 
 def test_a_torn_cache_gives_answers_that_are_nobodys() -> None:
-    report = check(broken.TornCache(), **QUICK)
+    report = caught(broken.TornCache(), **QUICK)
     assert verdicts(report) == [Verdict.TORN]
     assert faults(report) == {Fault.TORN}
     assert {mismatch.whose for mismatch in report.shown} == {""}
 
 
 def test_answers_swapped_once_in_500_are_found() -> None:
-    report = check(broken.SwappedOnceInAWhile(), rounds=12)
+    report = caught(broken.SwappedOnceInAWhile(), rounds=12)
     assert verdicts(report) == [Verdict.CROSS_TALK]
     assert 0 < report.mismatches < report.concurrent / 50
     assert all(mismatch.whose for mismatch in report.shown)
 
 
 def test_an_exception_once_in_1000_is_found_with_its_trace() -> None:
-    report = check(broken.RaisesOnceInAWhile(), rounds=12)
+    report = caught(broken.RaisesOnceInAWhile(), rounds=12)
     assert verdicts(report) == [Verdict.EXCEPTIONS]
     [failure] = report.exceptions
     assert failure.kind == "RuntimeError"
@@ -122,16 +138,14 @@ def test_an_exception_once_in_1000_is_found_with_its_trace() -> None:
 )
 def test_a_leak_is_found(what: str, grows: str) -> None:
     model = broken.Leaks(what)
-    report = check(model, rounds=8)
+    report = caught(model, rounds=8)
     model.close()
     assert set(verdicts(report)) == {Verdict.LEAK}
     assert any(leak.what.startswith(grows) and leak.per_request > 0 for leak in report.memory.leaks)
 
 
 def test_a_deadlock_is_a_hang_with_the_stacks_of_all_threads() -> None:
-    started = time.perf_counter()
-    report = check(broken.Deadlocks(), hang_after=1.0, **QUICK)
-    assert time.perf_counter() - started < LIMIT_S
+    report = caught(broken.Deadlocks(), hang_after=1.0, **QUICK)
     assert report.verdict is Verdict.HANG
     assert report.hang is not None
     assert "with second:" in report.hang.stacks
@@ -148,7 +162,7 @@ def test_a_deadlock_of_a_few_is_found_while_others_go_on() -> None:
             stuck.wait()
         return broken.boxes_of(image, conf, 0.5)
 
-    report = check(predict, threads=8, hang_after=1.5, **QUICK)
+    report = caught(predict, threads=8, hang_after=1.5, **QUICK)
     stuck.set()
     assert report.verdict is Verdict.HANG
     assert report.hang is not None
@@ -159,14 +173,14 @@ def test_a_deadlock_of_a_few_is_found_while_others_go_on() -> None:
 
 def test_a_model_that_hangs_alone_is_a_hang() -> None:
     release = threading.Event()
-    report = check(lambda image: release.wait() or image.mean(), hang_after=0.3)
+    report = caught(lambda image: release.wait() or image.mean(), hang_after=0.3)
     release.set()
     assert report.verdict is Verdict.HANG
     assert report.concurrent == 0
 
 
 def test_a_task_that_waits_for_ever_is_a_hang_with_the_stacks_of_tasks() -> None:
-    report = check(broken.HangsInLoop(), asyncio=True, threads=4, hang_after=0.5, **QUICK)
+    report = caught(broken.HangsInLoop(), asyncio=True, threads=4, hang_after=0.5, **QUICK)
     assert report.verdict is Verdict.HANG
     assert report.hang is not None
     assert "create_future()" in report.hang.stacks
@@ -174,27 +188,27 @@ def test_a_task_that_waits_for_ever_is_a_hang_with_the_stacks_of_tasks() -> None
 
 def test_a_stale_answer_after_a_cancellation_is_cross_talk() -> None:
     model = broken.AnswersTheNext()
-    report = check(model, **QUICK)
+    report = caught(model, **QUICK)
     model.pool.shutdown()
     assert verdicts(report) == [Verdict.CROSS_TALK]
     assert report.cancelled > 0
 
 
 def test_a_model_that_writes_to_its_input_is_told() -> None:
-    report = check(broken.WritesToItsInput(), rounds=1)
+    report = caught(broken.WritesToItsInput(), rounds=1)
     assert verdicts(report) == [Verdict.CHANGED_INPUT]
 
 
 def test_options_that_stay_for_the_next_call_are_found_without_any_thread() -> None:
     """Every case comes after another one the second time."""
-    report = check(broken.Sticky(), **QUICK)
+    report = caught(broken.Sticky(), **QUICK)
     assert report.verdict is Verdict.UNSTEADY
     assert report.concurrent == 0
     assert "no tolerance helps" in report.findings[0].words
 
 
 def test_noise_is_told_with_a_tolerance_that_helps() -> None:
-    report = check(broken.Noisy(1e-6), **QUICK)
+    report = caught(broken.Noisy(1e-6), **QUICK)
     assert verdicts(report) == [Verdict.UNSTEADY]
     assert "--tolerance 1e-05" in report.findings[0].words
     assert faults(report) == {Fault.UNSTEADY}
@@ -202,7 +216,7 @@ def test_noise_is_told_with_a_tolerance_that_helps() -> None:
 
 
 def test_cross_talk_is_told_from_noise_within_the_tolerance() -> None:
-    report = check(broken.SharedOptionsAndNoise(1e-6), tolerance=1e-5, **QUICK)
+    report = caught(broken.SharedOptionsAndNoise(1e-6), tolerance=1e-5, **QUICK)
     assert verdicts(report) == [Verdict.CROSS_TALK]
     assert faults(report) == {Fault.OTHER_OPTIONS}
 
@@ -215,9 +229,9 @@ def test_an_answer_where_alone_there_is_an_error_is_wrong() -> None:
             raise ValueError("not this confidence")
         return broken.boxes_of(image, conf, 0.5)
 
-    report = check(predict, threads=2, rounds=2)
-    assert report.ok, report
-    report = check(predict, threads=(2, 4), rounds=2)
+    report = caught(predict, threads=2, rounds=2)
+    assert report.ok, str(report)
+    report = caught(predict, threads=(2, 4), rounds=2)
     assert verdicts(report) == [Verdict.TORN]
     assert faults(report) == {Fault.UNRAISED}
 
@@ -228,7 +242,7 @@ def test_an_answer_where_alone_there_is_an_error_is_wrong() -> None:
 def test_a_sound_model_passes_20_of_20() -> None:
     for seed in range(20):
         report = check(broken.Sound(), threads=(2, 32), rounds=5, seed=seed, cases=16)
-        assert report.ok, report
+        assert report.ok, str(report)
         assert report.memory.judged
         assert report.mismatches == 0
 
@@ -237,7 +251,7 @@ def test_sound_futures_pass_with_cancellations() -> None:
     model = broken.Futures()
     report = check(model, asyncio=True, **QUICK)
     model.pool.shutdown()
-    assert report.ok, report
+    assert report.ok, str(report)
     assert {level.mode for level in report.levels} == {"threads", "asyncio"}
     assert report.cancelled > 0
 
@@ -254,7 +268,7 @@ def test_yoloom_passes_in_threads_and_tasks(backend: str, tiny_onnx: Callable[..
 
         target = dataclasses.replace(target_of(model), map=streams)
         report = check(target, asyncio=True, threads=(1, 2, 8, 64), rounds=1)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.cancelled > 0
     assert report.expired > 0
     assert streamed
@@ -268,19 +282,53 @@ def test_yoloom_passes_in_threads_and_tasks(backend: str, tiny_onnx: Callable[..
 @pytest.mark.parametrize("name", ["v8-detect", "v9-segment", "11-pose", "12-obb", "11-classify"])
 def test_yoloom_passes_for_every_task(name: str, backend: str, pictures: list[np.ndarray]) -> None:
     with YOLO(CHECKPOINTS / f"{name}.pt", backend=backend, threads=2) as model:
-        few = {"conf": (0.01, 0.3), "iou": (0.3, 0.7), "max_det": (5, 40), "imgsz": (64, 96)}
-        target = dataclasses.replace(target_of(model), options=few)
-        report = check(target, pictures, threads=8, asyncio=True, rounds=2, cases=12)
-    assert report.ok, report
+        report = check(with_few_options(model), pictures, threads=8, asyncio=True, rounds=2, cases=12)
+    assert report.ok, str(report)
     assert report.distinct > 1
 
 
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [
+        *((name, "openvino") for name in ("v8-detect", "v9-segment", "11-pose", "12-obb", "11-classify")),
+        ("v8-detect", "onnxruntime"),
+    ],
+)
+def test_yoloom_passes_for_every_task_with_workers(name: str, backend: str, pictures: list[np.ndarray]) -> None:
+    with YOLO(CHECKPOINTS / f"{name}.pt", backend=backend, threads=2, workers=2) as model:
+        report = check(with_few_options(model), pictures, threads=(2, 8), asyncio=True, rounds=1, cases=12)
+    assert report.ok, str(report)
+    assert report.distinct > 1
+    assert report.cancelled + report.expired > 0
+
+
+@pytest.mark.parametrize("name", ["v8-detect", "v9-segment", "11-pose", "12-obb", "11-classify"])
+def test_yoloom_passes_when_images_share_a_batch(name: str, pictures: list[np.ndarray]) -> None:
+    """Whoever shares one, the bits are those of the image alone."""
+    with YOLO(CHECKPOINTS / f"{name}.pt", threads=2, plan=Plan(lanes=1, batch=4)) as model:
+        report = check(with_few_options(model), pictures, threads=(1, 16), asyncio=True, rounds=2, cases=12)
+        sizes = model.statistics().batch_sizes
+    assert report.ok, str(report)
+    assert max(sizes) > 1
+
+
+@pytest.mark.skipif(
+    Precision.BF16 not in find_backend("openvino", "cpu").precisions(), reason="no native bfloat16 on this CPU"
+)
+def test_yoloom_passes_in_bfloat16(pictures: list[np.ndarray]) -> None:
+    with YOLO(CHECKPOINTS / "v8-detect.pt", threads=2, precision="bf16") as model:
+        report = check(with_few_options(model), pictures, threads=8, asyncio=True, rounds=2, cases=12)
+    assert report.ok, str(report)
+    assert report.tolerance == 0
+
+
 @pytest.mark.timeout(300)
-def test_yoloom_passes_with_the_bundled_model(pictures: list[np.ndarray]) -> None:
-    with YOLO(DEMO_MODEL) as model:
+@pytest.mark.parametrize("opened", [{"backend": "openvino"}, {"backend": "onnxruntime"}, {"workers": 2}], ids=str)
+def test_yoloom_passes_with_the_bundled_model(opened: dict[str, Any], pictures: list[np.ndarray]) -> None:
+    with YOLO(DEMO_MODEL, **opened) as model:
         target = dataclasses.replace(target_of(model), options={"conf": (0.05, 0.4), "imgsz": (160, 224)})
         report = check(target, pictures, threads=(2, 16), asyncio=True, rounds=2, cases=16)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.distinct > 5
 
 
@@ -323,7 +371,7 @@ def test_a_cache_that_fills_up_is_no_leak() -> None:
     """It grows as a leak does for all laps; as many again, where it looks like one, show that it has stopped."""
     model = broken.FillsACache(entries=1000)
     report = check(model, rounds=6)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.laps in (6, 12)  # a process that has memory left over from before does not grow at first
     assert len(model.cache) == 1000
 
@@ -396,7 +444,7 @@ def test_a_slow_model_gets_one_lap_and_the_report_says_why_it_took_longer() -> N
         return broken.boxes_of(image, conf, 0.5)
 
     report = check(predict, threads=(1, 2, 24), seconds=0.5, cases=4)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.laps == 1
     assert report.concurrent == 1 + 2 + 24
     assert 2.7 <= report.seconds_at_once < report.seconds
@@ -407,7 +455,7 @@ def test_a_slow_model_gets_one_lap_and_the_report_says_why_it_took_longer() -> N
 def test_a_fast_model_takes_the_time_that_it_is_given() -> None:
     """However many levels there are. What is over it, on a machine under load, are the ends of single requests."""
     report = check(broken.Sound(), threads=tuple(range(1, 25)), seconds=2)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert 1.8 <= report.seconds_at_once < 3
     assert not [note for note in report.notes if "instead of" in note]
 

@@ -20,6 +20,7 @@ import pytest
 import broken_models as broken
 import pytest_yoloom
 import yoloom
+from yoloom.assets import DEMO_MODEL
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command
 from yoloom.cli.parser import build_parser
@@ -158,6 +159,8 @@ def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None
         (("--target", "os.path:basename", "--target-arg", "a/b"), ExitCode.MODEL, "must return a callable"),
         (("--target", "broken_models:Sound", "--asyncio"), ExitCode.USAGE, "predict_async"),
         (("--target", "broken_models:Sound", "--workers", "2"), ExitCode.USAGE, "--target-arg"),
+        (("--target", "broken_models:Sound", "--precision", "bf16"), ExitCode.USAGE, "--target-arg"),
+        ((DEMO_MODEL, "--precision", "int8"), ExitCode.USAGE, "precision must be one of"),
         (("--target", "needs_a_gpu:make"), ExitCode.MODEL, "because of OSError: libcuda.so.1: no such file"),
     ],
 )  # fmt: skip
@@ -224,7 +227,7 @@ def test_ctrl_c_ends_it(tmp_path: Path) -> None:
 def test_a_shared_session_of_onnx_runtime_passes(tiny_onnx: Callable[..., Path], pictures: Path) -> None:
     target = adapters.onnxruntime(str(tiny_onnx()), threads="1", imgsz="64")
     report = check(target, pictures, threads=8, rounds=3)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.facts["library"] == f"onnxruntime {onnxruntime.__version__}"
 
 
@@ -237,7 +240,7 @@ def test_the_shared_infer_request_of_a_compiled_model_does_not(tiny_onnx: Callab
 
 def test_an_infer_request_for_each_call_passes(tiny_onnx: Callable[..., Path], pictures: Path) -> None:
     report = check(adapters.openvino(str(tiny_onnx()), request="each", imgsz="64"), pictures, threads=8, rounds=3)
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 def test_adapters_take_fixed_sizes_and_batches(tiny_onnx: Callable[..., Path]) -> None:

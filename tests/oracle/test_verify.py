@@ -11,6 +11,9 @@ import pytest
 from verify_adapters import verify_in_oracle
 from yoloom import YOLO
 from yoloom.cli.exit_codes import ExitCode
+from yoloom.cli.main import run_command
+from yoloom.runtime.backends import find_backend
+from yoloom.runtime.protocol import Precision
 from yoloom.verify import adapters, check
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -38,7 +41,7 @@ def test_a_session_of_onnx_runtime_that_all_share_passes(files: Path) -> None:
     report = check(
         adapters.onnxruntime(str(files / "best_dynamic.onnx"), imgsz="320"), photographs(files), threads=6, rounds=2
     )
-    assert report.ok, report
+    assert report.ok, str(report)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
@@ -46,13 +49,41 @@ def test_a_session_of_onnx_runtime_that_all_share_passes(files: Path) -> None:
 def test_the_trained_model_passes(files: Path, name: str, backend: str) -> None:
     with YOLO(files / name, backend=backend) as model:
         report = check(model, photographs(files), threads=(2, 16), asyncio=True, rounds=1, cases=12)
-    assert report.ok, report
+    assert report.ok, str(report)
     assert report.distinct > 4
     assert report.cancelled > 0
 
 
+def test_the_trained_model_passes_with_workers(files: Path) -> None:
+    with YOLO(files / "best.pt", workers=2) as model:
+        report = check(model, photographs(files), threads=(2, 16), asyncio=True, rounds=1, cases=12)
+    assert report.ok, str(report)
+    assert report.distinct > 4
+
+
+@pytest.mark.skipif(
+    Precision.BF16 not in find_backend("openvino", "cpu").precisions(), reason="no native bfloat16 on this CPU"
+)
+def test_the_trained_model_passes_in_bfloat16(files: Path) -> None:
+    with YOLO(files / "best.pt", precision="bf16") as model:
+        report = check(model, photographs(files), threads=(2, 16), rounds=1, cases=12)
+    assert report.ok, str(report)
+
+
+def test_the_trained_model_passes_as_on_the_command_line(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its defaults but for the time: options of all kinds, 1, 2, 8 and 64 threads and tasks."""
+    page = tmp_path / "out.html"
+    pictures = map(str, photographs(files))
+    command = ["verify", str(files / "best.pt"), *pictures, "--asyncio", "--seconds", "8", "--report", str(page)]
+    assert run_command(command) == ExitCode.OK, capsys.readouterr()
+    assert "<svg" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("name", LIVELY)
-def test_every_task_passes(files: Path, name: str) -> None:
-    with YOLO(files / "ultralytics" / f"{name}.pt") as model:
+def test_every_task_passes(files: Path, name: str, backend: str) -> None:
+    with YOLO(files / "ultralytics" / f"{name}.pt", backend=backend) as model:
         report = check(model, photographs(files), threads=(2, 8), asyncio=True, rounds=1, cases=8)
-    assert report.ok, report
+    assert report.ok, str(report)

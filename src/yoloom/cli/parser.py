@@ -129,6 +129,7 @@ def _add_verify(parser: Parser) -> None:
     parser.add_argument("--threads", type=counts, metavar="N,N", help="callers at once, in turn (1,2,8,64)")
     parser.add_argument("--asyncio", action="store_true", help="as many tasks too, through predict_async")
     parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with so many worker processes")
+    parser.add_argument("--precision", help="to open MODEL with: fp32, bf16 or auto (default: fp32)")
     parser.add_argument("--task", help="what MODEL is for, where the file does not say")
     parser.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
     length = parser.add_argument_group("how long")

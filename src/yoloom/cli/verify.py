@@ -14,6 +14,7 @@ from yoloom.cli.inputs import find_inputs
 from yoloom.cli.stderr import tell
 from yoloom.cli.table import print_facts, print_table
 from yoloom.errors import InvalidOption
+from yoloom.runtime.precision import PRECISIONS
 from yoloom.verify.report import Report
 from yoloom.verify.run import check
 from yoloom.verify.settings import parse_settings
@@ -77,7 +78,8 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
         sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file beside
         yield make_target(arguments.target, arguments.target_arg)
         return
-    opened = YOLO(model, arguments.task, backend=arguments.backend, workers=arguments.workers)
+    precision = arguments.precision or PRECISIONS[0]
+    opened = YOLO(model, arguments.task, backend=arguments.backend, workers=arguments.workers, precision=precision)
     try:
         yield opened
     finally:
@@ -85,7 +87,7 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
 
 
 def _refuse_options_of_yolo(arguments: argparse.Namespace) -> None:
-    for name in ("workers", "task"):
+    for name in ("workers", "task", "precision"):
         if getattr(arguments, name) is not None:
             raise InvalidOption(f"--{name} is for a MODEL; a target takes what it needs by --target-arg.")
 

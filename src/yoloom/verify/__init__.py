@@ -4,7 +4,7 @@
 from yoloom import verify
 
 report = verify.check(model, ["a.jpg", "b.jpg"], threads=64)
-assert report.ok, report
+assert report.ok, str(report)
 ```
 """
 
