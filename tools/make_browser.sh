@@ -8,6 +8,6 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
   echo "no Chromium, and it can not be installed here: the tests that open a page are skipped"
   exit
 fi
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
+export DEBIAN_FRONTEND=noninteractive
+{ timeout 120 apt-get update -qq && timeout 300 apt-get install -y -qq --no-install-recommends chromium; } >/dev/null ||
   echo "Chromium can not be installed here: the tests that open a page are skipped"
