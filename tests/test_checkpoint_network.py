@@ -14,8 +14,8 @@ import pytest
 
 from checkpoint_parity import RUNNERS, TOLERANCE, compare, run_openvino
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedModel
-from yoloom.formats.checkpoint.convert import CONVERTER
 from yoloom.formats.checkpoint.describe import Checkpoint
+from yoloom.formats.checkpoint.file import CONVERTER
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.read import read_checkpoint
 from yoloom.formats.checkpoint.tree import Module

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import json
 import subprocess
 import sys
@@ -158,7 +159,7 @@ def state():
     }}
 
 before = state()
-import yoloom
+from yoloom import *
 after = state()
 print(json.dumps({{
     "changed": [key for key in before if before[key] != after[key]],
@@ -204,8 +205,40 @@ def test_import_changes_nothing() -> None:
 @pytest.mark.slow
 def test_import_changes_no_environment_variable() -> None:
     """OpenCV's import does, by itself."""
-    code = "import json, os; before = dict(os.environ); import yoloom; print(json.dumps(before == dict(os.environ)))"
+    code = "import json, os; before = dict(os.environ); from yoloom import *; print(json.dumps(before == os.environ))"
     assert told_by(code) is True
+
+
+def test_every_public_name_is_found_where_it_lives() -> None:
+    assert {*yoloom.__all__} == {"errors", *yoloom._HOMES}
+    for name, home in yoloom._HOMES.items():
+        assert getattr(yoloom, name) is getattr(importlib.import_module(home), name)
+    assert {*yoloom.__all__, "verify", "__version__"} <= {*dir(yoloom)}
+    with pytest.raises(AttributeError, match="has no attribute 'Yolo'"):
+        yoloom.Yolo  # noqa: B018
+
+
+@pytest.mark.slow
+def test_public_names_that_many_threads_ask_for_at_once_are_the_same() -> None:
+    code = """
+import json
+import yoloom
+from yoloom.testing import barrier_run
+print(json.dumps(len({id(found) for found in barrier_run(8, lambda _: yoloom.Workers)})))
+"""
+    assert told_by(code) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_process_imports_what_it_needs() -> None:
+    """Each worker that ends costs the start of another one, which is imports for the most part."""
+    code = """
+import json, sys
+import yoloom.workers.worker
+print(json.dumps([name for name in sys.modules if name.startswith("yoloom.")]))
+"""
+    spared = "call conversions engine.engine export formats.checkpoint opened plot results workers.supervisor yolo"
+    assert {*told_by(code)} & {f"yoloom.{name}" for name in spared.split()} == set()
 
 
 @pytest.mark.slow

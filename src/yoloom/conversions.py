@@ -21,8 +21,7 @@ from yoloom.conversion_cache import ConversionCache, Write, conversion_cache
 from yoloom.errors import InvalidModel
 from yoloom.file_identity import file_identity
 from yoloom.forks import in_forked_child
-from yoloom.formats.checkpoint.convert import CONVERTER, write_converted
-from yoloom.formats.checkpoint.read import mapped_checkpoint, named
+from yoloom.formats.checkpoint.file import CONVERTER, mapped_checkpoint, named
 from yoloom.formats.onnx_file import declarations
 from yoloom.formats.protobuf import forget, mapped
 from yoloom.formats.signature import Signature
@@ -148,6 +147,13 @@ def convert(path: Path, one_to_one: bool = False) -> CachedConversion:
     one_to_one: by the head that needs no NMS, where there is one. Raises ModelError with the path in it, and OSError.
     """
     return _conversions.convert(path, one_to_one)
+
+
+def write_converted(data: memoryview, write: Write, one_to_one: bool) -> None:
+    """As `checkpoint.convert`, which takes a while to import and is rarely needed: most were converted before."""
+    from yoloom.formats.checkpoint import convert
+
+    convert.write_converted(data, write, one_to_one)
 
 
 def _key(file: CheckpointFile) -> str:

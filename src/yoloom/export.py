@@ -31,8 +31,9 @@ from yoloom.errors import (
     UnsupportedOption,
 )
 from yoloom.formats.checkpoint.convert import default_imgsz_hw
+from yoloom.formats.checkpoint.file import mapped_checkpoint, named
 from yoloom.formats.checkpoint.onnx_model import write_onnx
-from yoloom.formats.checkpoint.read import mapped_checkpoint, named, parse_checkpoint
+from yoloom.formats.checkpoint.read import parse_checkpoint
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.hub import cache_folder
 from yoloom.options import flag, positive, shown, size_hw

@@ -7,9 +7,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from yoloom.conversions import convert
 from yoloom.errors import InvalidModel
 from yoloom.file_identity import file_identity
 from yoloom.formats.model import Model
@@ -17,6 +16,9 @@ from yoloom.formats.read import read_model
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import Backend, Precision
+
+if TYPE_CHECKING:
+    from yoloom.conversions import CachedConversion
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,16 @@ def open_file(
     runtime = find_backend(backend, device)
     computed_with = find_precision(precision, runtime)
     try:
-        model = read_model(Path(path), task, dict(names) or None, functools.partial(convert, one_to_one=one_to_one))
+        model = read_model(Path(path), task, dict(names) or None, functools.partial(_convert, one_to_one=one_to_one))
         same = repr(file_identity(model.graph.files)) == version
     except OSError as error:
         raise InvalidModel(f"{path} can not be read by a worker process: {error}") from error
     if not same:
         raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
     return Opened(model, runtime, computed_with)
+
+
+def _convert(path: Path, one_to_one: bool) -> CachedConversion:
+    from yoloom.conversions import convert  # here: what is no checkpoint starts without it
+
+    return convert(path, one_to_one)

@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.prediction import Judged, Loan, Prediction
+from yoloom.engine.examination import Judged, Loan
+from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request
 from yoloom.heads.findings import Findings
 from yoloom.images.decode import Encoded, decode_image, read_encoded

@@ -12,6 +12,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import socket
+import sys
 import threading
 from dataclasses import asdict
 from typing import Any, NoReturn
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 
 from yoloom.clock import monotonic
 from yoloom.engine.cpu_gate import cpu_gate
+from yoloom.engine.examination import Examination, Loan
 from yoloom.engine.lane import Slot, run_requests, warm_up
-from yoloom.engine.prediction import Loan, Prediction
 from yoloom.engine.request import Request
 from yoloom.engine.terms import Terms
 from yoloom.errors import RuntimeFailed
@@ -49,6 +50,7 @@ def main(channel: int, board: int, slot: int, generation: int) -> None:
     """Serve until the parent ends. The numbers are inherited descriptors. Never returns."""
     # A crash in native code says where, on the stderr of which the parent keeps the end.
     faulthandler.enable(all_threads=False)
+    _leave_out_converters()
     worker = Worker(Channel(socket.socket(fileno=channel), generation), Board(SharedMemory(board)), SharedMemory(slot))
     try:
         worker.serve()
@@ -125,17 +127,17 @@ class LoadedModel:
     def answer(self, question: Message, image: NDArray[np.uint8] | Encoded) -> Message:
         """What is found in one image. Raises what fails."""
         notes = question.notes
-        prediction = Prediction(self._model, _options(notes["options"]), "", notes["max_pixels"])
-        prediction.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
-        prediction.prepare(image, Loan.GIVEN)
+        examination = Examination(self._model, _options(notes["options"]), notes["max_pixels"])
+        examination.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
+        examination.prepare(image, Loan.GIVEN)
         request = Request(question.request, Terms(), _nobody)
-        request.image = prediction
+        request.image = examination
         (outcome,) = run_requests(self._slot, [request], monotonic)
         if outcome.error is not None:
             return Message("failed", question.request, described(outcome.error) | {"retried": outcome.retried})
-        judged = prediction.judge(outcome.outputs, outcome.run_ms)
+        judged = examination.judge(outcome.outputs, outcome.run_ms)
         arrays = {name: array for name, array in vars(judged.found).items() if array is not None}
-        told = {"source_hw": prediction.source_hw, "speed": judged.speed, "retried": outcome.retried}
+        told = {"source_hw": examination.source_hw, "speed": judged.speed, "retried": outcome.retried}
         return Message("found", question.request, told, arrays)
 
 
@@ -154,6 +156,11 @@ class _Watched(Slot):
             if isinstance(error.__cause__, MemoryError):
                 _out_of_memory(error.__cause__)
             raise
+
+
+def _leave_out_converters() -> None:
+    """OpenVINO goes without its tools for other frameworks' models when they can not be imported, in half the time."""
+    sys.modules["openvino.tools"] = None  # type: ignore[assignment]
 
 
 def _out_of_memory(error: MemoryError) -> NoReturn:

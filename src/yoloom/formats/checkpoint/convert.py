@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from yoloom.formats.checkpoint.describe import Checkpoint
+from yoloom.formats.checkpoint.file import mapped_checkpoint, named
 from yoloom.formats.checkpoint.onnx_model import write_onnx
-from yoloom.formats.checkpoint.read import mapped_checkpoint, named, parse_checkpoint
+from yoloom.formats.checkpoint.read import parse_checkpoint
 from yoloom.formats.onnx_file import declarations
 from yoloom.formats.protobuf import forget
 from yoloom.formats.protobuf_writer import Chunk
 from yoloom.formats.signature import Signature
-
-CONVERTER = 1
-"""Goes up when the same checkpoint becomes another network, so that no converted one from before is taken for it."""
 
 DEFAULT_IMGSZ_HW = (640, 640)
 _FORGET_BYTES = 4 << 20
