@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Outputs
-from yoloom.testing import FakeBackend, fake_model
+from yoloom.runtime.protocol import Batch, Compiled, Outputs, Setup
+from yoloom.testing import FakeBackend, FakeCompiled, fake_model
 from yoloom.workers.channel import Channel
 from yoloom.workers.messages import Message, encode
 from yoloom.workers.recipe import Opened
@@ -106,3 +107,43 @@ def open_faulty_when_folder(folder: str, **plan: Any) -> Opened:
     if Path(folder).exists():
         return open_faulty(folder=folder, **plan)
     return Opened(fake_model(), FakeBackend(lanes=1))
+
+
+def open_sharing(step: str, how: str, times: int, folder: str) -> Opened:
+    """step: "compiling", "exporting", "sealed" or "taking", where `how` may also be "raise"; or "other bits"."""
+    return Opened(fake_model(), SharingBackend(Plan(step, how, times, Path(folder))))
+
+
+class SharingBackend(FakeBackend):
+    """Its compiled networks are handed over as a few bytes."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(lanes=1)
+        self._plan = plan
+        self._gives = False
+
+    def compile(self, model: Model, setup: Setup) -> FakeCompiled:
+        self._gives = True
+        self._strike_if("compiling")
+        return super().compile(model, setup)
+
+    def exported(self, compiled: Compiled) -> memoryview:
+        self._strike_if("exporting")
+        return memoryview(b"network" * 1000)
+
+    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> FakeCompiled:
+        self._strike_if("sealed" if self._gives else "taking")
+        if data.tobytes() != b"network" * 1000:
+            raise InvalidModel("what was handed over is not whole")
+        return (OtherBits(1) if self._plan.step == "other bits" else super()).compile(model, setup)
+
+    def _strike_if(self, step: str) -> None:
+        if step == self._plan.step and self._plan.is_due():
+            if self._plan.how == "raise":
+                raise InvalidModel("it can not be handed over")
+            strike(self._plan.how)
+
+
+class OtherBits(FakeBackend):
+    def execute(self, model: Model, batch: Batch) -> Outputs:
+        return tuple(output + 1 for output in super().execute(model, batch))

@@ -7,8 +7,9 @@ import threading
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from yoloom.errors import ForkedEngine, InvalidModel
+from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed
 from yoloom.forks import in_forked_child
 from yoloom.formats.model import Model
 from yoloom.runtime.openvino_quietly import openvino as ov
@@ -64,20 +65,21 @@ class OpenVINOBackend:
     name = "openvino"
 
     def compile(self, model: Model, setup: Setup) -> OpenVINOCompiled:
-        settings = {
-            "PERFORMANCE_HINT": _HINTS[setup.form],
-            "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[setup.precision],
-            "INFERENCE_NUM_THREADS": setup.threads,
-            # Pinned threads of two models would share one core while another idles.
-            "ENABLE_CPU_PINNING": False,
-        }
-        if setup.streams is not None:
-            settings["NUM_STREAMS"] = setup.streams
         try:
-            compiled = core().compile_model(_with_preprocessing(model), "CPU", settings)
+            compiled = core().compile_model(_with_preprocessing(model), "CPU", _settings(setup))
         except RuntimeError as error:
             raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {error}") from error
         return OpenVINOCompiled(model, compiled, setup.form)
+
+    def exported(self, compiled: OpenVINOCompiled) -> memoryview:
+        return compiled.exported()
+
+    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> OpenVINOCompiled:
+        try:
+            compiled = core().import_model(ov.Tensor(data, shared_memory=True), "CPU", _settings(setup))
+        except RuntimeError as error:
+            raise InvalidModel(f"{model.graph.path}: OpenVINO can not import it: {error}") from error
+        return OpenVINOCompiled(model, compiled, setup.form, data)
 
     def precisions(self) -> tuple[Precision, ...]:
         # Without native instructions OpenVINO emulates bfloat16: as coarse, at 0.4 of float32's speed (measured).
@@ -99,26 +101,50 @@ class OpenVINOBackend:
         )
 
 
+def _settings(setup: Setup) -> dict[str, object]:
+    settings: dict[str, object] = {
+        "PERFORMANCE_HINT": _HINTS[setup.form],
+        "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[setup.precision],
+        "INFERENCE_NUM_THREADS": setup.threads,
+        # Pinned threads of two models would share one core while another idles.
+        "ENABLE_CPU_PINNING": False,
+    }
+    if setup.streams is not None:
+        settings["NUM_STREAMS"] = setup.streams
+    return settings
+
+
 class OpenVINOCompiled:
     """Weights in OpenVINO's form. Immutable: shared freely."""
 
-    def __init__(self, model: Model, compiled: ov.CompiledModel, form: Form) -> None:
+    def __init__(
+        self, model: Model, compiled: ov.CompiledModel, form: Form, data: NDArray[np.uint8] | None = None
+    ) -> None:
+        """data: what it was imported from, which OpenVINO looks at and does not keep."""
         self._model = model
         self._compiled = compiled
+        self._data = data
         # One request more than there are streams: the next image starts while Python still fetches the last result.
         streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.lanes = 1 if form is Form.LATENCY else streams + 1
 
     def context(self) -> OpenVINOContext:
-        return OpenVINOContext(self._model, self._compiled.create_infer_request())
+        return OpenVINOContext(self._model, self._compiled.create_infer_request(), self._data)
+
+    def exported(self) -> memoryview:
+        try:
+            return memoryview(self._compiled.export_model().getbuffer())
+        except RuntimeError as error:
+            raise RuntimeFailed(f"{self._model.graph.path}: OpenVINO can not export it: {error}") from error
 
 
 class OpenVINOContext(Context):
     """One infer request. One thread at a time (ContextBusy)."""
 
-    def __init__(self, model: Model, request: ov.InferRequest) -> None:
+    def __init__(self, model: Model, request: ov.InferRequest, data: NDArray[np.uint8] | None) -> None:
         super().__init__(model)
         self._request = request
+        self._data = data  # lasts as long as the request
         self._rgb = np.empty((0, 0, 0, 3), np.uint8)
 
     def _execute(self, batch: Batch) -> Outputs:

@@ -12,7 +12,7 @@ import enum
 import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,6 +99,20 @@ class Backend(Protocol):
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
         """Whether an image has the same bits alone and at any place of a batch. Raises InvalidModel."""
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """A backend whose compiled networks several processes of one machine can make around one copy of the weights."""
+
+    def exported(self, compiled: Any) -> memoryview:
+        """What `imported` makes a network with the same bits of. Raises RuntimeFailed."""
+
+    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> Compiled:
+        """Compile what was exported with the same precision. `data` is not copied and must never change.
+
+        Raises InvalidModel.
+        """
 
 
 class Context(ABC):

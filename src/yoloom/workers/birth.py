@@ -6,7 +6,7 @@ Nothing but the interpreter's own modules is imported until the worker is bound 
 import sys
 
 # First of all: a file in the working folder or in this one must not stand in for a module.
-sys.path[:] = sys.argv[6:]
+sys.path[:] = sys.argv[7:]
 
 import ctypes  # noqa: E402
 import os  # noqa: E402
@@ -29,9 +29,9 @@ def bind_to_parent(parent: int) -> None:
 if __name__ == "__main__":
     # Ctrl-C is for the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent, channel, board, slot, generation = map(int, sys.argv[1:6])
+    parent, channel, board, slot, network, generation = map(int, sys.argv[1:7])
     bind_to_parent(parent)
 
     from yoloom.workers.worker import main
 
-    main(channel, board, slot, generation)
+    main(channel, board, slot, network, generation)

@@ -22,10 +22,12 @@ from yoloom.errors import BackendUnavailable, RuntimeFailed
 from yoloom.workers.board import Board
 from yoloom.workers.channel import Channel, ChannelClosed
 from yoloom.workers.death import Death
+from yoloom.workers.handover import Part
 from yoloom.workers.last_words import LastWords
 from yoloom.workers.messages import Message
 from yoloom.workers.question import Question
 from yoloom.workers.shared_memory import SharedMemory
+from yoloom.workers.shared_network import SharedNetwork
 from yoloom.workers.slot_size import SlotSize
 
 EXIT_S = 5.0
@@ -51,23 +53,32 @@ class WorkerProcess:
         self._holders = 1
         self._is_talkative = True
 
-    def start(self, order: Mapping[str, Any]) -> None:
-        """Start, and send the order to open a model. The calling thread must outlive the process.
+    def start(self, order: Mapping[str, Any], network: SharedNetwork | None) -> None:
+        """Start, and send the order to open a model; it then waits for `compile`.
+
+        The calling thread must outlive the process. network: what the workers of the model may have in common.
 
         Raises RuntimeFailed, SharedMemoryFull or BackendUnavailable.
         """
         try:
-            self._start()
+            self._start(network)
         except OSError as error:
             raise RuntimeFailed(
                 f"no worker process could be started: {error}; end some, or raise the limit."
             ) from error
         self.last_words = LastWords(_unblocked(self._process))
         self.exit_descriptor = _exit_descriptor(self._process.pid)
-        with contextlib.suppress(ChannelClosed):  # it has ended already, and whoever listens will hear of it
-            self._channel.send(Message("open", notes=order))
+        self._tell(Message("open", notes=order))
 
-    def _start(self) -> None:
+    def compile(self, part: Part) -> None:
+        """Tell it where it gets the compiled network from: then it becomes ready."""
+        self._tell(Message("compile", notes={"part": part.value}))
+
+    def _tell(self, message: Message) -> None:
+        with contextlib.suppress(ChannelClosed):  # it has ended already, and whoever listens will hear of it
+            self._channel.send(message)
+
+    def _start(self, network: SharedNetwork | None) -> None:
         with contextlib.ExitStack() as undo:
             self._board = Board.create()
             undo.callback(self._board.close)
@@ -77,7 +88,8 @@ class WorkerProcess:
             self._channel = Channel(mine, self.generation)
             undo.callback(self._channel.close)
             with theirs:
-                inherited = theirs.fileno(), self._board.memory.descriptor, self._slot.descriptor
+                shared = -1 if network is None else network.descriptor
+                inherited = theirs.fileno(), self._board.memory.descriptor, self._slot.descriptor, shared
                 self._process = _started(inherited, self.generation)
             undo.pop_all()
 
@@ -191,7 +203,7 @@ def _started(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         bufsize=0,
-        pass_fds=descriptors,
+        pass_fds=[descriptor for descriptor in descriptors if descriptor >= 0],
         env=_ENVIRONMENT | os.environ,
         # Ctrl-C and Ctrl-Z of a terminal are for the parent.
         start_new_session=True,

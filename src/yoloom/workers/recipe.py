@@ -34,11 +34,13 @@ class Opened:
 class Recipe:
     """How a worker comes to its model. Immutable: shared freely.
 
-    opener: "module:function", called in the worker with `arguments`, JSON values, and returning `Opened`.
+    opener: "module:function", called in the worker with `arguments`, JSON values, and returning `Opened`. is_shared:
+    whether the first worker compiles for all, which takes a backend that is `Sharing`.
     """
 
     opener: str
     arguments: Mapping[str, Any]
+    is_shared: bool = False
 
     def open(self) -> Opened:
         """Raises what the opener raises."""
@@ -59,7 +61,7 @@ def file_recipe(model: Model, version: object, one_to_one: bool, backend: str, d
         "precision": precision,
         "version": repr(version),
     }
-    return Recipe("yoloom.workers.recipe:open_file", arguments)
+    return Recipe("yoloom.workers.recipe:open_file", arguments, is_shared=backend == "openvino")
 
 
 def open_file(

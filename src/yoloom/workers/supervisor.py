@@ -26,6 +26,7 @@ from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, Yoloo
 from yoloom.runtime.protocol import Guarantee
 from yoloom.workers.channel import ChannelClosed
 from yoloom.workers.death import Death
+from yoloom.workers.handover import Handover
 from yoloom.workers.life import Budget, Kill, Life, Phase, Start
 from yoloom.workers.memory import memory_of
 from yoloom.workers.messages import Message
@@ -33,6 +34,7 @@ from yoloom.workers.post import Post
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.remote_errors import rebuilt
+from yoloom.workers.shared_network import SharedNetwork
 from yoloom.workers.workers import Workers
 
 log = logging.getLogger("yoloom.workers")
@@ -51,6 +53,7 @@ class Place:
         self.life = life
         self.threads = threads
         self.process: WorkerProcess | None = None
+        self.has_part = False  # the process, in compiling the network
         self.error: YoloomError | None = None  # what the last one said that could not start
         self.death: Death | None = None
         self.settled: Future[Message] = Future()  # the first READY, or why there is none
@@ -103,6 +106,8 @@ class Supervisor:
         self._leaving: list[Place] = []
         self._ending = False
         self._generation = 0
+        self._network: SharedNetwork | None = None
+        self._handover = Handover(is_wanted=False)
 
     @property
     def thread(self) -> threading.Thread:
@@ -117,14 +122,17 @@ class Supervisor:
         """Start all workers and wait until they are ready. Raises what keeps one from it; then none is left."""
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
+        self._network = SharedNetwork.create() if self._recipe.is_shared else None
+        self._handover = Handover(is_wanted=self._network is not None)
         try:
             self._thread.start()
         except RuntimeError as error:
             self._is_closed = True
-            self._close_pipe()
+            self._close_descriptors()
             raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
         try:
-            return Guarantee(**self._grow(range(self._workers.count), self._share(self._workers.count))[0].notes)
+            ready = self._grow(range(self._workers.count), self._share(self._workers.count))
+            return Guarantee(**ready[0].notes["guarantee"])
         except BaseException:
             self.close()
             raise
@@ -240,12 +248,13 @@ class Supervisor:
         for place in self._leaving:
             if place.process is not None:
                 place.process.kill()
-        self._close_pipe()
+        self._close_descriptors()
 
     def _watch(self) -> None:
         while not self._ending or self._leaving:
             now = self._clock()
             until = min((self._tended(place, now) for place in self._all()), default=math.inf)
+            self._give_parts()
             self._crown()
             busy = self._tell_lanes()
             unwanted = [number for number, place in self._places.items() if not place.is_wanted]
@@ -258,11 +267,13 @@ class Supervisor:
     def _all(self) -> list[Place]:
         return [*self._places.values(), *self._heirs.values(), *self._leaving]
 
-    def _close_pipe(self) -> None:
+    def _close_descriptors(self) -> None:
         for descriptor in (self._wake, self._woken):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wake = self._woken = -1
+        if self._network is not None:
+            self._network.close()
 
     def _wait(self, seconds: float) -> None:
         """Until something happens, and take notice of it."""
@@ -303,14 +314,31 @@ class Supervisor:
         place.life.started(now)
         process = WorkerProcess(self._next_generation())
         order = {"opener": self._recipe.opener, "arguments": self._recipe.arguments, "threads": place.threads}
+        place.has_part = False
         try:
-            process.start(order)
+            process.start(order, self._network)
         except YoloomError as error:
             place.error = error
             place.settle(error)
             place.life.died()
         else:
             place.process = process
+
+    def _give_parts(self) -> None:
+        """While one worker compiles for all, the others that start wait for that."""
+        for place in self._all():
+            if place.process is None or place.has_part or place.life.phase is not Phase.STARTING:
+                continue
+            part = self._handover.part(place.process.generation)
+            if part is not None:
+                place.has_part = True
+                place.process.compile(part)
+
+    def _take_over(self, process: WorkerProcess, why_not: str) -> None:
+        """What a worker that is ready says of the network that all share."""
+        is_shared = not why_not and self._network is not None and self._network.is_sealed
+        if self._handover.ready(process.generation, is_shared):
+            log.info("workers have no network in common: %s", why_not)
 
     def _next_generation(self) -> int:
         self._generation += 1
@@ -326,6 +354,7 @@ class Supervisor:
                 place.settle(first)
             elif first is not None:
                 place.life.ready(now)
+                self._take_over(process, first.notes["unshared"])
                 place.post.install(process)
                 place.error = None
                 place.settle(first)
@@ -334,6 +363,7 @@ class Supervisor:
             self._died(place, process)
 
     def _died(self, place: Place, process: WorkerProcess) -> None:
+        self._handover.ended(process.generation)
         place.post.vacate(process)
         place.process = None
         if place.life.phase is not Phase.LEAVING:

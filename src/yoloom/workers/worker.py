@@ -1,7 +1,8 @@
 """A worker process: opens its model, says READY, and answers one question after the other until its parent ends.
 
 ```
-parent ── open ──▶ model, compiled, warmed up ── ready, or failed ──▶ parent
+parent ── open ──▶ libraries, model
+parent ── compile ──▶ compiled, or taken from another worker; warmed up ── ready, or failed ──▶ parent
 parent ── predict: image in the slot ──▶ decode, letterbox, run, judge ── found, or failed ──▶ parent
 parent closes the channel, or dies ──▶ the process ends
 ```
@@ -34,10 +35,13 @@ from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Form, Outputs, Setup
 from yoloom.workers.board import Board, Doing
 from yoloom.workers.channel import Channel, ChannelClosed
+from yoloom.workers.compiling import compiled_for
+from yoloom.workers.handover import Part
 from yoloom.workers.messages import Message
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.remote_errors import described
 from yoloom.workers.shared_memory import SharedMemory
+from yoloom.workers.shared_network import SharedNetwork
 
 NO_MEMORY = 70
 """Exit status of a worker that has no memory left: a fresh one may have, and tries the image once more."""
@@ -46,12 +50,13 @@ BEAT_S = 0.25
 """Seconds between two signs of life."""
 
 
-def main(channel: int, board: int, slot: int, generation: int) -> None:
+def main(channel: int, board: int, slot: int, network: int, generation: int) -> None:
     """Serve until the parent ends. The numbers are inherited descriptors. Never returns."""
     # A crash in native code says where, on the stderr of which the parent keeps the end.
     faulthandler.enable(all_threads=False)
     _leave_out_converters()
-    worker = Worker(Channel(socket.socket(fileno=channel), generation), Board(SharedMemory(board)), SharedMemory(slot))
+    channel_end = Channel(socket.socket(fileno=channel), generation)
+    worker = Worker(channel_end, Board(SharedMemory(board)), SharedMemory(slot), SharedNetwork(network))
     try:
         worker.serve()
     except ChannelClosed:
@@ -62,23 +67,16 @@ def main(channel: int, board: int, slot: int, generation: int) -> None:
 class Worker:
     """The whole life of a worker. One thread serves; one more shows signs of life."""
 
-    def __init__(self, channel: Channel, board: Board, slot: SharedMemory) -> None:
+    def __init__(self, channel: Channel, board: Board, slot: SharedMemory, network: SharedNetwork) -> None:
         self._channel = channel
         self._board = board
         self._slot = slot
+        self._network = network
 
     def serve(self) -> None:
         """Open, then answer until the channel ends. Raises ChannelClosed."""
         threading.Thread(target=self._beat, name="yoloom-beat", daemon=True).start()
-        order = self._channel.receive()
-        try:
-            model = LoadedModel(order.notes, self._board)
-        except MemoryError as error:
-            _out_of_memory(error)
-        except Exception as error:
-            self._channel.send(Message("failed", notes=described(error)))
-            raise ChannelClosed("the model could not be opened") from error
-        self._channel.send(Message("ready", notes=model.guarantee))
+        model = self._open()
         while True:
             self._board.doing = Doing.WAITING
             question = self._channel.receive()
@@ -86,6 +84,33 @@ class Worker:
             answer = self._answer(model, question)
             self._board.doing = Doing.ANSWERING
             self._channel.send(answer)
+
+    def _open(self) -> LoadedModel:
+        """Open, and say how that went. Raises ChannelClosed, also when it went wrong."""
+        try:
+            return self._opened()
+        except ChannelClosed:
+            raise
+        except MemoryError as error:
+            _out_of_memory(error)
+        except Exception as error:
+            self._channel.send(Message("failed", notes=described(error)))
+            raise ChannelClosed("the model could not be opened") from error
+
+    def _opened(self) -> LoadedModel:
+        order = self._channel.receive().notes
+        threads = order["threads"]
+        cv2.setNumThreads(threads)
+        opened = Recipe(order["opener"], order["arguments"]).open()
+        setup = Setup(Form.LATENCY, threads, opened.precision)
+        part = Part(self._channel.receive().notes["part"])
+        compiled, unshared = compiled_for(part, opened, setup, self._network)
+        self._network.close()
+        slot = _Watched(compiled, threads, self._board)
+        warm_up(slot, opened.model)
+        guarantee = asdict(opened.backend.guarantee(opened.precision))
+        self._channel.send(Message("ready", notes={"guarantee": guarantee, "unshared": unshared}))
+        return LoadedModel(opened.model, slot)
 
     def _answer(self, model: LoadedModel, question: Message) -> Message:
         try:
@@ -113,16 +138,9 @@ class Worker:
 class LoadedModel:
     """A compiled model that answers. One thread."""
 
-    def __init__(self, order: Any, board: Board) -> None:
-        """Opens, compiles and warms up. Raises what that raises."""
-        threads = order["threads"]
-        cv2.setNumThreads(threads)
-        opened = Recipe(order["opener"], order["arguments"]).open()
-        self._model: Model = opened.model
-        setup = Setup(Form.LATENCY, threads, opened.precision)
-        self._slot = _Watched(opened.backend.compile(opened.model, setup), threads, board)
-        warm_up(self._slot, self._model)
-        self.guarantee = asdict(opened.backend.guarantee(opened.precision))
+    def __init__(self, model: Model, slot: Slot) -> None:
+        self._model = model
+        self._slot = slot
 
     def answer(self, question: Message, image: NDArray[np.uint8] | Encoded) -> Message:
         """What is found in one image. Raises what fails."""

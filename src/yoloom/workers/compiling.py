@@ -1,0 +1,47 @@
+"""How a worker comes to its compiled network: by itself, for all, or out of what another one has compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from yoloom.engine.lane import WARM_UP_SIZE
+from yoloom.errors import InvalidModel, RuntimeFailed
+from yoloom.formats.model import Model
+from yoloom.runtime.protocol import Batch, Compiled, Setup, Sharing
+from yoloom.workers.handover import Part
+from yoloom.workers.recipe import Opened
+from yoloom.workers.shared_network import SharedNetwork
+
+
+def compiled_for(part: Part, opened: Opened, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
+    """The network, and why it is not the shared one, nothing if it is. Raises what compiling raises."""
+    backend, model = opened.backend, opened.model
+    if part is Part.ALONE or not isinstance(backend, Sharing):
+        return backend.compile(model, setup), "this one compiles alone"
+    own = backend.compile(model, setup) if part is Part.GIVE else None
+    try:
+        if own is not None and not network.is_sealed:  # one that has given before may have ended a moment later
+            network.write(backend.exported(own))
+            network.seal()
+        shared = backend.imported(model, setup, network.view())
+        if own is None or _have_same_bits(own, shared, model):
+            return shared, ""
+        why = "what was exported gives other bits"
+    except (InvalidModel, RuntimeFailed, OSError, ValueError) as error:
+        why = f"{type(error).__name__}: {error}"
+    return (backend.compile(model, setup) if own is None else own), why
+
+
+def _have_same_bits(one: Compiled, other: Compiled, model: Model) -> bool:
+    batch = _pattern(model)
+    pairs = zip(one.context().run(batch), other.context().run(batch), strict=True)
+    return all(mine.tobytes() == theirs.tobytes() for mine, theirs in pairs)
+
+
+def _pattern(model: Model) -> Batch:
+    """An image in which no part is like another."""
+    size = -(-WARM_UP_SIZE // model.stride) * model.stride
+    height, width = model.input.hw or (size, size)
+    numbers = np.arange(height * width * 3, dtype=np.uint32) * np.uint32(2654435761) >> np.uint32(24)
+    pattern: Batch = numbers.astype(np.uint8).reshape(1, height, width, 3)
+    return pattern
