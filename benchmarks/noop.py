@@ -37,6 +37,7 @@ class NoopBackend:
 
 
 class NoopCompiled:
+    splits_sums = False
     """Immutable: shared freely."""
 
     def __init__(self, model: Model, lanes: int) -> None:

@@ -187,6 +187,25 @@ def test_all_ways_to_ask(model: YOLO, threads_model: YOLO) -> None:
     assert model.guarantee() == threads_model.guarantee()
 
 
+@pytest.mark.parametrize("name", ["demo", "v8-detect"])
+def test_the_guarantee_of_onnx_runtime_follows_the_share_of_each_worker(demo_model: Path, name: str) -> None:
+    """Attention is split by a session's threads: two workers on two threads have the bits of a model with one."""
+    path = demo_model if name == "demo" else Path(__file__).parent / "data" / "checkpoints" / f"{name}.pt"
+    image, options = photo(5), {"conf": 0.01, "imgsz": 128}
+    with (
+        YOLO(path, backend="onnxruntime", threads=1) as one,
+        YOLO(path, backend="onnxruntime", threads=2) as both,
+        YOLO(path, backend="onnxruntime", threads=2, workers=2) as model,
+    ):
+        assert bits(model(image, **options)[0]) == bits(one(image, **options)[0])
+        promise = model.guarantee()
+        assert promise.bit_identical == (name != "demo")
+        assert ("threads=1" in promise.because) == (promise.tolerance > 0) == (name == "demo")
+        model.resize(1)
+        assert bits(model(image, **options)[0]) == bits(both(image, **options)[0])
+        assert model.guarantee() == both.guarantee()
+
+
 def test_the_caller_may_reuse_its_array(model: YOLO, threads_model: YOLO) -> None:
     frame = photo(1)
     expected = bits(threads_model(frame)[0])

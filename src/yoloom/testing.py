@@ -216,6 +216,8 @@ class FakeBackend:
 class FakeCompiled:
     """Immutable: shared freely."""
 
+    splits_sums = False
+
     def __init__(self, backend: FakeBackend, model: Model, lanes: int, precision: Precision = Precision.FP32) -> None:
         self._backend = backend
         self._model = model

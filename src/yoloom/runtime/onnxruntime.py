@@ -40,10 +40,12 @@ class OnnxRuntimeBackend:
                 f"{model.graph.path}: ONNX Runtime reads .onnx files; leave out backend='onnxruntime'."
             )
         try:
-            session = _session(_with_preprocessing(model), setup)
+            proto = _with_preprocessing(model)
+            session = _session(proto, setup)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
-        return OnnxRuntimeCompiled(model, session, 1 if setup.form is Form.LATENCY else _streams(setup) + 1)
+        lanes = 1 if setup.form is Form.LATENCY else _streams(setup) + 1
+        return OnnxRuntimeCompiled(model, session, lanes, _has_attention(proto.graph))
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
         try:
@@ -69,10 +71,13 @@ class OnnxRuntimeBackend:
 class OnnxRuntimeCompiled:
     """A session. Immutable: shared freely."""
 
-    def __init__(self, model: Model, session: onnxruntime.InferenceSession, lanes: int) -> None:
+    def __init__(
+        self, model: Model, session: onnxruntime.InferenceSession, lanes: int, splits_sums: bool = False
+    ) -> None:
         self._model = model
         self._session = session
         self.lanes = lanes
+        self.splits_sums = splits_sums
 
     def context(self) -> OnnxRuntimeContext:
         return OnnxRuntimeContext(self._model, self._session)

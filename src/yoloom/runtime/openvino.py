@@ -117,6 +117,8 @@ def _settings(setup: Setup) -> dict[str, object]:
 class OpenVINOCompiled:
     """Weights in OpenVINO's form. Immutable: shared freely."""
 
+    splits_sums = False
+
     def __init__(
         self, model: Model, compiled: ov.CompiledModel, form: Form, data: NDArray[np.uint8] | None = None
     ) -> None:

@@ -79,6 +79,10 @@ class Compiled(Protocol):
     def lanes(self) -> int:
         """How many contexts keep the hardware busy."""
 
+    @property
+    def splits_sums(self) -> bool:
+        """Whether sums are split by the number of threads: another number then gives other bits."""
+
     def context(self) -> Context:
         """A new context, idle."""
 

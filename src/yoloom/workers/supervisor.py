@@ -23,7 +23,6 @@ from typing import Any
 from yoloom.clock import Clock, monotonic
 from yoloom.engine.statistics import WorkerStatistics
 from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, YoloomError
-from yoloom.runtime.protocol import Guarantee
 from yoloom.workers.channel import ChannelClosed
 from yoloom.workers.death import Death
 from yoloom.workers.handover import Handover
@@ -118,8 +117,11 @@ class Supervisor:
         with self._lock:
             return self._posts.setdefault(number, Post(number, self._clock))
 
-    def start(self) -> Guarantee:
-        """Start all workers and wait until they are ready. Raises what keeps one from it; then none is left."""
+    def start(self) -> Message:
+        """Start all workers and wait until they are ready. Raises what keeps one from it; then none is left.
+
+        Returns what the first one said when it was.
+        """
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._network = SharedNetwork.create() if self._recipe.is_shared else None
@@ -131,8 +133,7 @@ class Supervisor:
             self._close_descriptors()
             raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
         try:
-            ready = self._grow(range(self._workers.count), self._share(self._workers.count))
-            return Guarantee(**ready[0].notes["guarantee"])
+            return self._grow(range(self._workers.count), share_of(self._budget_threads, self._workers.count))[0]
         except BaseException:
             self.close()
             raise
@@ -144,7 +145,7 @@ class Supervisor:
         """
         with self._resizing:
             before: dict[int, Place] = self._call(lambda: dict(self._places))
-            share = self._share(count)
+            share = share_of(self._budget_threads, count)
             added = [number for number in range(count) if number not in before]
             self._grow(added, share)
             try:
@@ -179,9 +180,6 @@ class Supervisor:
         self._give_order(self._end)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
-
-    def _share(self, count: int) -> int:
-        return max(1, self._budget_threads // count)
 
     # ---- Orders of other threads
 
@@ -449,6 +447,11 @@ class Supervisor:
         if not lanes and all(phase is Phase.SPENT for phase in lives.values()):
             lanes = frozenset(lives)
         return self._on_lanes(lanes)
+
+
+def share_of(threads: int, workers: int) -> int:
+    """The threads of each worker."""
+    return max(1, threads // workers)
 
 
 def _settle(future: Future[Any], work: Callable[[], Any]) -> None:

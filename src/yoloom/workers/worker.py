@@ -108,8 +108,12 @@ class Worker:
         self._network.close()
         slot = _Watched(compiled, threads, self._board)
         warm_up(slot, opened.model)
-        guarantee = asdict(opened.backend.guarantee(opened.precision))
-        self._channel.send(Message("ready", notes={"guarantee": guarantee, "unshared": unshared}))
+        ready = {
+            "guarantee": asdict(opened.backend.guarantee(opened.precision)),
+            "splits_sums": compiled.splits_sums,
+            "unshared": unshared,
+        }
+        self._channel.send(Message("ready", notes=ready))
         return LoadedModel(opened.model, slot)
 
     def _answer(self, model: LoadedModel, question: Message) -> Message:
