@@ -37,8 +37,9 @@ class NoopBackend:
 
 
 class NoopCompiled:
-    splits_sums = False
     """Immutable: shared freely."""
+
+    splits_sums = False
 
     def __init__(self, model: Model, lanes: int) -> None:
         self._model = model
