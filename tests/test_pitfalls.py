@@ -9,8 +9,10 @@ import ast
 import asyncio
 import gc
 import math
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -27,7 +29,8 @@ import cv2
 import numpy as np
 import pytest
 
-from yoloom import YOLO, QueuePolicy, ResultFuture, Results, errors
+from worker_scripts import ScriptServer, script_servers
+from yoloom import YOLO, QueuePolicy, ResultFuture, Results, Workers, errors
 from yoloom.clock import monotonic
 from yoloom.engine.calls import predict_later
 from yoloom.engine.cpu_gate import cpu_gate
@@ -41,6 +44,8 @@ from yoloom.options import PredictOptions
 from yoloom.runtime.backends import BACKENDS
 from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model, shaken
+from yoloom.workers.engine import WorkersEngine
+from yoloom.workers.recipe import Recipe
 
 Factory = Callable[..., Path]
 Notes = Callable[..., dict[str, str]]
@@ -1288,12 +1293,191 @@ def test_runtimes_onnxruntimes_pool_is_not_expected_in_a_forked_child(demo_model
     assert told == "True"
 
 
+# ---- Processes
+
+
+def workers_engine(recipe: Recipe, count: int = 1, **more: Any) -> WorkersEngine:
+    """Started; to be closed."""
+    engine = WorkersEngine(fake_model(), recipe, Workers(count, restarts=50, **more), threads=count)
+    engine.start()
+    return engine
+
+
+def asked(engine: WorkersEngine, image: np.ndarray, deadline: float = math.inf) -> ResultFuture:
+    prediction = engine.prediction_type(engine.model, PredictOptions(), "a.jpg")
+    return predict_later(engine, prediction, image, Terms(deadline))
+
+
+def pids_of(engine: WorkersEngine) -> list[int]:
+    return [worker.pid or 0 for worker in engine.statistics().workers]
+
+
+def fault(step: str, how: str, folder: Path) -> Recipe:
+    plan = {"step": step, "how": how, "times": 1000, "folder": str(folder)}
+    return Recipe("worker_faults:open_faulty", plan)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+def test_pitfall_16_workers_killed_while_they_wait_leave_nothing_taken(tmp_path: Path, how: signal.Signals) -> None:
+    """All of them, generation after generation: each replacement gets work, over a channel of its own."""
+    engine = workers_engine(fault("never", "", tmp_path), count=2, silence_s=1.0)
+    try:
+        expected = [bits(asked(engine, picture(seed)).result(60)) for seed in range(4)]
+        seen = set(pids_of(engine))
+        for _ in range(3):
+            for pid in pids_of(engine):
+                os.kill(pid, how)
+            assert [bits(asked(engine, picture(seed)).result(60)) for seed in range(4)] == expected
+            wait_until(lambda: all(worker.state == "ready" for worker in engine.statistics().workers))
+            assert not seen & set(pids_of(engine))
+            seen |= set(pids_of(engine))
+        assert engine.statistics().failed == 0
+    finally:
+        engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/shm").exists(), reason="needs a folder of shared memory")
+def test_pitfall_17_a_crash_leaves_no_segment_and_takes_none_from_others(demo_model: Path) -> None:
+    """The parent is killed with its workers, beside another program on the same file, which does not notice.
+
+    Seen to fail with memory that has a name in /dev/shm.
+    """
+    program = """
+        import sys
+        import numpy as np
+        from multiprocessing import resource_tracker
+        from yoloom import YOLO
+        from yoloom.scenes import scene
+
+        image = np.array(scene(1, (640, 480)).image)
+        model = YOLO(sys.argv[1], threads=1, workers=1)
+        expected = model(image)[0].boxes.data.tobytes()
+        print(model.statistics().workers[0].pid, flush=True)
+        for _ in sys.stdin:
+            same = model(image)[0].boxes.data.tobytes() == expected
+            print(same, resource_tracker._resource_tracker._pid, flush=True)
+    """
+    before = set(os.listdir("/dev/shm"))
+    command = [sys.executable, "-c", textwrap.dedent(program), demo_model]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as victim, subprocess.Popen(command, **pipes) as other:
+        assert victim.stdout is not None
+        assert other.stdout is not None
+        assert other.stdin is not None
+        pids = [victim.pid, int(victim.stdout.readline())]
+        other.stdout.readline()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert victim.wait(30) == -signal.SIGKILL
+        wait_until(lambda: not Path(f"/proc/{pids[1]}/exe").exists())
+        for _ in range(2):
+            other.stdin.write("once more\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "True None\n"
+        assert set(os.listdir("/dev/shm")) == before
+        other.stdin.close()
+        assert other.wait(60) == 0
+    assert set(os.listdir("/dev/shm")) == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_pitfall_18_a_fork_of_a_loaded_process_runs_nothing(demo_model: Path) -> None:
+    """Neither does a worker come from one: it is an interpreter that has imported nothing of the program."""
+    told = python(
+        """
+        import os, sys
+        import numpy as np
+        import psutil
+        from yoloom import YOLO, errors
+        from yoloom.scenes import scene
+
+        image = np.array(scene(1, (160, 120)).image)
+        threads, workers = YOLO(sys.argv[1], threads=1), YOLO(sys.argv[1], threads=1, workers=1)
+        expected = threads(image)[0].boxes.data.tobytes()
+        command = psutil.Process(workers.statistics().workers[0].pid).cmdline()
+        print(any(part.endswith("birth.py") for part in command))
+        child = os.fork()
+        if child == 0:
+            refused = 0
+            for model in (threads, workers):
+                try:
+                    model(image)
+                except errors.ForkedEngine:
+                    refused += 1
+            with YOLO(sys.argv[1], threads=1, workers=1) as own:
+                same = own(image)[0].boxes.data.tobytes() == expected
+            print(refused, same, flush=True)
+            os._exit(0)
+        print(os.waitpid(child, 0)[1])
+        print(workers(image)[0].boxes.data.tobytes() == expected)
+        """,
+        demo_model,
+    )
+    assert sorted(told.split()) == sorted(["True", "2", "True", "0", "True"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["SIGSEGV", "exit"])
+def test_pitfall_19_an_image_that_kills_is_not_tried_for_ever(tmp_path: Path, how: str) -> None:
+    """Twice, and its error says so; the images around it have their results.
+
+    Seen to fail with four TRIES: each costs a worker.
+    """
+    poison = picture(99, (64, 64))
+    poison[8, 0] = (1, 2, 3)
+    engine = workers_engine(fault("poison", how, tmp_path))
+    try:
+        around = [asked(engine, picture(seed)) for seed in range(2)]
+        bad = asked(engine, poison)
+        around += [asked(engine, picture(seed)) for seed in range(2)]
+        with pytest.raises(errors.WorkerCrashed, match="2 worker processes ended over this image"):
+            bad.result(60)
+        answers = [bits(future.result(60)) for future in around]
+        assert answers[:2] == answers[2:]
+    finally:
+        engine.close()
+    assert len(list(tmp_path.glob("strike-*"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_pitfall_20_nothing_runs_twice_after_a_time_out(is_killed: bool) -> None:
+    """Whether its worker answers late or never does, what is too late is not run again.
+
+    Seen to fail (two runs) when a lane asks the next worker without looking at the time.
+    """
+    backend, gate = FakeBackend(lanes=1), Gate()
+    with script_servers() as servers:
+        servers.append(ScriptServer(backend))
+        engine = workers_engine(servers[-1].recipe(fake_model()))
+        try:
+            warm_ups = backend.runs
+            backend.script(gate)
+            late = asked(engine, picture(0), monotonic() + 0.3)
+            gate.wait_for()
+            with pytest.raises(errors.DeadlineExceeded):
+                late.result(60)
+            if is_killed:
+                os.kill(pids_of(engine)[0], signal.SIGKILL)
+                wait_until(lambda: engine.statistics().workers[0].restarts == 1)
+                wait_until(lambda: engine.statistics().workers[0].state == "ready")
+            gate.open()
+            assert len(asked(engine, picture(1)).result(60))
+            assert backend.runs == warm_ups + is_killed + 2
+        finally:
+            gate.open()
+            engine.close()
+
+
 # ---- The page
 
 
 def test_the_page_names_tests_that_exist_and_leaves_no_number_out() -> None:
     page = DOCS.read_text("utf-8")
-    wanted = {*range(1, 16), *range(21, 31)}
+    wanted = {*range(1, 31)}
     headings = [int(number) for number in re.findall(r"^### (\d+)\. ", page, re.MULTILINE)]
     assert headings == sorted(wanted)
     own = {int(number) for number in re.findall(r"def test_pitfall_(\d\d)_", Path(__file__).read_text("utf-8"))}
