@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
+import itertools
+import linecache
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import TypeVar
 
 import pytest
 
+import yoloom.engine.registry as module
 from yoloom.engine.crew import Crew
 from yoloom.engine.engine import Engine
 from yoloom.engine.registry import Lease, Registry
 from yoloom.errors import EngineClosed, InvalidModel
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -28,13 +38,15 @@ class Builder:
     def __init__(self, *steps: object) -> None:
         self.backend = FakeBackend()
         self.backend.script_compile(*steps)  # type: ignore[arg-type]
-        self.built = 0
+        self.engines: list[Engine] = []
+
+    @property
+    def built(self) -> int:
+        return len(self.engines)
 
     def __call__(self) -> Engine:
-        self.built += 1
-        engine = Engine(fake_model(), self.backend, threads=1)
-        engine.start()
-        return engine
+        self.engines.append(Engine(fake_model(), self.backend, threads=1))
+        return self.engines[-1]
 
 
 def open_for_use(engine: Engine) -> bool:
@@ -100,7 +112,7 @@ def test_a_model_that_can_not_be_opened_says_so_to_all_and_can_be_tried_again(re
 
     def open_when_all_wait() -> None:
         gate.wait_for()
-        while registry._claims["a"] < 8:
+        while len(registry._claims["a"]) < 8:
             threading.Event().wait(0.001)
         gate.open()
 
@@ -109,6 +121,116 @@ def test_a_model_that_can_not_be_opened_says_so_to_all_and_can_be_tried_again(re
     assert set(barrier_run(8, claim)) == {"torn file"}
     opener.join()
     registry.claim("a", build).release()
+
+
+class Interrupt:
+    """Ctrl-C at the n-th event (a call, a line, a return) of the registry's own code in this thread.
+
+    Not at a `with`, at which it stops once more right before `__exit__`: CPython looks for signals nowhere there.
+    """
+
+    def __init__(self, event: int) -> None:
+        self._left = event
+        self.struck = False
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> Interrupt | None:
+        if frame.f_code.co_filename != module.__file__:
+            return None
+        if event == "line" and linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip().startswith("with "):
+            return self
+        self._left -= 1
+        if self._left < 0 and not self.struck:
+            self.struck = True
+            raise KeyboardInterrupt
+        return self
+
+    def during(self, work: Callable[[], T]) -> T | None:
+        usual = sys.gettrace()
+        sys.settrace(self)
+        try:
+            return work()
+        except KeyboardInterrupt:
+            assert self.struck
+            return None
+        finally:
+            sys.settrace(usual)
+
+
+def assert_empty(registry: Registry, build: Builder) -> None:
+    crews = [*registry._retired, *([registry._keeper] if registry._keeper is not None else [])]
+    # A lease that nobody has got is given back by the keeper, and a close that was interrupted waits for no lane.
+    keepers = [thread for crew in crews for thread in crew.threads]
+    lanes = [thread for engine in build.engines for thread in engine.threads_alive()]
+    for thread in [*keepers, *lanes]:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert (registry._engines, registry._claims) == ({}, {})
+
+
+def test_ctrl_c_at_any_moment_of_a_claim_leaves_nothing_behind() -> None:
+    """Seen to leave an engine that nobody could close, and one that all others waited for, for ever."""
+    for event in itertools.count():
+        registry, build, interrupt = Registry(), Builder(), Interrupt(event)
+        lease = interrupt.during(functools.partial(registry.claim, "a", build))
+        if lease is not None:
+            lease.release()
+        assert_empty(registry, build)
+        registry.claim("a", build).release()
+        assert_empty(registry, build)
+        if not interrupt.struck:
+            break
+    assert event > 20
+
+
+def test_ctrl_c_at_any_moment_of_a_claim_leaves_nobody_waiting() -> None:
+    """Seen to leave the others waiting for ever, when it strikes before the engine is built."""
+    for event in itertools.count():
+        registry, build, interrupt = Registry(), Builder(), Interrupt(event)
+        interrupt.during(functools.partial(_claim_beside_another, registry, build))
+        assert_empty(registry, build)
+        if not interrupt.struck:
+            break
+
+
+def _claim_beside_another(registry: Registry, build: Builder) -> None:
+    """Two claims at once, this thread's first; the other is given back at once."""
+    others: list[threading.Thread] = []
+
+    def other() -> None:
+        with contextlib.suppress(EngineClosed):
+            registry.claim("a", build).release()
+
+    def build_beside() -> Engine:
+        others.append(threading.Thread(target=other))
+        others[0].start()
+        while len(registry._claims["a"]) < 2:
+            threading.Event().wait(0.001)
+        return build()
+
+    try:
+        registry.claim("a", build_beside).release()
+    finally:
+        for thread in others:
+            thread.join(30)
+            assert not thread.is_alive(), "it waits for what nobody builds"
+
+
+def test_ctrl_c_at_any_moment_of_a_release_can_be_made_good_by_another() -> None:
+    """Seen to leave an engine that nobody could close."""
+    for event in itertools.count():
+        registry, build, interrupt = Registry(), Builder(), Interrupt(event)
+        lease = registry.claim("a", build)
+        interrupt.during(lease.release)
+        lease.release()
+        assert_empty(registry, build)
+        if not interrupt.struck:
+            break
+
+
+def test_a_lease_that_nobody_keeps_is_given_back(registry: Registry) -> None:
+    build = Builder()
+    registry.claim("a", build)
+    assert_empty(registry, build)
 
 
 def test_releases_and_claims_may_cross(registry: Registry) -> None:

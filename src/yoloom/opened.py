@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import weakref
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +60,6 @@ class Opened:
     version: Hashable
     lease: Lease
 
-    def __post_init__(self) -> None:
-        finalizer = weakref.finalize(self, self.lease.abandon)
-        finalizer.atexit = False  # the registry closes the engines then
-
     @property
     def engine(self) -> Engine:
         return self.lease.engine
@@ -92,14 +87,16 @@ def open_file(path: Path, settings: Settings) -> Opened:
     opened_version = _opened_version(described, version())
     new_engine = _in_threads if settings.workers is None else _in_workers
     key, build = new_engine(described, opened_version, one_to_one, settings)
-    lease = registry().claim(key, lambda: _started(build(version)))
-    opened = Opened(described, heads, opened_version, lease)
+    opened = None
     try:
+        lease = registry().claim(key, lambda: build(version))
+        opened = Opened(described, heads, opened_version, lease)
         _check_shared(opened.engine, settings)
         if settings.watch_s is not None:
             opened.engine.watch(settings.watch_s)
     except BaseException:
-        opened.release()
+        if opened is not None:
+            opened.release()
         raise
     return opened
 
@@ -153,15 +150,6 @@ def _check_shared(engine: Engine, settings: Settings) -> None:
 def _plan_of(asked: Plan | Literal["auto"] | None, subject: Subject) -> Plan:
     """What a new engine runs by. Measures, perhaps."""
     return plans().auto(subject) if asked == "auto" else asked or DEFAULT_PLAN
-
-
-def _started(engine: Engine) -> Engine:
-    try:
-        engine.start()
-    except BaseException:  # a lane may have been started before
-        engine.close(timeout=0)
-        raise
-    return engine
 
 
 def _heads(model: Model, nms: bool | None) -> frozenset[bool]:

@@ -64,7 +64,8 @@ class Crew:
         if threading.current_thread() in self.threads:
             return True
         for thread in self.threads:
-            thread.join(patience.left)
+            if thread.ident is not None:  # else it was interrupted before it started them all
+                thread.join(patience.left)
         return not self.is_alive
 
     def _work(self) -> None:

@@ -9,6 +9,7 @@ import atexit
 import functools
 import os
 import threading
+import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
@@ -25,91 +26,143 @@ EXIT_PATIENCE_S = 30.0
 """How long the end of the interpreter waits for runs and callbacks that hang, in all."""
 
 
-class Lease:
-    """One handle's claim on an engine. `release` gives it back, once; any thread, and the garbage collector too."""
+class Claim:
+    """One handle's claim on an engine, also on one that is still being built. By identity; shared freely."""
 
-    def __init__(self, registry: Registry, key: Key, engine: Engine) -> None:
+    __slots__ = ("_pid", "_registry", "key")
+
+    def __init__(self, registry: Registry, key: Key) -> None:
+        self.key = key
         self._registry = registry
-        self._key = key
-        self.engine = engine
-        self._once = Once()
         self._pid = os.getpid()
-
-    def release(self, drain: bool = False, timeout: float | None = None) -> None:
-        """Give the claim back; the engine closes when it was the last, before this returns. See `Engine.close`."""
-        if self._take():
-            self._registry.release(self._key, drain, timeout)
-
-    def abandon(self) -> None:
-        """`release` for finalizers: takes no lock and waits for nobody."""
-        if self._take():
-            # Bounded: what hangs in a runtime or in a callback must not keep the keeper from the others for ever.
-            self._registry.later(functools.partial(self._registry.release, self._key, timeout=EXIT_PATIENCE_S))
 
     @property
     def is_ours(self) -> bool:
         """Whether it is this process's, and not a copy of its parent's."""
         return os.getpid() == self._pid
 
+    def release(self, drain: bool = False, timeout: float | None = None) -> None:
+        if self.is_ours:  # else the engine, and the lock of its registry, are the parent's
+            self._registry.release(self, drain, timeout)
+
+    def abandon(self) -> None:
+        """`release` for finalizers: takes no lock and waits for nobody."""
+        if self.is_ours:
+            # Bounded: what hangs in a runtime or in a callback must not keep the keeper from the others for ever.
+            self._registry.later(functools.partial(self.release, timeout=EXIT_PATIENCE_S))
+
+
+class Lease:
+    """One handle's claim on an engine that is open. `release` gives it back, once; any thread.
+
+    So does the garbage collector: a lease that nobody has got, because Ctrl-C came in between, is given back too.
+    """
+
+    def __init__(self, claim: Claim, engine: Engine) -> None:
+        self._claim = claim
+        self.engine = engine
+        self._once = Once()
+        self._finalizer = weakref.finalize(self, claim.abandon)
+        self._finalizer.atexit = False  # the registry closes the engines then
+
+    def release(self, drain: bool = False, timeout: float | None = None) -> None:
+        """Give the claim back; the engine closes when it was the last, before this returns. See `Engine.close`."""
+        self._once.take()
+        self._claim.release(drain, timeout)
+        self._finalizer.detach()
+
+    def abandon(self) -> None:
+        """`release` for finalizers: takes no lock and waits for nobody."""
+        self._once.take()
+        self._claim.abandon()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this process's, and not a copy of its parent's."""
+        return self._claim.is_ours
+
     @property
     def is_held(self) -> bool:
         """Whether it is this process's, and was not given back."""
         return self.is_ours and not self._once.taken
 
-    def _take(self) -> bool:
-        if not self.is_ours:
-            return False  # the engine, and the lock of its registry, are the parent's
-        return self._once.take()
+
+class Pending(Future[Engine]):
+    """An engine that is open, or is being built for `builder` and all who wait. Shared freely."""
+
+    def __init__(self, builder: Claim) -> None:
+        super().__init__()
+        self.builder = builder
 
 
 class Registry:
-    """The engines of a process. Shared freely."""
+    """The engines of a process. Shared freely.
+
+    Ctrl-C may strike at any line. What was begun by then is undone with the claim, which is noted before all else.
+    """
 
     def __init__(self) -> None:
         # Guards all that follows. Never held while an engine is built or closed.
         self._lock = threading.Lock()
-        self._engines: dict[Key, Future[Engine]] = {}
-        self._claims: dict[Key, int] = {}
+        self._engines: dict[Key, Pending] = {}
+        self._claims: dict[Key, frozenset[Claim]] = {}
         self._keeper: Crew | None = None  # there while an engine is
         self._retired: list[Crew] = []  # keepers that may still be closing the last engine
 
     def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
-        """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error."""
-        with self._lock:
-            if self._keeper is None:
-                keeper = Crew(1, "yoloom-keeper")
-                keeper.start()  # before anything is promised: it may fail
-                self._keeper = keeper
-            pending = self._engines.get(key)
-            mine = pending is None
-            if pending is None:
-                pending = self._engines[key] = Future()
-            self._claims[key] = self._claims.get(key, 0) + 1
+        """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error.
+
+        build: makes an engine that is not started yet.
+        """
+        claim = Claim(self, key)
         try:
-            if mine:
+            pending = self._pending(claim)
+            if pending.builder is claim:
                 _settle(pending, build)
-            return Lease(self, key, pending.result())
+            return Lease(claim, pending.result())
         except BaseException:
-            self.release(key)
+            self._take_back(claim)
             raise
 
-    def release(self, key: Key, drain: bool = False, timeout: float | None = None) -> None:
-        """Give one claim back. Closes the engine when it was the last."""
+    def _pending(self, claim: Claim) -> Pending:
+        """The engine that is claimed, which the claim's owner must build when it is the first."""
+        key = claim.key
         with self._lock:
-            self._claims[key] -= 1
-            if self._claims[key]:
-                return
-            del self._claims[key]
-            pending = self._engines.pop(key)
-            keeper = None if self._engines else self._take_keeper()
+            self._claims[key] = self._claims.get(key, frozenset()) | {claim}
+            self._have_keeper()  # before anything is promised: it may fail
+            pending = self._engines.get(key)
+            if pending is None:
+                pending = self._engines[key] = Pending(claim)
+            return pending
+
+    def _take_back(self, claim: Claim) -> None:
+        """Undo a claim that ended in an error, or in the middle of any line."""
+        with self._lock:
+            pending = self._engines.get(claim.key)
+        if pending is not None and pending.builder is claim and not pending.done():
+            pending.set_exception(_interrupted())  # or those who wait would wait for ever
+        self.release(claim)
+
+    def release(self, claim: Claim, drain: bool = False, timeout: float | None = None) -> None:
+        """Give a claim back, if it is there. Closes the engine when it was the last."""
+        pending = None
         try:
+            with self._lock:
+                claims = self._claims.get(claim.key, frozenset())
+                if claim not in claims:
+                    return
+                if claims != {claim}:
+                    self._claims[claim.key] = claims - {claim}
+                    return
+                pending = self._engines.get(claim.key)
+                self._engines.pop(claim.key, None)
+                del self._claims[claim.key]
             _close(pending, drain, timeout)
         except BaseException:  # Ctrl-C while it drains: nobody else can end this engine any more
             _close(pending, timeout=0)
             raise
         finally:
-            if keeper is not None:
-                keeper.stop(Patience(EXIT_PATIENCE_S))
+            self._dismiss_keeper()
 
     def later(self, chore: Chore) -> None:
         """Have the keeper do a finalizer's work. Takes no lock; without engines there is nothing left to do."""
@@ -137,28 +190,57 @@ class Registry:
         for keeper in retired:
             keeper.stop(patience)
 
+    def _have_keeper(self) -> None:
+        if self._keeper is not None:
+            return
+        keeper = Crew(1, "yoloom-keeper")
+        try:
+            keeper.start()
+            self._keeper = keeper
+        except BaseException:
+            self._keeper = None
+            keeper.stop()
+            raise
+
+    def _dismiss_keeper(self) -> None:
+        """Without engines there is nothing for it to do. Waits for it, and not for those that retired before."""
+        with self._lock:
+            if self._claims or self._engines:
+                return
+            keeper = self._take_keeper()
+            retired = list(self._retired)
+        for crew in retired:
+            crew.stop(Patience(EXIT_PATIENCE_S if crew is keeper else 0))
+
     def _take_keeper(self) -> Crew | None:
-        keeper, self._keeper = self._keeper, None
+        keeper = self._keeper
         if keeper is not None:
-            self._retired = [crew for crew in self._retired if crew.is_alive] + [keeper]
+            self._retired = [crew for crew in self._retired if crew.is_alive and crew is not keeper] + [keeper]
+            self._keeper = None
         return keeper
 
 
-def _settle(pending: Future[Engine], build: Callable[[], Engine]) -> None:
+def _settle(pending: Pending, build: Callable[[], Engine]) -> None:
+    engine = None
     try:
         engine = build()
-    except Exception as error:  # noqa: BLE001  all who wait for this engine must hear of it
-        pending.set_exception(error)
-    except BaseException:  # Ctrl-C is for this thread alone
-        pending.set_exception(EngineClosed("opening the model was interrupted in another thread; open it again."))
-        raise
-    else:
+        engine.start()
         pending.set_result(engine)
+    except BaseException as error:
+        if engine is not None and not pending.done():
+            engine.close(timeout=0)  # a lane may have been started before
+        if not isinstance(error, Exception):  # Ctrl-C is for this thread alone
+            raise
+        pending.set_exception(error)  # all who wait for this engine must hear of it
 
 
-def _close(pending: Future[Engine], drain: bool = False, timeout: float | None = None) -> None:
-    if pending.exception() is None:
+def _close(pending: Pending | None, drain: bool = False, timeout: float | None = None) -> None:
+    if pending is not None and pending.exception() is None:
         pending.result().close(drain, timeout)
+
+
+def _interrupted() -> EngineClosed:
+    return EngineClosed("opening the model was interrupted in another thread; open it again.")
 
 
 _registry = Registry()
