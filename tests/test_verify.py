@@ -211,6 +211,7 @@ def test_noise_is_told_with_a_tolerance_that_helps() -> None:
     report = caught(broken.Noisy(1e-6), **QUICK)
     assert verdicts(report) == [Verdict.UNSTEADY]
     assert "--tolerance 1e-05" in report.findings[0].words
+    assert f" of {report.cases} cases" in report.findings[0].words
     assert faults(report) == {Fault.UNSTEADY}
     assert check(broken.Noisy(1e-6), rounds=2, tolerance=1e-5).ok
 
@@ -623,7 +624,7 @@ def test_fewer_images_than_threads_are_shared_and_it_is_said(pictures: list[np.n
     report = check(broken.Sound(), pictures[:1], threads=16, rounds=1)
     assert report.ok
     assert (report.pictures, report.cases) == (1, 9)
-    assert "16 callers share 9 cases of 1 pictures." in report.notes
+    assert "16 callers share 9 cases of 1 picture." in report.notes
 
 
 def test_pictures_that_are_too_many_are_left_out_and_it_is_said() -> None:
@@ -636,7 +637,14 @@ def test_pictures_that_are_too_many_are_left_out_and_it_is_said() -> None:
 def test_a_model_that_always_says_the_same_proves_nothing() -> None:
     report = check(lambda image: np.zeros((0, 6)), rounds=1)
     assert verdicts(report) == [Verdict.INCONCLUSIVE]
+    assert "all cases have the same answer" in report.findings[0].words
     assert not report.ok
+
+
+def test_a_single_case_proves_nothing() -> None:
+    report = check(lambda image: image.mean(), np.zeros((32, 32, 3), np.uint8), threads=4, rounds=1)
+    assert verdicts(report) == [Verdict.INCONCLUSIVE]
+    assert "there is only one case" in report.findings[0].words
 
 
 def test_an_interrupt_ends_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:

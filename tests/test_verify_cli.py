@@ -25,7 +25,7 @@ from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command
 from yoloom.cli.parser import build_parser
 from yoloom.cli.verify import CODES
-from yoloom.errors import BackendUnavailable, InvalidOption
+from yoloom.errors import BackendUnavailable, InvalidOption, ModelNotFound
 from yoloom.scenes import scene
 from yoloom.verify import Verdict, adapters, check
 from yoloom.verify.settings import SECONDS, THREADS
@@ -145,17 +145,26 @@ def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None
     ("arguments", "code", "words"),
     [
         ((), ExitCode.USAGE, "expected a MODEL, or --target"),
-        (("x.onnx", "--seconds", 0), ExitCode.USAGE, "in 0.0 s nothing can be shown"),
+        (("x.onnx", "--seconds", 0), ExitCode.USAGE, "in 0 s nothing can be shown"),
+        (("x.onnx", "--hang-after", 0), ExitCode.USAGE, "no request ends within 0 s"),
         (("x.onnx", "--threads", "0,2"), ExitCode.USAGE, "at least 1"),
+        (("x.onnx", "--threads", "8,x"), ExitCode.USAGE, "expected numbers such as 1,2,8"),
+        (("x.onnx", "--report", "."), ExitCode.USAGE, "name a file in it"),
+        (("broken_models:Sound",), ExitCode.USAGE, "--target broken_models:Sound"),
         (("x.onnx", "--report", "no/such/folder/out.html"), ExitCode.USAGE, "there is no such folder"),
         (("x.onnx",), ExitCode.MODEL, "which is neither"),
         (("x.onnx", "none.jpg"), ExitCode.NO_INPUT, "no such image"),
         (("x.onnx", "."), ExitCode.NO_INPUT, "no images in this folder"),
         (("--target", "broken_models"), ExitCode.MODEL, "package.module:factory"),
-        (("--target", "no_such_module:make"), ExitCode.MODEL, "No module named 'no_such_module'"),
+        (("--target", "no_such_module:make"), ExitCode.MODEL, "'no_such_module'. It is looked for in the working"),
+        (("--target", "needs_a_package:make"), ExitCode.MODEL, "'no_such_package'. Run yoloom in the environment"),
+        (("--target", "needs_a_gpu.py:make"), ExitCode.MODEL, "Name the module, not its file: needs_a_gpu"),
+        (("--target", "says_nothing:make"), ExitCode.MODEL, "says_nothing:make, asked for scene-3000200(): an "),
         (("--target", "broken_models:Sounds"), ExitCode.MODEL, "did you mean 'Sound'?"),
         (("--target", "broken_models:CELL"), ExitCode.MODEL, "must be a function"),
         (("--target", "broken_models:anchors_of", "--target-arg", "1"), ExitCode.MODEL, "raised IndexError: string"),
+        (("--target", "broken_models:Noisy"), ExitCode.MODEL, "Noisy(noise) was called with (): missing"),
+        (("--target", "broken_models:Sound", "--target-arg", "1"), ExitCode.MODEL, "too many positional arguments"),
         (("--target", "os.path:basename", "--target-arg", "a/b"), ExitCode.MODEL, "must return a callable"),
         (("--target", "broken_models:Sound", "--asyncio"), ExitCode.USAGE, "predict_async"),
         (("--target", "broken_models:Sound", "--workers", "2"), ExitCode.USAGE, "--target-arg"),
@@ -179,12 +188,33 @@ def test_bad_input_is_told_in_one_line(
         "    except OSError as error:\n"
         "        raise RuntimeError('no CUDA device') from error\n"
     )
+    (tmp_path / "needs_a_package.py").write_text("import no_such_package\n")
+    (tmp_path / "says_nothing.py").write_text("def make():\n    return lambda image: None\n")
     monkeypatch.chdir(tmp_path)
     assert verify_here(*arguments) == code
     told = capsys.readouterr()
     assert told.out == ""
     assert words in told.err
     assert len(told.err.splitlines()) == 1
+
+
+def test_what_a_target_prints_is_not_in_the_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "talks.py").write_text(
+        "def make():\n"
+        "    print('loading')\n"
+        "    def predict(image, conf):\n"
+        "        print('working')\n"
+        "        return image.mean() * conf\n"
+        "    return predict\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert verify_here("--target", "talks:make", "--rounds", 1, "--threads", 2, "--json") == ExitCode.OK
+    told = capsys.readouterr()
+    assert json.loads(told.out)["target"] == "talks:make"
+    assert "loading" in told.err
+    assert "working" in told.err
 
 
 def test_worker_processes_are_verified(tiny_onnx: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,6 +286,11 @@ def test_wrong_arguments_of_adapters_are_told(tiny_onnx: Callable[..., Path]) ->
         adapters.openvino(str(tiny_onnx()), request="both")
     with pytest.raises(InvalidOption, match="imgsz must be at least 1"):
         adapters.onnxruntime(str(tiny_onnx()), imgsz="0")
+    with pytest.raises(InvalidOption, match="threads must be a whole number, got 'many'"):
+        adapters.onnxruntime(str(tiny_onnx()), threads="many")
+    for adapter in (adapters.onnxruntime, adapters.openvino):
+        with pytest.raises(ModelNotFound, match=r"a model file that exists, got 'none\.onnx'"):
+            adapter("none.onnx")
 
 
 def test_a_library_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,10 +156,10 @@ def test_a_target_is_callable_and_stays_itself() -> None:
 
 def test_an_unsteady_target_is_offered_a_tolerance_that_is_wide_enough() -> None:
     first: Any = None
-    assert Unsteady(1, 3e-6, first).offer == pytest.approx(1e-5)
-    assert Unsteady(1, 6e-6, first).offer == pytest.approx(1e-4)
-    assert Unsteady(1, 0.5, first).offer is None
-    assert Unsteady(1, math.inf, first).offer is None
+    assert Unsteady(1, 9, 3e-6, first).offer == pytest.approx(1e-5)
+    assert Unsteady(1, 9, 6e-6, first).offer == pytest.approx(1e-4)
+    assert Unsteady(1, 9, 0.5, first).offer is None
+    assert Unsteady(1, 9, math.inf, first).offer is None
 
 
 # ---- Cases and steps

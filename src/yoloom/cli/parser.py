@@ -215,7 +215,10 @@ def _add_saving(group: argparse._ArgumentGroup) -> None:
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
     return number
@@ -223,7 +226,10 @@ def positive(text: str) -> int:
 
 def counts(text: str) -> list[int]:
     """ "1,2,8,64"."""
-    return [positive(count) for count in text.split(",")]
+    try:
+        return [positive(count) for count in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in {text!r}: expected numbers such as 1,2,8") from None
 
 
 def seconds(text: str) -> float:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,13 @@ from yoloom.runtime.precision import PRECISIONS
 from yoloom.verify.report import Report
 from yoloom.verify.run import check
 from yoloom.verify.settings import parse_settings
+from yoloom.verify.target import Target, target_of
 from yoloom.verify.target_import import make_target
 from yoloom.verify.verdict import Verdict
 from yoloom.verify.words import LEVEL_COLUMNS, details_of, facts_of, level_rows, verdict_line
 from yoloom.yolo import YOLO
+
+_TARGET = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*")
 
 CODES = {
     Verdict.PASS: ExitCode.OK,
@@ -45,8 +50,9 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     _check_page(arguments.report)
     sources = _images(images)
     with ExitStack() as opened:
-        target = opened.enter_context(_opened(arguments, model))
-        report = check(target, sources, **options, say=_say)
+        with _prints_on_stderr():  # stdout is the report's
+            target = opened.enter_context(_opened(arguments, model))
+            report = check(target, sources, **options, say=_say)
         _write(report, arguments)
         if report.verdict is Verdict.HANG:
             opened.pop_all()  # closing it would wait for the same
@@ -76,14 +82,32 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
     if model is None:
         _refuse_options_of_yolo(arguments)
         sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file beside
-        yield make_target(arguments.target, arguments.target_arg)
+        yield _named(arguments.target, make_target(arguments.target, arguments.target_arg))
         return
-    precision = arguments.precision or PRECISIONS[0]
+    _check_is_no_target(model)
+    precision: Any = arguments.precision or PRECISIONS[0]
     opened = YOLO(model, arguments.task, backend=arguments.backend, workers=arguments.workers, precision=precision)
     try:
         yield opened
     finally:
         opened.close(drain=False)
+
+
+def _named(path: str, made: Any) -> Target:
+    """Called what the caller calls it: a factory's callable has any name."""
+    target = target_of(made)
+    return target if isinstance(made, (Target, YOLO)) else replace(target, name=path)
+
+
+def _check_is_no_target(model: str) -> None:
+    if _TARGET.fullmatch(model) and not Path(model).exists():
+        raise InvalidOption(f"there is no model {model!r}. To check a target of that name: --target {model}.")
+
+
+@contextmanager
+def _prints_on_stderr() -> Iterator[None]:
+    with redirect_stdout(sys.stderr) if sys.stderr is not None else nullcontext():
+        yield
 
 
 def _refuse_options_of_yolo(arguments: argparse.Namespace) -> None:
@@ -99,8 +123,12 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _check_page(path: str | None) -> None:
     """Before minutes are spent: can the page be written where it shall be?"""
-    if path is not None and not Path(path).absolute().parent.is_dir():
+    if path is None:
+        return
+    if not Path(path).absolute().parent.is_dir():
         raise InvalidOption(f"--report {path}: there is no such folder.")
+    if Path(path).is_dir():
+        raise InvalidOption(f"--report {path} is a folder: name a file in it, such as {Path(path) / 'out.html'}.")
 
 
 def _say(words: str) -> None:

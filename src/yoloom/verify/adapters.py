@@ -15,13 +15,14 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.errors import BackendUnavailable, InvalidOption
+from yoloom.errors import BackendUnavailable, InvalidOption, ModelNotFound
 from yoloom.images.letterbox import plan_letterbox
 from yoloom.options import positive
 from yoloom.verify.target import CONFIDENCES, OVERLAPS, Target
@@ -34,7 +35,7 @@ def ultralytics(path: str, task: str | None = None, device: str | None = None, i
     package = _import("ultralytics")
     model = package.YOLO(path, task=task)
     where = {} if device is None else {"device": device}
-    side = positive("imgsz", int(imgsz))
+    side = _whole("imgsz", imgsz)
     classes = list(model.names)
 
     def predict(image: NDArray[np.uint8], **options: Any) -> Any:
@@ -61,8 +62,8 @@ def onnxruntime(path: str, threads: str | None = None, imgsz: str | None = None)
     options = package.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
-        options.intra_op_num_threads = positive("threads", int(threads))
-    session = package.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads = _whole("threads", threads)
+    session = package.InferenceSession(_existing(path), options, providers=["CPUExecutionProvider"])
     [entry] = session.get_inputs()
     prepare = _preparation(entry.shape, imgsz)
     return Target(
@@ -81,7 +82,7 @@ def openvino(path: str, request: str = "shared", imgsz: str | None = None) -> Ta
     if request not in ("shared", "each"):
         raise InvalidOption(f"request must be 'shared' or 'each', got {request!r}.")
     package: Any = importlib.import_module("yoloom.runtime.openvino_quietly").openvino
-    compiled = package.Core().compile_model(os.fspath(path), "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
+    compiled = package.Core().compile_model(_existing(path), "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
     shape = [side.get_length() if side.is_static else None for side in compiled.input(0).partial_shape]
     prepare = _preparation(shape, imgsz)
 
@@ -107,11 +108,26 @@ def _import(package: str) -> Any:
         ) from error
 
 
+def _existing(path: str) -> str:
+    if not Path(path).exists():
+        raise ModelNotFound(f"expected a model file that exists, got {os.fspath(path)!r}.")
+    return os.fspath(path)
+
+
+def _whole(name: str, value: str | int) -> int:
+    """A text of the command line, or a number, as a whole number of at least 1. Raises InvalidOption."""
+    try:
+        number = int(value)
+    except ValueError as error:
+        raise InvalidOption(f"{name} must be a whole number, got {value!r}.") from error
+    return positive(name, number)
+
+
 def _preparation(shape: Sequence[Any], imgsz: str | None) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Image (H, W, 3) BGR → network input (B, 3, h, w) RGB, 0 to 1; as large as the graph says, or as asked."""
     if len(shape) != 4:
         raise InvalidOption(f"the model's input must be (batch, 3, height, width), got {list(shape)}.")
-    asked = DEFAULT_IMGSZ if imgsz is None else positive("imgsz", int(imgsz))
+    asked = DEFAULT_IMGSZ if imgsz is None else _whole("imgsz", imgsz)
     batch, _, height, width = (side if isinstance(side, int) and side > 0 else None for side in shape)
     size_hw = (height or asked, width or asked)
 

@@ -18,6 +18,7 @@ from yoloom.errors import InvalidTarget
 
 MEMBERS = ("boxes", "masks", "probs", "keypoints", "obb")
 SHOWN_ROWS = 6
+SHOWN_TEXT = 40  # characters of a text that is no answer
 
 Named = tuple[str, NDArray[Any]]
 
@@ -53,7 +54,7 @@ def answer_of(value: Any) -> Answer:
     """Copy everything that can be compared out of what a target returned. Raises InvalidTarget."""
     arrays = tuple(_arrays("", value))
     if not arrays:
-        raise InvalidTarget(f"{_EXPECTED}, got {_kind(value)} without any of these.")
+        raise InvalidTarget(f"{_EXPECTED}, got one of the class {_kind(value)} that holds none of these.")
     return Answer(arrays, digest_of(arrays))
 
 
@@ -139,7 +140,11 @@ def _joined(name: str, part: object) -> str:
 
 
 def _kind(value: object) -> str:
-    return "None" if value is None else f"{type(value).__module__}.{type(value).__qualname__}"
+    kind = type(value)
+    if isinstance(value, (str, bytes)):
+        return f"the {kind.__name__} {value[:SHOWN_TEXT]!r}"
+    named = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return "None" if value is None else named
 
 
 def _distance(a: NDArray[Any], b: NDArray[Any]) -> float:

@@ -180,7 +180,7 @@ def _start(threads: Sequence[threading.Thread]) -> None:
         for thread in threads:
             thread.start()
     except RuntimeError as error:
-        raise InvalidOption(f"threads={len(threads)} are more than this system gives.") from error
+        raise InvalidOption(f"threads={len(threads)} are more than this system gives: ask for fewer.") from error
 
 
 def _cancel_tasks() -> None:

@@ -32,10 +32,12 @@ PLACE = "one after the other"
 class Unsteady:
     """A target that gives two answers to one case although nobody else asks. Immutable: shared freely.
 
-    count: cases of which that is true. difference: the largest, see `Answer.difference`. first: one of them.
+    count: cases of which that is true, of so many. difference: the largest, see `Answer.difference`. first: one of
+    them.
     """
 
     count: int
+    of: int
     difference: float
     first: Mismatch
 
@@ -107,7 +109,7 @@ def rehearse(
         hang = crowd.run(watch)
         if hang is not None:
             return Rehearsal((), None, hang, 0.0, 0.0)
-        _raise_if_useless(target, recorder, len(cases))
+        _raise_if_useless(target, recorder, cases)
         elapsed_s += crowd.elapsed_s
     first, second = recorders
     expected = tuple(_expected(case, first, second, journal) for case in cases)
@@ -120,14 +122,15 @@ def rehearse(
     )
 
 
-def _raise_if_useless(target: Target, recorder: Recorder, count: int) -> None:
-    for error in recorder.errors.values():
+def _raise_if_useless(target: Target, recorder: Recorder, cases: Sequence[Case]) -> None:
+    for number, error in recorder.errors.items():
         if isinstance(error, InvalidTarget):
-            raise error
-    if len(recorder.errors) == count:
+            raise InvalidTarget(f"{target.name}, asked for {cases[number]}: {error}") from error
+    if len(recorder.errors) == len(cases):
         error = next(iter(recorder.errors.values()))
         raise TargetFailed(
-            f"{target.name} raised for each of {count} cases, asked one after the other: {told_with_causes(error)}"
+            f"{target.name} raised for each of {len(cases)} cases, asked one after the other: "
+            f"{told_with_causes(error)}. It must answer alone before many can ask at once."
         ) from error
 
 
@@ -153,7 +156,7 @@ def _unsteady(cases: Sequence[Case], first: Recorder, second: Recorder, toleranc
     if not different:
         return None
     worst = max(first.answers[case.number].difference(second.answers[case.number]) for case in different)
-    return Unsteady(len(different), worst, _side_by_side(different[0], first, second))
+    return Unsteady(len(different), len(both), worst, _side_by_side(different[0], first, second))
 
 
 def _side_by_side(case: Case, first: Recorder, second: Recorder) -> Mismatch:

@@ -214,7 +214,14 @@ class Check:
         leaks = tuple(self._leaks)
         distinct = 0 if references is None else references.distinct
         evidence = Evidence(
-            entries, entries.requests - self._alone, distinct, hang, rehearsal.unsteady, self._written(), leaks
+            entries,
+            entries.requests - self._alone,
+            len(self._cases),
+            distinct,
+            hang,
+            rehearsal.unsteady,
+            self._written(),
+            leaks,
         )
         findings = find(evidence)
         shown = entries.shown if rehearsal.unsteady is None else (rehearsal.unsteady.first, *entries.shown)
@@ -252,7 +259,8 @@ class Check:
             notes.append(f"{self._left_out} more pictures were left out: ask with more cases.")
         most = max(self._settings.threads)
         if len(self._cases) < most:
-            notes.append(f"{most} callers share {len(self._cases)} cases of {len(self._pictures)} pictures.")
+            cases, pictures = _many(len(self._cases), "case"), _many(len(self._pictures), "picture")
+            notes.append(f"{most} callers share {cases} of {pictures}.")
         if not self._settings.rounds and self._at_once_s > OVERRUN * self._settings.seconds:
             notes.append(self._overrun())
         if not self._target.options:
@@ -266,6 +274,10 @@ class Check:
             else "because each caller asks at least once at each concurrency; fewer threads take less"
         )
         return f"the runs at once took {self._at_once_s:.0f} s instead of {self._settings.seconds:g}, {why}."
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _run_of(crowd: Crowd, before: Entries, after: Entries) -> Run:

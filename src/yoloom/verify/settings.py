@@ -66,11 +66,11 @@ def parse_settings(
     return Settings(
         threads=_levels(threads),
         asyncio=asyncio,
-        seconds=_seconds("seconds", seconds),
+        seconds=_seconds("seconds", seconds, "in {} s nothing can be shown. Give some, or rounds instead"),
         rounds=None if rounds is None else positive("rounds", rounds),
         seed=_seed(seed),
         tolerance=None if tolerance is None else _tolerance(tolerance),
-        hang_after=None if hang_after is None else _seconds("hang_after", hang_after),
+        hang_after=None if hang_after is None else _seconds("hang_after", hang_after, "no request ends within {} s"),
         cases=positive("cases", cases),
     )
 
@@ -82,10 +82,10 @@ def _levels(threads: Any) -> tuple[int, ...]:
     return tuple(positive("threads", count) for count in counts)
 
 
-def _seconds(name: str, value: Any) -> float:
+def _seconds(name: str, value: Any, otherwise: str) -> float:
     seconds = number(name, value)
     if not 0 < seconds < math.inf:
-        raise InvalidOption(f"{name} must be a positive number: in {shown(value)} s nothing can be shown.")
+        raise InvalidOption(f"{name} must be a positive number: {otherwise.format(f'{seconds:g}')}.")
     return seconds
 
 

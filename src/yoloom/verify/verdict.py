@@ -38,10 +38,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was seen. written: pictures whose bytes the target changed. Immutable: shared freely."""
+    """All that was seen. Immutable: shared freely.
+
+    distinct: different answers to so many cases. written: pictures whose bytes the target changed.
+    """
 
     entries: Entries
     concurrent: int
+    cases: int
     distinct: int
     hang: Hang | None = None
     unsteady: Unsteady | None = None
@@ -62,7 +66,7 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
         *_exceptions(evidence.entries),
         *(Finding(Verdict.LEAK, _leak(leak)) for leak in evidence.leaks),
     ]
-    return tuple(found or _inconclusive(evidence.distinct))
+    return tuple(found or _inconclusive(evidence.cases, evidence.distinct))
 
 
 def _hang(hang: Hang | None) -> list[Finding]:
@@ -113,7 +117,8 @@ def _unsteady(unsteady: Unsteady | None) -> list[Finding]:
     return [
         Finding(
             Verdict.UNSTEADY,
-            f"{unsteady.count} cases got another answer the second time although nobody else was asking; {help_}",
+            f"{unsteady.count} of {unsteady.of} cases got another answer the second time although nobody else was "
+            f"asking; {help_}",
         )
     ]
 
@@ -163,13 +168,14 @@ def _leak(leak: Leak) -> str:
     )
 
 
-def _inconclusive(distinct: int) -> list[Finding]:
+def _inconclusive(cases: int, distinct: int) -> list[Finding]:
     if distinct > 1:
         return []
-    return [
-        Finding(
-            Verdict.INCONCLUSIVE,
-            "all cases have the same answer, so that nothing could have been mixed up visibly: give pictures in which "
-            "different things are found.",
-        )
-    ]
+    why = (
+        "there is only one case, so that nothing could have been mixed up: give more pictures, or a target that takes "
+        "options."
+        if cases == 1
+        else "all cases have the same answer, so that nothing could have been mixed up visibly: give pictures in which "
+        "different things are found."
+    )
+    return [Finding(Verdict.INCONCLUSIVE, why)]
