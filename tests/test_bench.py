@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -176,6 +177,9 @@ def test_a_table_and_a_picture(capsys: pytest.CaptureFixture[str], demo_model: P
     assert rows[-3].split()[:4] == ["callers", "images/s", "bare", "ratio"]
     assert [row.split()[0] for row in rows[-2:]] == ["1", "2"]
     assert cv2.imread(str(path)).shape == (420, 1280, 3)
+    facts = dict(row.split("  ", 1) for row in out.split("\n\n")[0].splitlines())
+    assert {"runtime", "machine", "taken by others", "start to first result", "memory"} <= facts.keys()
+    assert "MiB when open" in facts["memory"]
 
 
 @pytest.mark.slow
@@ -193,6 +197,31 @@ def test_json_is_one_object_on_the_last_line(capsys: pytest.CaptureFixture[str],
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (("--workers", "2"), {"workers": 2}),
+        (("--batch", "2"), {"batch": 2}),
+        (("--precision", "auto"), {"precision": "auto"}),
+        (("--backend", "onnxruntime"), {"backend": "onnxruntime"}),
+    ],
+)
+def test_a_model_is_measured_as_it_is_asked_for(
+    capsys: pytest.CaptureFixture[str], demo_model: Path, arguments: tuple[str, ...], asked: dict[str, Any]
+) -> None:
+    code, out, _ = bench(capsys, str(demo_model), "--threads", "2", *QUICK, *arguments, "--json")
+    assert code == 0
+    told = json.loads(out)
+    assert told["asked"] == {"backend": "openvino", **asked}
+    assert told["runtime"]["backend"] == told["asked"]["backend"]
+    [level] = told["levels"]
+    assert level["images_per_s"] > 0
+    assert level["bare_images_per_s"] > 0
+    assert level["memory_mib"] > told["empty_mib"] > 0
+    assert told["start_s"]["total"] > told["start_s"]["open"] > 0
+
+
+@pytest.mark.slow
 def test_ones_own_images(capsys: pytest.CaptureFixture[str], demo_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.png"
     cv2.imwrite(str(path), scene(5, (160, 120)).image)
@@ -207,6 +236,10 @@ def test_ones_own_images(capsys: pytest.CaptureFixture[str], demo_model: Path, t
         (("--images", "nowhere.jpg"), 4, "nowhere.jpg"),
         (("--png", "nowhere/plot.png"), 2, "no such folder"),
         (("--png", "plot.gif"), 2, "ends in .png"),
+        (("--workers", "2", "--batch", "2"), 2, "--batch is for the threads of one process"),
+        (("--workers", "99", "--cpus", "1"), 2, "workers must be at most 1"),
+        (("--precision", "int8"), 2, "precision must be one of"),
+        (("--backend", "onnxruntime", "--batch", "2"), 2, "batch"),
     ],
 )
 def test_bad_input_is_told_before_anything_is_measured(

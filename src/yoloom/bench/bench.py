@@ -16,6 +16,7 @@ from yoloom.bench.callers import short
 from yoloom.bench.report import BenchReport, Level
 from yoloom.bench.start import start_seconds
 from yoloom.bench.turns import Say, Series, Turn, interleave
+from yoloom.engine.plan import Plan
 from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Precision
 from yoloom.yolo import YOLO
@@ -49,7 +50,7 @@ def measure_model(
         promise = asdict(model.guarantee())
     return BenchReport(
         model=os.fspath(path),
-        asked={name: value if isinstance(value, (str, int)) else repr(value) for name, value in asked.items()},
+        asked=_asked(asked),
         runtime={name: promise[name] for name in ("backend", "version", "device", "precision")},
         images=len(images),
         rounds=how.rounds,
@@ -62,6 +63,18 @@ def measure_model(
         machine=report.machine(),
         versions=report.versions_of(),
     )
+
+
+def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """As plain values: of a plan what was set, by its names."""
+    plain: dict[str, Any] = {}
+    for name, value in given.items():
+        if isinstance(value, Plan):
+            parts = {part: getattr(value, part) for part in ("streams", "lanes", "batch")}
+            plain |= {part: number for part, number in parts.items() if number is not None}
+        else:
+            plain[name] = value if isinstance(value, (str, int)) else repr(value)
+    return plain
 
 
 def _turn(model: YOLO, images: Sequence[Image], callers: int, seconds: float, pid: int) -> Turn:

@@ -67,6 +67,8 @@ def picture(report: BenchReport) -> Image:
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `YOLO` is opened with: only what was asked for."""
+    if arguments.workers is not None and arguments.batch is not None:
+        raise InvalidOption("--batch is for the threads of one process: leave it out, or --workers.")
     given = {
         "task": arguments.task,
         "backend": arguments.backend,
