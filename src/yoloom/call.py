@@ -74,7 +74,8 @@ class Call:
 
     def later(self, source: Any) -> Future[Results]:
         """Predict one image in the background."""
-        return predict_later(self._engine, self._prediction(source), source, self._terms(), self._delivered_by_helper())
+        prediction, deliver = self._prediction(source), self._delivered_by_helper()
+        return predict_later(self._engine, prediction, source, self._terms(), deliver).keep_time()
 
     def awaitable(self, source: Any) -> Coroutine[Any, Any, Results]:
         """A coroutine for one image. A buffer is copied now: until it is awaited, the caller may reuse it."""

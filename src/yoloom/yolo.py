@@ -203,8 +203,8 @@ class YOLO:
         """Predict one image in the background. Arrays may be reused by the caller as soon as this returns.
 
         Waits for a place when the queue is full. `cancel()` of the future takes waiting work out of the queue. At the
-        deadline `result()` and `exception()` raise DeadlineExceeded; callbacks, `wait` and `as_completed` hear of it
-        then too, or as soon as a lane is free to say so.
+        deadline the future ends with DeadlineExceeded, also while the image runs: `result()`, callbacks, `wait` and
+        `as_completed` hear of it then.
         """
         return self._call(options, "raise", timeout).later(image)
 

@@ -135,6 +135,14 @@ class ResultFuture(Future[Results]):
             self._forget()
         return True
 
+    def keep_time(self) -> ResultFuture:
+        """Have it end at its deadline also while nobody waits in `result`, whatever the lanes do. Returns itself."""
+        if self.request.terms.deadline < math.inf:
+            self._engine.timekeeper.keep(self.request.id, self.request.terms.deadline, self.expire)
+            if self._end.value:  # it may have ended before
+                self._engine.timekeeper.forget(self.request.id)
+        return self
+
     def expire(self) -> None:
         """End with DeadlineExceeded what has not ended: its time is over, even if it runs."""
         self._fail(too_late())
@@ -202,6 +210,8 @@ class ResultFuture(Future[Results]):
         self._deliver = _unchanged
         self.request.forget()
         self._engine.delivered(self.request)
+        if self.request.terms.deadline < math.inf:
+            self._engine.timekeeper.forget(self.request.id)
 
     def _on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have a helper do `work`; what it raises goes to the future."""

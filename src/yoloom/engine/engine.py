@@ -43,6 +43,7 @@ from yoloom.engine.situation import Situation
 from yoloom.engine.statistics import Statistics
 from yoloom.engine.terms import Terms
 from yoloom.engine.thread_name import thread_name
+from yoloom.engine.timekeeper import Timekeeper
 from yoloom.engine.watchdog import Watchdog
 from yoloom.errors import (
     Cancelled,
@@ -95,6 +96,7 @@ class Engine:
         self._ids = itertools.count()
         self._crews = Crews({"helper": threads, "callback": threads})
         self._meters = Meters()
+        self.timekeeper = Timekeeper(clock)
         self._weights_bytes = files_bytes(model.graph.files)
         # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
         self._lock = CountedLock()
@@ -360,7 +362,7 @@ class Engine:
 
     def _threads(self) -> list[threading.Thread]:
         """Those that work. Also without the lock, for a look at them: each list is copied at once."""
-        return [*self._runners(), *self._crews.threads_alive()]
+        return [*self._runners(), *self._crews.threads_alive(), *self.timekeeper.threads_alive()]
 
     def close(self, drain: bool = False, timeout: float | None = None) -> None:
         """Take nothing new, end what waits, let what runs finish, and end the threads. Idempotent; any thread.
@@ -389,6 +391,7 @@ class Engine:
         self._join(threads, patience)
         if not self._crews.stop("helper", patience):
             self._end_undelivered()
+        self.timekeeper.stop()
         self._crews.stop("callback", patience)
         self._stop_watchdog()  # the last to go: it tells what the others wait for
 
