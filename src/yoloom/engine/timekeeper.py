@@ -75,6 +75,12 @@ class Timekeeper:
 
         number: no other's, ever. end: neither blocks nor runs a caller's code.
         """
+        try:
+            self._keep(number, deadline, end)
+        except RuntimeError as error:  # it is tried again; until then a lane ends what is late when it is free
+            log.warning("no thread could be started for deadlines: %s", error)
+
+    def _keep(self, number: int, deadline: float, end: End) -> None:
         with self._lock:
             if self._stopped:
                 return
@@ -108,13 +114,9 @@ class Timekeeper:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _started(self) -> threading.Thread | None:
+    def _started(self) -> threading.Thread:
         thread = threading.Thread(target=self._watch, name="yoloom-deadlines", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # it is tried again; until then a lane ends what is late when it is free
-            log.warning("no thread could be started for deadlines: %s", error)
-            return None
+        thread.start()
         return thread
 
     def _watch(self) -> None:
