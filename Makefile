@@ -27,11 +27,7 @@ oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle f
 	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests/oracle --numprocesses 2 --dist worksteal
 
 bench: .venv/test ## Measure yoloom and others on this machine, about half an hour; ARGS=--quick to see that it works.
-	-tools/make_oracle.sh files
-	tools/make_field.sh
-	$(BIN)/python benchmarks/field/run.py --results benchmarks/results $(ARGS)
-	-$(BIN)/python benchmarks/hazards/run_hazards.py --results benchmarks/results $(ARGS)
-	$(BIN)/python tools/benchmarks_page.py
+	tools/make_bench.sh $(ARGS)
 
 clean: ## Remove what was installed and built.
 	rm -rf .venv .oracle .field dist

@@ -132,6 +132,18 @@ def test_a_rate_of_wrong_answers_is_no_line_and_a_grey_bar(result: dict[str, Any
     assert plots["benchmarks-eight-callers.svg"].count("#c9ced6") == 1
 
 
+def test_what_was_cut_for_lack_of_time_is_told(result: dict[str, Any]) -> None:
+    made = benchmarks_page.page_and_plots(result)["benchmarks.md"]
+    assert "turn of 1.5 s, one right after" in " ".join(made.split())
+    assert "do not fit into" not in made
+    result["contenders"]["slow and right"]["failed"] = {"64": "no time for it: a turn takes 15 s"}
+    result |= {"seconds": 0.5, "callers": [1, 8, 64], "asked": {"rounds": 3, "seconds": 1.5, "minutes": 18.0}}
+    page = benchmarks_page.page_and_plots(result)["benchmarks.md"]
+    assert "Turns of 1.5 s in 3 rounds do not fit into 18 minutes on this machine" in page
+    assert "| slow and right | 0 of 96 | 5.0 (4.0 to 6.0) | 10.0 (9.0 to 11.0) | no time |" in page
+    assert "- slow and right, 64 callers: no time for it: a turn takes 15 s." in page
+
+
 # ---- The figures of the README
 
 

@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from budget import Budget, schedule
 from child import Child, ContenderFailed
 from entries import Entry, entries, missing
 from plain_yolo import letterbox, rows
 from yoloom.scenes import scene
+from yoloom.testing import ManualClock
 
 ROOT = Path(__file__).parent.parent
 READY = """printf '{"ok": {"ready_at": 1.0}}\\n'"""
@@ -83,12 +86,58 @@ def test_rows_written_by_hand_are_in_the_pictures_pixels() -> None:
     assert not len(rows(output, placed, {"conf": 0.25, "classes": [0]}))
 
 
+# ---- The time it takes
+
+
+def test_what_fits_is_done_as_asked() -> None:
+    made = schedule({("a", 1): 0.1, ("a", 64): 4.0, ("b", 1): 0.1}, 100, 3, 1.5)
+    assert (made.rounds, made.seconds, made.left_out) == (3, 1.5, ())
+
+
+def test_turns_are_shortened_before_rounds_are_dropped_and_rounds_before_callers() -> None:
+    turns = {("a", 1): 0.0, ("a", 64): 6.0, ("b", 1): 0.0, ("b", 64): 12.0}
+    assert schedule(turns, 90, 3, 1.5).seconds == 1.5
+    assert (schedule(turns, 75, 3, 1.5).rounds, schedule(turns, 75, 3, 1.5).seconds) == (3, 0.7)
+    assert schedule(turns, 50, 3, 1.5).rounds == 2
+    assert schedule(turns, 25, 3, 1.5).rounds == 1
+    made = schedule(turns, 15, 3, 1.5)
+    assert (made.rounds, made.left_out) == (1, (("b", 64),))
+    assert schedule(turns, 0.1, 3, 1.5).left_out == (("b", 64), ("a", 64), ("b", 1), ("a", 1))
+
+
+@pytest.mark.parametrize("left_s", [5.0, 20.0, 60.0, 200.0, 1000.0])
+def test_a_schedule_takes_no_longer_than_is_left(left_s: float) -> None:
+    turns = {(name, callers): callers * 0.05 for name in "abcdef" for callers in (1, 8, 64)}
+    made = schedule(turns, left_s, 3, 1.5)
+    staying = [overhead for turn, overhead in turns.items() if turn not in made.left_out]
+    assert made.rounds * (sum(staying) + made.seconds * len(staying)) <= left_s
+
+
+def test_a_budget_is_used_by_parts() -> None:
+    clock = ManualClock()
+    budget = Budget(100, clock)
+    clock.advance(39)
+    assert budget.left_s == 61
+    assert not budget.is_used_by(0.4)
+    clock.advance(1)
+    assert budget.is_used_by(0.4)
+
+
 @pytest.mark.slow
-def test_it_runs_without_anybody_elses_environment(tmp_path: Path) -> None:
-    """On the bundled model, where the oracle's files are not there."""
-    command = [sys.executable, str(ROOT / "benchmarks" / "field" / "run.py"), "--quick"]
+def test_it_ends_in_time_and_says_what_it_left_out(tmp_path: Path) -> None:
+    """Six seconds are enough for nothing but the starts and a wrong answer or none."""
+    told = ran(tmp_path, "--minutes", "0.1", "--only", "yoloom")
+    for found in told["contenders"].values():
+        assert not found["levels"]
+        assert set(found["failed"].values()) == {"no time for it: others took it"}
+        assert found["wrong_answers"]["of"] >= 8
+    assert told["asked"] == {"rounds": 3, "seconds": 1.5, "minutes": 0.1}
+
+
+def ran(folder: Path, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, str(ROOT / "benchmarks" / "field" / "run.py"), *arguments]
     done = subprocess.run(
-        [*command, "--field", str(tmp_path), "--oracle", str(tmp_path)],
+        [*command, "--field", str(folder), "--oracle", str(folder)],
         capture_output=True,
         text=True,
         env=dict(os.environ),
@@ -96,7 +145,13 @@ def test_it_runs_without_anybody_elses_environment(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.slow
+def test_it_runs_without_anybody_elses_environment(tmp_path: Path) -> None:
+    """On the bundled model, where the oracle's files are not there."""
+    told = ran(tmp_path, "--quick")
     judged = told["contenders"]["yoloom"]["wrong_answers"]
     assert (judged["wrong"], judged["of"]) == (0, 16)
     assert told["skipped"]["Ultralytics, shared"] == "no checkpoint: tools/make_oracle.sh files"

@@ -43,7 +43,8 @@ def page(result: Found, contenders: Mapping[str, Found]) -> str:
     by_callers = [f"{count} caller{'s' * (count != '1')}" for count in callers]
     return Template(TEMPLATE.read_text()).substitute(
         seconds=f"{result['seconds']:g}",
-        rounds=result["rounds"],
+        rounds=f"{result['rounds']} time{'s' * (result['rounds'] != 1)}",
+        shortened=shortened(result),
         network=result["network"],
         cpu=result["machine"]["cpu"],
         cores=result["machine"]["cores"],
@@ -62,6 +63,8 @@ def page(result: Found, contenders: Mapping[str, Found]) -> str:
 def disturbance(contenders: Mapping[str, Found]) -> str:
     """What others took of the machine in the turns that counted: the median of the contenders, and the most."""
     levels = [level for found in contenders.values() for level in found["levels"].values()]
+    if not levels:
+        return NOTHING
     median = statistics.median(level["taken_by_others"]["median"] for level in levels)
     return f"{median:.0%} (at most {max(level['taken_by_others']['max'] for level in levels):.0%})"
 
@@ -78,16 +81,31 @@ def rate_rows(contenders: Mapping[str, Found], callers: Sequence[str]) -> Iterat
 
 def rate(found: Found, callers: str) -> str:
     if callers in found["failed"]:
-        return "hung" if "hung" in found["failed"][callers] else "failed"
+        return failed(found["failed"][callers])
     if callers not in found["levels"]:
         return NOTHING
     one = found["levels"][callers]["images_per_s"]
     return f"{one['median']:.1f} ({one['min']:.1f} to {one['max']:.1f})"
 
 
+def failed(words: str) -> str:
+    return next((short for short in ("hung", "no time") if short in words), "failed")
+
+
+def shortened(result: Found) -> str:
+    """What had to be cut to keep to the time."""
+    asked = result.get("asked", {})
+    if not asked or (asked["rounds"], asked["seconds"]) == (result["rounds"], result["seconds"]):
+        return ""
+    return (
+        f"\n\nTurns of {asked['seconds']:g} s in {asked['rounds']} rounds do not fit into {asked['minutes']:g} minutes "
+        "on this machine, so they were cut to what is said above."
+    )
+
+
 def wrong(judged: Found) -> str:
     if "error" in judged:
-        return "hung" if "hung" in judged["error"] else "failed"
+        return failed(judged["error"])
     raised = f", {judged['raised']} of them raised" if judged["raised"] else ""
     others = f", {judged['others']} another caller's" if judged["others"] else ""
     text = f"{judged['wrong']} of {judged['of']}{raised}{others}"

@@ -62,14 +62,16 @@ class Child:
             raise ContenderFailed("its process has ended") from error
         return self._answer(patience_s)
 
-    def warm_up(self, callers: int, seconds: float) -> float:
-        """Make what so many callers need, give it a turn, and return what its processes hold in MiB."""
-        self.ask("prepare", callers=callers)
-        self.turn(callers, seconds)
-        return float(self.ask("memory") or 0.0)
+    def warm_up(self, callers: int, seconds: float, patience_s: float) -> tuple[float, float]:
+        """Make what so many callers need, and give it a turn: MiB of its processes then, and the turn's seconds."""
+        self.ask("prepare", callers=callers, patience_s=patience_s)
+        started = time.monotonic()
+        self.turn(callers, seconds, patience_s)
+        took = time.monotonic() - started
+        return float(self.ask("memory") or 0.0), took
 
-    def turn(self, callers: int, seconds: float) -> Sample:
-        return Sample(**self.ask("turn", callers=callers, seconds=seconds, patience_s=seconds + TURN_PATIENCE_S))
+    def turn(self, callers: int, seconds: float, patience_s: float = TURN_PATIENCE_S) -> Sample:
+        return Sample(**self.ask("turn", callers=callers, seconds=seconds, patience_s=seconds + patience_s))
 
     def _answer(self, patience_s: float) -> Any:
         assert self._process.stdout is not None

@@ -9,6 +9,9 @@ Wrong answers: eight callers at once, each with its own picture and, where calls
 trained network; an answer is wrong when it is not the one that the same contender gave to the same call alone (a box
 more or less, or a number off by more than 0.01).
 
+All of it takes `--minutes` at the most, whatever the machine is: a slow one has fewer starts, rounds and judged calls,
+shorter turns, and no turns of many callers for those that take longest. The result says which.
+
     tools/make_oracle.sh files; tools/make_field.sh
     python benchmarks/field/run.py --results benchmarks/results      # about 20 minutes; --quick: two
 """
@@ -20,7 +23,6 @@ import functools
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import measure
-from child import Child, ContenderFailed
+from budget import Budget, Schedule, schedule
+from child import TURN_PATIENCE_S, Child, ContenderFailed
 from entries import Entry, entries, missing
 from measure import Series
 from networks import Networks, find_networks
@@ -52,8 +55,11 @@ PACKAGES = (
     *("openvino-model-api", "openvino_model_api", "numpy", "opencv-python-headless"),
 )
 WARM_UP_S = 0.2
+STARTED_BY, WARM_BY = 0.15, 0.4  # parts of the time: what is not done by then is left out
+SHORTEST_PATIENCE_S = 15.0  # for one that may hang, when there is no more time
 JUDGE_PATIENCE_S = 90.0
-CORRECTNESS_S = 25.0  # of one contender; a guess, for the budget
+JUDGED_S = 20.0  # for each contender, of the time that is kept for that; a guess
+NO_TIME = "no time for it"
 
 
 class Field:
@@ -61,16 +67,20 @@ class Field:
 
     def __init__(self, networks: Networks, asked: argparse.Namespace, log: Any) -> None:
         self._networks, self._asked, self._log = networks, asked, log
-        self._started = time.monotonic()
+        self._budget = Budget(60 * asked.minutes)
         self._children: dict[Entry, Child] = {}
+        self._overheads: dict[tuple[str, int], float] = {}  # what a turn takes beyond its length
+        self._spare_s = 0.0
         self.skipped: dict[str, str] = {}
         self.found: dict[str, dict[str, Any]] = {}
-        self.rounds = 0
+        self.schedule = Schedule(0, 0.0, ())
 
     def start(self, all_entries: Sequence[Entry]) -> None:
         """Start each a few times, in turn: the last process stays."""
         starts: dict[Entry, list[float]] = {}
-        for _ in range(self._asked.starts):
+        for number in range(self._asked.starts):
+            if number and self._budget.is_used_by(STARTED_BY):
+                break
             for entry in all_entries:
                 if entry.name not in self.skipped:
                     self._start(entry, starts.setdefault(entry, []))
@@ -105,55 +115,85 @@ class Field:
         self.skipped[entry.name] = reason
 
     def warm_up(self) -> None:
-        """A short turn with each number of callers, and what the processes hold then."""
+        """A short turn with each number of callers, the fastest first, and what the processes hold then."""
+        before: dict[str, float] = {}
         for callers in self._asked.callers:
-            for entry in self._taking_part(callers):
-                child = self._children[entry]
-                warming = functools.partial(child.warm_up, callers, WARM_UP_S)
-                if (memory_mib := self._try(entry, callers, warming)) is not None:
-                    self.found[entry.name]["memory_mib"][str(callers)] = measure.short(memory_mib)
+            for entry in sorted(self._taking_part(callers), key=lambda entry: before.get(entry.name, 0.0)):
+                before[entry.name] = self._warm_up(entry, callers)
             measure.log(f"warmed up with {callers} callers")
+
+    def _warm_up(self, entry: Entry, callers: int) -> float:
+        """What its turn takes beyond its length."""
+        if self._budget.is_used_by(WARM_BY):
+            self._leave_out(entry.name, callers, "others took it")
+            return 0.0
+        warming = functools.partial(self._children[entry].warm_up, callers, WARM_UP_S, self._patience_s())
+        told = self._try(entry, callers, warming)
+        if told is None:
+            return 0.0
+        memory_mib, took_s = told
+        self.found[entry.name]["memory_mib"][str(callers)] = measure.short(memory_mib)
+        self._overheads[entry.name, callers] = max(0.0, took_s - WARM_UP_S)
+        return self._overheads[entry.name, callers]
 
     def compete(self) -> None:
         """Rounds, as many as fit."""
         series: dict[str, dict[int, Series]] = {entry.name: {} for entry in self._children}
-        longest = 0.0
-        for number in range(self._asked.rounds):
-            if number and not self._is_time_for(longest):
-                break
-            began = time.monotonic()
+        left_s = self._left_s()
+        self.schedule = schedule(self._overheads, left_s, self._asked.rounds, self._asked.seconds)
+        for name, callers in self.schedule.left_out:
+            self._leave_out(name, callers, f"a turn takes {self._overheads.pop((name, callers)):.0f} s")
+        expected = sum(self._overheads.values()) + self.schedule.seconds * len(self._overheads)
+        self._spare_s = left_s - expected * self.schedule.rounds
+        measure.log(f"{self.schedule}, {left_s:.0f} s left")
+        for number in range(self.schedule.rounds):
             for callers in self._asked.callers:
                 self._round(number, callers, series)
-            longest = max(longest, time.monotonic() - began)
-            self.rounds += 1
         for name, levels in series.items():
             self.found[name]["levels"] = {str(callers): one.report() for callers, one in levels.items() if one.samples}
 
     def _round(self, number: int, callers: int, series: Mapping[str, dict[int, Series]]) -> None:
         taking_part = {entry.name: entry for entry in self._taking_part(callers)}
-        for name in shifted(list(taking_part), number, self._asked.rounds):
-            entry = taking_part[name]
-            turn = functools.partial(self._children[entry].turn, callers, self._asked.seconds)
-            sample = self._try(entry, callers, functools.partial(calmest, turn, self._asked.retries))
+        for name in shifted(list(taking_part), number, self.schedule.rounds):
+            if self._left_s() <= 0:
+                if callers not in series[name]:
+                    self._leave_out(name, callers, "others took it")
+                continue
+            sample = self._turn(taking_part[name], callers)
             if sample is not None:
                 series[name].setdefault(callers, Series()).samples.append(sample)
                 measure.log(f"round {number + 1}  {callers:3} callers  {told(name, sample)}")
 
+    def _turn(self, entry: Entry, callers: int) -> Any:
+        """A turn, repeated where it was disturbed and there is time to spare; None after a failure."""
+        before_s = self._budget.left_s
+        expected_s = self.schedule.seconds + self._overheads[entry.name, callers]
+        turn = functools.partial(self._children[entry].turn, callers, self.schedule.seconds, self._patience_s())
+        retries = self._asked.retries if self._spare_s > expected_s else 0
+        sample = self._try(entry, callers, functools.partial(calmest, turn, retries))
+        self._spare_s -= before_s - self._budget.left_s - expected_s
+        return sample
+
     def judge(self) -> None:
         """Wrong answers, each in a fresh process that is alone."""
         self.close()
-        for entry in self._children:
-            self.found[entry.name]["wrong_answers"] = self._judged(entry)
+        for number, entry in enumerate(self._children):
+            seconds = self._budget.left_s / (len(self._children) - number)
+            self.found[entry.name]["wrong_answers"] = self._judged(entry, seconds)
             measure.log(f"{entry.name:32} {self.found[entry.name]['wrong_answers']}")
 
-    def _judged(self, entry: Entry) -> dict[str, Any]:
+    def _judged(self, entry: Entry, seconds: float) -> dict[str, Any]:
+        """seconds: for all of it, as far as it can be told; each caller has an answer at least."""
         options = OPTIONS[: entry.most_callers]
+        patience_s = min(JUDGE_PATIENCE_S, seconds + 2 * SHORTEST_PATIENCE_S)
+        seconds = max(1.0, seconds / 2 - self.found[entry.name]["first_result_s"]["median"])
         try:
             child = Child(entry, self._networks.trained, TRAINED_CONF, self._log)
         except ContenderFailed as error:
             return {"error": str(error)}
         try:
-            return dict(child.ask("wrong_answers", JUDGE_PATIENCE_S, options=options, each=self._asked.each))
+            how = {"options": options, "each": self._asked.each, "seconds": seconds}
+            return dict(child.ask("wrong_answers", patience_s, **how))
         except ContenderFailed as error:
             return {"error": str(error)}
         finally:
@@ -180,9 +220,15 @@ class Field:
             measure.log(f"{entry.name:32} failed with {callers} callers: {error}")
             return None
 
-    def _is_time_for(self, seconds: float) -> bool:
-        left = float(self._asked.minutes) * 60 - (time.monotonic() - self._started)
-        return seconds + CORRECTNESS_S * len(self._children) < left
+    def _leave_out(self, name: str, callers: int, why: str) -> None:
+        self.found[name]["failed"][str(callers)] = f"{NO_TIME}: {why}"
+
+    def _left_s(self) -> float:
+        """Before wrong answers must be counted."""
+        return self._budget.left_s - JUDGED_S * len(self._children)
+
+    def _patience_s(self) -> float:
+        return max(SHORTEST_PATIENCE_S, min(TURN_PATIENCE_S, self._left_s()))
 
 
 def parse() -> argparse.Namespace:
@@ -192,8 +238,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", help="a part of the names of those that take part")
     parser.add_argument("--callers", type=int, nargs="+", default=list(CALLERS))
     parser.add_argument("--rounds", type=int, default=3, help="at the most")
-    parser.add_argument("--minutes", type=float, default=20.0, help="in all; as many rounds as fit, at least one")
-    parser.add_argument("--seconds", type=float, default=1.5, help="length of one contender's turn")
+    parser.add_argument("--minutes", type=float, default=20.0, help="in all; what does not fit is left out")
+    parser.add_argument("--seconds", type=float, default=1.5, help="length of one contender's turn, at the most")
     parser.add_argument("--starts", type=int, default=3, help="fresh processes of each contender")
     parser.add_argument("--each", type=int, default=12, help="calls of each of the eight callers that are judged")
     parser.add_argument("--retries", type=int, default=1, help="turns more, where others disturbed one")
@@ -222,8 +268,9 @@ def main() -> None:
     result = {
         "network": networks.name,
         "quick": asked.quick,
-        "rounds": field.rounds,
-        "seconds": asked.seconds,
+        "rounds": field.schedule.rounds,
+        "seconds": field.schedule.seconds,
+        "asked": {"rounds": asked.rounds, "seconds": asked.seconds, "minutes": asked.minutes},
         "callers": asked.callers,
         "contenders": field.found,
         "skipped": field.skipped,

@@ -61,9 +61,10 @@ class Worker:
         """Of all packages in this environment."""
         return {found.name.lower(): found.version for found in metadata.distributions()}
 
-    def wrong_answers(self, options: Sequence[dict[str, Any]], each: int) -> dict[str, Any]:
+    def wrong_answers(self, options: Sequence[dict[str, Any]], each: int, seconds: float) -> dict[str, Any]:
         """How many answers to callers at once, each with its own options and picture, are not the sequential ones.
 
+        each: calls of each caller, at the most: after so many seconds it makes no other.
         others: wrong ones that are another caller's answer. raised: calls that raised. takes_options: whether calls
         have options of their own.
         """
@@ -75,7 +76,11 @@ class Worker:
 
         def caller(number: int) -> list[str]:
             start.wait()
-            return [self._judged(number, asked[number], alone) for _ in range(each)]
+            until = time.monotonic() + seconds
+            verdicts = [self._judged(number, asked[number], alone)]
+            while len(verdicts) < each and time.monotonic() < until:
+                verdicts.append(self._judged(number, asked[number], alone))
+            return verdicts
 
         with ThreadPoolExecutor(callers) as pool:
             verdicts = [verdict for some in pool.map(caller, range(callers)) for verdict in some]
