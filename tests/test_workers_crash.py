@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -56,8 +57,8 @@ def opened(recipe: Recipe, count: int = 2, **more: Any) -> Iterator[WorkersEngin
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Callable[..., Recipe]:
-    def recipe(step: str = "never", how: str = "exit", times: int = 1) -> Recipe:
-        plan = {"step": step, "how": how, "times": times, "folder": str(tmp_path)}
+    def recipe(step: str = "never", how: str = "exit", times: int = 1, together: bool = False) -> Recipe:
+        plan = {"step": step, "how": how, "times": times, "folder": str(tmp_path), "together": together}
         return Recipe("worker_faults:open_faulty", plan)
 
     return recipe
@@ -103,29 +104,46 @@ def all_ready(engine: WorkersEngine) -> bool:
     return all(worker.state == "ready" for worker in crew(engine))
 
 
-# ---- One worker, at every step
+# ---- At every step: one worker, and all of them at once
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("step", ["running", "writing", "half-way"])
 def test_a_worker_that_ends_at_work_is_replaced_and_its_request_done_once_more(
-    faulty: Callable[..., Recipe], expected: list[bytes], step: str, how: str
+    faulty: Callable[..., Recipe], expected: list[bytes], step: str, how: str, count: int
 ) -> None:
-    with opened(faulty(step, how)) as engine:
+    with opened(faulty(step, how, count, together=True)) as engine:
         assert answers(engine) == expected
         found = engine.statistics()
-        assert (found.admitted, found.succeeded, found.retried) == (12, 12, 1)
-        assert sum(worker.restarts for worker in found.workers) == 1
+        assert (found.admitted, found.succeeded, found.retried) == (12, 12, count)
+        assert [worker.restarts for worker in found.workers if worker.restarts] == [1] * count
         until(lambda: all_ready(engine))
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("how", WAYS)
 def test_a_worker_that_ends_while_it_starts_is_started_again(
-    faulty: Callable[..., Recipe], expected: list[bytes], how: str
+    faulty: Callable[..., Recipe], expected: list[bytes], how: str, count: int
 ) -> None:
-    with opened(faulty("starting", how)) as engine:
+    with opened(faulty("starting", how, count, together=True)) as engine:
         assert answers(engine) == expected
-        assert sum(worker.restarts for worker in crew(engine)) == 1
+        assert [worker.restarts for worker in crew(engine) if worker.restarts] == [1] * count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("how", WAYS)
+def test_a_worker_that_ends_by_itself_while_it_waits_is_replaced(
+    faulty: Callable[..., Recipe], expected: list[bytes], how: str, count: int
+) -> None:
+    """One that has no memory any more notices that with its next image."""
+    with opened(faulty("waiting", how, count, together=True)) as engine:
+        until(lambda: how == "memory" or sum(worker.restarts for worker in crew(engine)) == count)
+        threading.Event().wait(1.0 if how == "memory" else 0)  # for a limit that shows nowhere else
+        assert answers(engine) == expected
+        assert engine.statistics().failed == 0
+        until(lambda: sum(worker.restarts for worker in crew(engine)) == count)
+        until(lambda: all_ready(engine))
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGSTOP"])
@@ -146,16 +164,22 @@ def test_a_worker_that_is_killed_while_it_waits_for_work_is_replaced(
         assert not before & {worker.pid for worker in crew(engine)}
 
 
-@pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGSTOP", "memory"])
 def test_a_worker_that_ends_while_an_image_is_copied_in_costs_nothing(
-    faulty: Callable[..., Recipe], expected: list[bytes], how: str, monkeypatch: pytest.MonkeyPatch
+    faulty: Callable[..., Recipe], expected: list[bytes], how: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, struck = WorkerProcess._put, threading.Event()
+    usual, together = WorkerProcess._put, threading.Barrier(count)
+    turns = iter(range(count))
 
     def put(self: WorkerProcess, question: Any) -> None:
         usual(self, question)
-        if not struck.is_set():
-            struck.set()
+        if next(turns, None) is None:
+            return
+        together.wait(30)
+        if how == "memory":
+            resource.prlimit(self.pid, resource.RLIMIT_AS, (2**20, resource.RLIM_INFINITY))
+        else:
             os.kill(self.pid, getattr(signal, how))
 
     with opened(faulty()) as engine:
@@ -164,9 +188,12 @@ def test_a_worker_that_ends_while_an_image_is_copied_in_costs_nothing(
         assert engine.statistics().failed == 0
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("how", WAYS)
-def test_a_worker_that_ends_during_a_drain_is_replaced_first(faulty: Callable[..., Recipe], how: str) -> None:
-    with opened(faulty("running", how)) as engine:
+def test_a_worker_that_ends_during_a_drain_is_replaced_first(
+    faulty: Callable[..., Recipe], how: str, count: int
+) -> None:
+    with opened(faulty("running", how, count, together=True)) as engine:
         futures = [later(engine, picture(seed)) for seed in range(12)]
         engine.close(drain=True)
         assert [future.exception(60) for future in futures] == [None] * 12
@@ -180,6 +207,55 @@ def test_one_that_is_killed_while_it_is_being_replaced(faulty: Callable[..., Rec
         os.kill(crew(engine)[0].pid or 0, signal.SIGKILL)
         assert answers(engine) == expected
         assert crew(engine)[0].restarts == 2
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("how", WAYS)
+def test_a_replacement_that_ends_while_it_starts_is_replaced(
+    tmp_path: Path, expected: list[bytes], how: str, count: int
+) -> None:
+    plan = {"step": "starting", "how": how, "times": count, "folder": str(tmp_path / "now"), "together": True}
+    with opened(Recipe("worker_faults:open_faulty_when_folder", plan)) as engine:
+        (tmp_path / "now").mkdir()
+        for worker in crew(engine)[:count]:
+            os.kill(worker.pid or 0, signal.SIGKILL)
+        assert answers(engine) == expected
+        until(lambda: all_ready(engine))
+        assert [worker.restarts for worker in crew(engine) if worker.restarts] == [2] * count
+
+
+@pytest.mark.parametrize("how", WAYS)
+def test_an_heir_that_ends_while_it_starts_is_replaced(tmp_path: Path, expected: list[bytes], how: str) -> None:
+    """The one whose place it is to take goes on meanwhile."""
+    plan = {"step": "starting", "how": how, "times": 1, "folder": str(tmp_path / "now")}
+    with opened(Recipe("worker_faults:open_faulty_when_folder", plan)) as engine:
+        before = [worker.pid for worker in crew(engine)]
+        (tmp_path / "now").mkdir()
+        resized = threading.Thread(target=engine.resize, args=(1,))  # the first gets both CPUs, by an heir
+        resized.start()
+        until((tmp_path / "now" / "strike-0").exists)
+        assert answers(engine) == expected
+        resized.join(60)
+        assert [worker.threads for worker in crew(engine)] == [2]
+        assert crew(engine)[0].pid not in before
+        assert answers(engine) == expected
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGSEGV", "SIGTERM", "SIGSTOP"])
+def test_one_that_is_killed_while_its_heir_starts_loses_nothing(
+    tmp_path: Path, expected: list[bytes], how: str
+) -> None:
+    plan = {"step": "starting", "how": "SIGSTOP", "times": 1, "folder": str(tmp_path / "now")}
+    with opened(Recipe("worker_faults:open_faulty_when_folder", plan)) as engine:
+        (tmp_path / "now").mkdir()
+        resized = threading.Thread(target=engine.resize, args=(1,))
+        resized.start()
+        until((tmp_path / "now" / "strike-0").exists)  # the heir is stopped: there is time
+        os.kill(crew(engine)[0].pid or 0, getattr(signal, how))
+        assert answers(engine) == expected
+        resized.join(60)
+        assert [worker.threads for worker in crew(engine)] == [2]
+        assert engine.statistics().failed == 0
 
 
 def test_all_workers_fall_silent_at_once_and_again(faulty: Callable[..., Recipe], expected: list[bytes]) -> None:

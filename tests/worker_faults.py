@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,16 @@ def strike(how: str) -> None:
     os.kill(os.getpid(), getattr(signal, how))
 
 
-def open_faulty(step: str, how: str, times: int, folder: str) -> Opened:
-    """step: "starting", "running", "writing" or "half-way". folder: remembers how often it has happened."""
-    plan = Plan(step, how, times, Path(folder))
+def open_faulty(step: str, how: str, times: int, folder: str, together: bool = False) -> Opened:
+    """step: "starting", "waiting", "running", "writing" or "half-way". folder: remembers how often it has happened.
+
+    together: as many workers as `times` come to this step before it happens to all of them.
+    """
+    plan = Plan(step, how, times, Path(folder), together)
     if step == "starting":
         plan.strike_if("starting")
+    if step == "waiting":
+        threading.Timer(0.5, plan.strike_if, ["waiting"]).start()
     if step in ("writing", "half-way"):
         _patch_sending(plan)
     return Opened(fake_model(), FaultyBackend(plan))
@@ -46,8 +52,9 @@ def open_faulty(step: str, how: str, times: int, folder: str) -> Opened:
 class Plan:
     """When this worker strikes. Counted over all workers, by files."""
 
-    def __init__(self, step: str, how: str, times: int, folder: Path) -> None:
+    def __init__(self, step: str, how: str, times: int, folder: Path, together: bool = False) -> None:
         self.step, self.how, self.times, self.folder = step, how, times, folder
+        self.together = together
 
     def strike_if(self, step: str) -> None:
         if step == self.step and self.is_due():
@@ -59,6 +66,8 @@ class Plan:
                 (self.folder / f"strike-{number}").touch(exist_ok=False)
             except FileExistsError:
                 continue
+            while self.together and len(list(self.folder.glob("strike-*"))) < self.times:
+                threading.Event().wait(0.005)
             return True
         return False
 

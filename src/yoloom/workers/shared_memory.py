@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import tempfile
@@ -48,11 +49,12 @@ class SharedMemory:
         try:
             os.ftruncate(self.descriptor, size)
             _reserve(self.descriptor, size)
-        except OSError as error:
+            self._view = _mapped(self.descriptor, size, writable=True)
+        except (OSError, MemoryError) as error:
             os.ftruncate(self.descriptor, min(size, self._size))
             raise SharedMemoryFull(
-                f"an image needs {-(-size // MIB)} MiB of shared memory: {error.strerror}. Send a smaller one, "
-                "or raise the limit of the container's memory or of the size of files."
+                f"an image needs {-(-size // MIB)} MiB of shared memory: {getattr(error, 'strerror', error)}. Send a "
+                "smaller one, or raise the limit of the container's memory or of the size of files."
             ) from error
         self._size = size
 
@@ -63,10 +65,12 @@ class SharedMemory:
             self._size = size
 
     def view(self, writable: bool = True) -> NDArray[np.uint8]:
-        """All bytes (size,), mapped. Later changes of the size leave an array that was handed out as it is."""
+        """All bytes (size,), mapped. Later changes of the size leave an array that was handed out as it is.
+
+        Raises MemoryError in a process that may not map so much.
+        """
         if self._view is None:
-            access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-            self._view = np.frombuffer(mmap.mmap(self.descriptor, self._size, mmap.MAP_SHARED, access), np.uint8)
+            self._view = _mapped(self.descriptor, self._size, writable)
         return self._view
 
     def close(self) -> None:
@@ -83,6 +87,16 @@ def _file_without_a_name() -> int:
     except (AttributeError, OSError):  # another system than Linux, or a sandbox that forbids it
         with tempfile.TemporaryFile(prefix="yoloom-") as file:
             return os.dup(file.fileno())
+
+
+def _mapped(descriptor: int, size: int, writable: bool) -> NDArray[np.uint8]:
+    access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    try:
+        return np.frombuffer(mmap.mmap(descriptor, size, mmap.MAP_SHARED, access), np.uint8)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise MemoryError(f"{size} bytes can not be mapped: {error.strerror}") from error
 
 
 def _reserve(descriptor: int, size: int) -> None:
