@@ -26,7 +26,7 @@ oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle f
 	tools/make_oracle.sh
 	YOLOOM_ORACLE_FILES=.oracle/files $(BIN)/python -m pytest tests/oracle --numprocesses 2 --dist worksteal
 
-bench: .venv/test ## Measure yoloom and others on this machine, about half an hour; ARGS=--quick to see that it works.
+bench: .venv/test ## Measure yoloom and others on this machine, less than half an hour; ARGS=--quick to see that it works.
 	tools/make_bench.sh $(ARGS)
 
 clean: ## Remove what was installed and built.

@@ -17,6 +17,7 @@ import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,13 +42,16 @@ CONTENDERS: Mapping[str, tuple[str, ...]] = {
 """The adapter and its arguments; for yoloom the model alone."""
 
 PACKAGES = ("numpy", "openvino", "onnxruntime", "torch", "ultralytics")
-PATIENCE_S = 500
+PATIENCE_S = 500.0
+QUICK = ("--seconds", 0.5, "--cases", 6)
 
 
-def verify_in_oracle(oracle: Path, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+def verify_in_oracle(
+    oracle: Path, folder: Path, *arguments: object, patience_s: float = PATIENCE_S
+) -> subprocess.CompletedProcess[str]:
     """`yoloom verify` in the environment that has Ultralytics, which lacks one small package of ours.
 
-    folder: for a link to that package, and where the command runs.
+    folder: for a link to that package, and where the command runs. Raises TimeoutExpired.
     """
     package = Path(imagesize.__file__).parent
     link = folder / package.name
@@ -62,16 +66,19 @@ def verify_in_oracle(oracle: Path, folder: Path, *arguments: object) -> subproce
         env={**os.environ, **settings, "PYTHONPATH": os.pathsep.join(map(str, paths))},
         capture_output=True,
         encoding="utf-8",
-        timeout=PATIENCE_S,
+        timeout=patience_s,
     )
 
 
-def report_of(oracle: Path, folder: Path, how: Sequence[str], seconds: float) -> dict[str, Any]:
-    """The report as its JSON. Raises RuntimeError with the command's words when there is none."""
+def report_of(
+    oracle: Path, folder: Path, how: Sequence[str], load: Sequence[object], patience_s: float
+) -> dict[str, Any]:
+    """The report as its JSON. Raises RuntimeError with the command's words when there is none, or TimeoutExpired."""
     files = oracle.absolute() / "files"
     pictures = [files / name for name in PHOTOGRAPHS]
-    load = ("--threads", ",".join(map(str, CALLERS)), "--seconds", seconds, "--json")
-    done = verify_in_oracle(oracle, folder, *_target(files, how), *pictures, *load)
+    threads = ",".join(map(str, CALLERS))
+    command = (*_target(files, how), *pictures, "--threads", threads, *load, "--json")
+    done = verify_in_oracle(oracle, folder, *command, patience_s=patience_s)
     if not done.stdout:
         raise RuntimeError(f"{' '.join(how)}: {done.stderr[-1000:]}")
     return dict(json.loads(done.stdout))
@@ -103,17 +110,20 @@ def main() -> None:
     parser.add_argument("--oracle", type=Path, default=Path(".oracle"), help="folder of Ultralytics and the files")
     parser.add_argument("--seconds", type=float, default=20.0, help="of concurrent runs of each")
     parser.add_argument("--quick", action="store_true", help="to see that it works: figures are not kept")
+    parser.add_argument("--minutes", type=float, default=60.0, help="in all: after that it fails, and keeps nothing")
     parser.add_argument("--results", type=Path, help="folder that keeps the JSON")
     asked = parser.parse_args()
-    seconds = 0.5 if asked.quick else asked.seconds
+    until = time.monotonic() + 60 * asked.minutes
+    load = QUICK if asked.quick else ("--seconds", asked.seconds)
     contenders, versions = {}, measure.versions("yoloom")
     for name, how in CONTENDERS.items():
         with tempfile.TemporaryDirectory() as folder:
-            report = report_of(asked.oracle, Path(folder), how, seconds)
+            patience_s = min(PATIENCE_S, until - time.monotonic())
+            report = report_of(asked.oracle, Path(folder), how, load, patience_s)
         contenders[name] = summary(report)
         versions |= {package: report["machine"][package] for package in PACKAGES if package in report["machine"]}
         measure.log(f"{name:60} {contenders[name]['verdict']}")
-    result = {"seconds": seconds, "callers": CALLERS, "contenders": contenders, "versions": versions}
+    result = {"seconds": asked.seconds, "callers": CALLERS, "contenders": contenders, "versions": versions}
     measure.finish("verify", result, None if asked.quick else asked.results)
 
 

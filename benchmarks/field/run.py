@@ -58,7 +58,7 @@ WARM_UP_S = 0.2
 STARTED_BY, WARM_BY = 0.15, 0.4  # parts of the time: what is not done by then is left out
 SHORTEST_PATIENCE_S = 15.0  # for one that may hang, when there is no more time
 JUDGE_PATIENCE_S = 90.0
-JUDGED_S = 20.0  # for each contender, of the time that is kept for that; a guess
+JUDGED_S = 15.0  # for each contender, of the time that is kept for that; a guess
 NO_TIME = "no time for it"
 
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from yoloom.engine.engine import Engine, too_late
+from yoloom.engine.examination import Loan
 from yoloom.engine.once import First
-from yoloom.engine.prediction import Loan, Prediction
+from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
 from yoloom.engine.terms import Terms

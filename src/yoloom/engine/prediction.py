@@ -7,15 +7,13 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.examination import Examination, Judged, Loan
+from yoloom.engine.examination import Examination, Judged
 from yoloom.engine.request import Request
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
 from yoloom.lazy_image import LazyImage
 from yoloom.options import PredictOptions
 from yoloom.results import Results
-
-__all__ = ["Loan", "Prediction", "source_path"]
 
 
 class Prediction(Examination):
