@@ -1152,13 +1152,14 @@ def python(code: str, *arguments: object) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs a list of the system's threads")
-@pytest.mark.parametrize(("backend_name", "most"), [("openvino", 4), ("onnxruntime", 0)])
+@pytest.mark.parametrize(("backend_name", "most"), [("openvino", 5), ("onnxruntime", 0)])
 def test_pitfall_30_a_budget_of_one_cpu_is_kept_and_settings_stay(
     demo_model: Path, backend_name: str, most: int
 ) -> None:
-    """Threads of the system that a model with both forms starts, Python's own aside: OpenVINO has two for each form.
+    """Threads of the system that a model with both forms starts, Python's own aside: OpenVINO has two for each form,
+    and one that has imported the second.
 
-    Seen to be two more on two CPUs when the number of threads is left out of the runtime's settings.
+    Seen to be more on two CPUs when the number of threads is left out of the runtime's settings.
     """
     told = python(
         """

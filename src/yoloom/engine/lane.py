@@ -22,11 +22,9 @@ from yoloom.engine.request import Request
 from yoloom.errors import RuntimeFailed, YoloomError
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, Compiled, Context, Outputs
+from yoloom.runtime.small_input import blank
 
 log = logging.getLogger("yoloom.engine")
-
-WARM_UP_SIZE = 160
-"""Pixels in either direction, at least, that warm up a network of any size: its weights are laid out, or it fails."""
 
 
 class Outcome(NamedTuple):
@@ -104,8 +102,7 @@ def _new_context(compiled: Compiled) -> Context:
 
 def warm_up(slot: Slot, model: Model) -> None:
     """Run the network once on an image without content. Raises what the runtime raises."""
-    size = -(-WARM_UP_SIZE // model.stride) * model.stride
-    slot.run(np.zeros((1, *(model.input.hw or (size, size)), 3), np.uint8))
+    slot.run(blank(model))
 
 
 def run_requests(slot: Slot, requests: Sequence[Request], clock: Clock) -> list[Outcome]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from yoloom.engine.lane import WARM_UP_SIZE
 from yoloom.errors import InvalidModel, RuntimeFailed
-from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Compiled, Setup, Sharing
+from yoloom.runtime.protocol import Compiled, Setup, Sharing
+from yoloom.runtime.small_input import have_same_bits
 from yoloom.workers.handover import Part
 from yoloom.workers.recipe import Opened
 from yoloom.workers.shared_network import SharedNetwork
@@ -24,24 +21,9 @@ def compiled_for(part: Part, opened: Opened, setup: Setup, network: SharedNetwor
             network.write(backend.exported(own))
             network.seal()
         shared = backend.imported(model, setup, network.view())
-        if own is None or _have_same_bits(own, shared, model):
+        if own is None or have_same_bits(own, shared, model):
             return shared, ""
         why = "what was exported gives other bits"
     except (InvalidModel, RuntimeFailed, OSError, ValueError) as error:
         why = f"{type(error).__name__}: {error}"
     return (backend.compile(model, setup) if own is None else own), why
-
-
-def _have_same_bits(one: Compiled, other: Compiled, model: Model) -> bool:
-    batch = _pattern(model)
-    pairs = zip(one.context().run(batch), other.context().run(batch), strict=True)
-    return all(mine.tobytes() == theirs.tobytes() for mine, theirs in pairs)
-
-
-def _pattern(model: Model) -> Batch:
-    """An image in which no part is like another."""
-    size = -(-WARM_UP_SIZE // model.stride) * model.stride
-    height, width = model.input.hw or (size, size)
-    numbers = np.arange(height * width * 3, dtype=np.uint32) * np.uint32(2654435761) >> np.uint32(24)
-    pattern: Batch = numbers.astype(np.uint8).reshape(1, height, width, 3)
-    return pattern
