@@ -3,12 +3,12 @@
 #
 #     tools/make_bench.sh [--quick]
 #
-# What can not be installed or measured is left out, and said. All of it takes BENCH_MINUTES (29) at the most, unless
+# What can not be installed or measured is left out, and said. All of it takes BENCH_MINUTES (28) at the most, unless
 # installing alone takes ten: the field comes last, with what is left, and cuts its turns to that, but not below eight.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-minutes=${BENCH_MINUTES:-29}
+minutes=${BENCH_MINUTES:-28}
 python=.venv/bin/python
 results=(--results benchmarks/results)
 

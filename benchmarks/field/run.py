@@ -58,7 +58,8 @@ WARM_UP_S = 0.2
 STARTED_BY, WARM_BY = 0.15, 0.4  # parts of the time: what is not done by then is left out
 SHORTEST_PATIENCE_S = 15.0  # for one that may hang, when there is no more time
 JUDGE_PATIENCE_S = 90.0
-JUDGED_S = 15.0  # for each contender, of the time that is kept for that; a guess
+JUDGED_S = 30.0  # kept at the most for judging one contender
+TRAINED_COSTS = 3.0  # a guess: a call of the network that finds something, over one of the network for speed
 NO_TIME = "no time for it"
 
 
@@ -177,8 +178,10 @@ class Field:
     def judge(self) -> None:
         """Wrong answers, each in a fresh process that is alone."""
         self.close()
-        for number, entry in enumerate(self._children):
-            seconds = self._budget.left_s / (len(self._children) - number)
+        wanted = {entry: self._judging_s(entry) for entry in self._children}
+        for entry in self._children:
+            seconds = self._budget.left_s * wanted[entry] / sum(wanted.values())
+            del wanted[entry]
             self.found[entry.name]["wrong_answers"] = self._judged(entry, seconds)
             measure.log(f"{entry.name:32} {self.found[entry.name]['wrong_answers']}")
 
@@ -186,7 +189,7 @@ class Field:
         """seconds: for all of it, as far as it can be told; each caller has an answer at least."""
         options = OPTIONS[: entry.most_callers]
         patience_s = min(JUDGE_PATIENCE_S, seconds + 2 * SHORTEST_PATIENCE_S)
-        seconds = max(1.0, seconds / 2 - self.found[entry.name]["first_result_s"]["median"])
+        seconds = max(1.0, 0.7 * seconds - self._start_s(entry))  # the rest: the calls alone, and the end
         try:
             child = Child(entry, self._networks.trained, TRAINED_CONF, self._log)
         except ContenderFailed as error:
@@ -225,7 +228,15 @@ class Field:
 
     def _left_s(self) -> float:
         """Before wrong answers must be counted."""
-        return self._budget.left_s - JUDGED_S * len(self._children)
+        return self._budget.left_s - sum(map(self._judging_s, self._children))
+
+    def _judging_s(self, entry: Entry) -> float:
+        """What a start and all calls of eight callers take, as far as that is known."""
+        calls_s = TRAINED_COSTS * self._overheads.get((entry.name, len(OPTIONS)), 1.0)  # one of each of them
+        return min(JUDGED_S, self._start_s(entry) + (1 + int(self._asked.each)) * calls_s)
+
+    def _start_s(self, entry: Entry) -> float:
+        return float(self.found[entry.name]["first_result_s"]["median"])
 
     def _patience_s(self) -> float:
         return max(SHORTEST_PATIENCE_S, min(TURN_PATIENCE_S, self._left_s()))
