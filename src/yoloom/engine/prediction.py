@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import numpy as np
@@ -41,7 +42,8 @@ class Prediction(Examination):
     def keep_picture(self) -> None:
         """Copy a lent array for the results now, while the network runs, and not when it has run."""
         if self._lent:
-            self._kept = self._image.copy()
+            with contextlib.suppress(MemoryError):  # then it is tried once more when it has run
+                self._kept = self._image.copy()
 
     def finish_request(self, request: Request) -> Results:
         """The results of a request that has succeeded."""
