@@ -447,20 +447,37 @@ def test_a_delivery_that_hangs_is_ended_by_the_close_and_not_once_more_by_itself
 class LoudHandler(logging.Handler):
     """A handler of a program's, which fails."""
 
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self._error = error
+
     def emit(self, record: logging.LogRecord) -> None:
-        raise RuntimeError("the handler failed")
+        raise self._error("the handler failed")
 
 
-def test_a_log_handler_that_raises_ends_no_lane(engine: Engine, backend: FakeBackend) -> None:
-    """Seen to end the lane, so that everybody waited for ever."""
-    handler = LoudHandler()
+@pytest.fixture
+def loud(request: pytest.FixtureRequest) -> Iterator[None]:
+    handler = LoudHandler(request.param)
     logging.getLogger("yoloom.engine").addHandler(handler)
-    try:
-        backend.script(RuntimeError("lane on fire"))
-        with pytest.raises(RuntimeFailed, match="the handler failed"):
-            now(engine, 1, deadline=monotonic() + 30)
-    finally:
-        logging.getLogger("yoloom.engine").removeHandler(handler)
+    yield
+    logging.getLogger("yoloom.engine").removeHandler(handler)
+
+
+@pytest.mark.usefixtures("loud")
+@pytest.mark.parametrize("loud", [RuntimeError], indirect=True)
+def test_a_log_handler_that_raises_changes_nothing(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to end the lane, so that everybody waited for ever."""
+    backend.script(RuntimeError("lane on fire"))
+    assert now(engine, 1, deadline=monotonic() + 30)
+
+
+@pytest.mark.usefixtures("loud")
+@pytest.mark.parametrize("loud", [SystemExit], indirect=True)
+def test_a_log_handler_that_wants_to_exit_ends_no_lane(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to end the lane, so that everybody waited for ever."""
+    backend.script(RuntimeError("lane on fire"))
+    with pytest.raises(RuntimeFailed, match="the handler failed"):
+        now(engine, 1, deadline=monotonic() + 30)
     assert now(engine, 1, deadline=monotonic() + 30)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from yoloom import YOLO
 from yoloom.engine.compilation import Compilation
 from yoloom.engine.cpu_gate import CpuGate
 from yoloom.engine.lane import Slot
@@ -39,10 +42,22 @@ class Watched(OpenVINOBackend):
         return super().exported(compiled)
 
     def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> Any:
+        if self._fault == "run":
+            return NoContexts(super().imported(model, setup, data))
         if self._fault == "import":
             raise InvalidModel("it can not be imported")
         found = super().imported(model, setup, data)
         return Off(found) if self._fault == "bits" else found
+
+
+class NoContexts:
+    """A network that can not be run."""
+
+    def __init__(self, compiled: OpenVINOCompiled) -> None:
+        self.lanes = compiled.lanes
+
+    def context(self) -> Any:
+        raise RuntimeError("no request can be made")
 
 
 class Off:
@@ -81,7 +96,7 @@ def test_the_second_form_comes_out_of_the_first_with_the_same_bits(demo_model: P
     assert small == (160, 160)
 
 
-@pytest.mark.parametrize("fault", ["export", "import", "bits"])
+@pytest.mark.parametrize("fault", ["export", "import", "bits", "run"])
 def test_what_can_not_be_handed_over_is_compiled(demo_model: Path, fault: str) -> None:
     backend = Watched(fault)
     model, one, many = both_forms(demo_model, backend)
@@ -95,3 +110,13 @@ def test_a_network_of_a_fixed_size_is_compiled_twice(tiny_onnx: Callable[..., Pa
     backend = Watched()
     both_forms(tiny_onnx(hw=(64, 64)), backend)
     assert backend.compiled == 2
+
+
+def test_nothing_of_the_network_is_kept_by_a_handle_that_was_closed(demo_model: Path) -> None:
+    """Seen to fail when what was compiled first is still there to make a second form of."""
+    model = YOLO(demo_model, threads=1)
+    network = weakref.ref(model._opened.engine._compilation._first)  # type: ignore[arg-type]
+    assert network() is not None
+    model.close()
+    gc.collect()
+    assert network() is None

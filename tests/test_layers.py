@@ -20,10 +20,10 @@ ROOT = Path(yoloom.__file__).parent
 
 LAYERS = {
     0: (
-        "arrays boxes clock colors crop detected display drawing drawing_masks drawing_obb drawing_poses drawing_probs "
-        "drawing_style errors export_results file_identity fit forks frozen keypoints label_lines label_writer "
-        "lazy_image masks metrics obb on_cpu once_map opencv_quietly options outline plot probs process_memory results "
-        "rows striped_locks subpixel summary tracing user_cache"
+        "arrays boxes careful_log clock colors crop detected display drawing drawing_masks drawing_obb drawing_poses "
+        "drawing_probs drawing_style errors export_results file_identity fit forks frozen keypoints label_lines "
+        "label_writer lazy_image masks metrics obb on_cpu once_map opencv_quietly options outline plot probs "
+        "process_memory results rows striped_locks subpixel summary tracing user_cache"
     ),
     1: "assets conversion_cache conversions download formats heads hub images scenes",
     2: "runtime",
@@ -234,6 +234,7 @@ def test_a_worker_process_imports_what_it_needs() -> None:
     """Each worker that ends costs the start of another one, which is imports for the most part."""
     code = """
 import json, sys
+sys.yoloom_worker = True
 import yoloom.workers.worker
 print(json.dumps([name for name in sys.modules if name.startswith("yoloom.")]))
 """

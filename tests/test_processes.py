@@ -345,3 +345,24 @@ def test_time_passes_while_a_prediction_runs(demo_model: Path) -> None:
         stop.set()
         counter.join()
     assert counted[0] > 50
+
+
+def test_an_exit_handler_of_the_program_may_still_predict(demo_model: Path) -> None:
+    """One that was registered after `import yoloom`. Seen to get EngineClosed when ours is registered later."""
+    done = python(
+        """
+        import atexit, sys, yoloom
+        import numpy as np
+
+        atexit.register(lambda: (print(len(model.predict(np.zeros((64, 64, 3), np.uint8)))), model.close()))
+        model = yoloom.YOLO(sys.argv[1], threads=1)
+        """,
+        demo_model,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
+
+
+def test_the_package_is_imported_at_once() -> None:
+    """A fork in the middle of a first use would leave the child waiting for an import that nobody ends."""
+    done = python("import sys, yoloom; print('yoloom.yolo' in sys.modules, 'YOLO' in vars(yoloom))")
+    assert done.stdout.split() == ["True", "True"]

@@ -312,3 +312,15 @@ def test_the_end_of_the_interpreter_waits_for_a_keeper_that_closes_an_engine(reg
     go_on.set()
     end.join(30)
     assert ended.is_set()
+
+
+def test_who_tries_again_after_a_failure_gets_an_engine(registry: Registry) -> None:
+    """Although others are still hearing of the failure. Seen to fail for as long as one of them holds its claim."""
+    build = Builder(InvalidModel("it is being written"))
+    failed = registry._pending(holding := module.Claim(registry, "key"))
+    registry._build(failed, "key", build)
+    assert isinstance(failed.exception(), InvalidModel)
+    lease = registry.claim("key", build)
+    assert (build.built, open_for_use(lease.engine)) == (2, True)
+    lease.release()
+    registry.release(holding)

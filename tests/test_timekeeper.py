@@ -53,6 +53,33 @@ def test_what_is_due_is_taken_once_the_earliest_first() -> None:
     assert kept.take_due(7) == []
 
 
+def test_what_a_finalizer_removes_while_it_is_taken_is_not_due() -> None:
+    """Seen to fail with a KeyError."""
+
+    class Vanishing(dict[int, Callable[[], object]]):
+        def pop(self, number: int, *default: Any) -> Any:
+            self.__delitem__(number)  # the garbage collector has struck right before
+            return super().pop(number, *default)
+
+    kept, _ = added(3)
+    kept._ends = Vanishing(kept._ends)
+    assert kept.take_due(5) == []
+
+
+def test_a_finalizer_may_forget_a_future_while_another_is_kept() -> None:
+    """Seen to hang with a Lock that is not reentrant."""
+    keeper = Timekeeper(lambda: 0.0)
+
+    def struck() -> None:
+        with keeper._lock:  # the garbage collector strikes in a line under it
+            keeper.forget(1)
+
+    thread = threading.Thread(target=struck, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_what_was_removed_is_never_due() -> None:
     kept, _ = added(3, 5)
     kept.remove(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import os
 import pickle
 import shutil
@@ -32,6 +33,7 @@ from yoloom.errors import (
     InvalidImage,
     InvalidModel,
     InvalidOption,
+    RuntimeFailed,
     SharedMemoryFull,
     SourceNotFound,
     UnknownClass,
@@ -467,6 +469,42 @@ def test_slots_grow_with_the_images_and_shrink_again(model: YOLO) -> None:
     for _ in range(2 * MEMORY):
         barrier_run(4, lambda _: model(large[:64, :64], imgsz=64))
     assert slots() < grown - large.nbytes // 2
+
+
+class Handler(logging.Handler):
+    """Asks the model, or raises."""
+
+    def __init__(self, model: YOLO | None) -> None:
+        super().__init__()
+        self._model = model
+        self.told: list[object] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._model is None:
+            self.told.append("raised")
+            raise ValueError("the handler failed")
+        self.told.append(len(self._model.statistics().workers))
+        with pytest.raises(RuntimeFailed, match="another thread"):
+            self._model.resize(1)
+        self.told.append("refused")
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_log_handler_that_asks_or_raises_ends_no_supervision(demo_model: Path, raises: bool) -> None:
+    """Seen to hang, or to leave nobody who replaces workers."""
+    with YOLO(demo_model, threads=1, workers=1) as model:
+        handler = Handler(None if raises else model)
+        log = logging.getLogger("yoloom.workers")
+        log.addHandler(handler)
+        try:
+            pid = model.statistics().workers[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            assert len(model(np.zeros((64, 64, 3), np.uint8), timeout=60)) == 1
+        finally:
+            log.removeHandler(handler)
+        assert handler.told == (["raised"] if raises else [1, "refused"])
+        assert model.statistics().workers[0].restarts == 1
 
 
 # ---- In every kind of program

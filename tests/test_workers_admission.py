@@ -26,7 +26,8 @@ LEFT_OUT = {
     # The runtime is the worker's: see test_workers_crash.py for those that can not open a model.
     "test_a_runtime_that_makes_no_context_is_told_as_a_typed_error",
     # A worker tries again by itself, and logs that nowhere.
-    "test_a_log_handler_that_raises_ends_no_lane",
+    "test_a_log_handler_that_raises_changes_nothing",
+    "test_a_log_handler_that_wants_to_exit_ends_no_lane",
     # Workers make no batches.
     "test_one_poisoned_image_fails_alone_in_its_batch",
 }

@@ -1,6 +1,7 @@
 """Thread-safe YOLO inference: one model, any number of threads, the same bits as running alone."""
 
 import logging
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ _HOMES = {
     "YoloomError": "yoloom.errors",
     "cpu_budget": "yoloom.engine.cpu_budget",
 }
-"""Public name -> module. Each is imported when it is first asked for: a worker process needs few of them."""
+"""Public name -> module. All are there once the package is imported, but in worker processes, which need few."""
 
 if not TYPE_CHECKING:
 
@@ -85,3 +86,9 @@ if not TYPE_CHECKING:
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__, "verify"})
+
+    if not getattr(sys, "yoloom_worker", False):
+        # Now and not when they are asked for: exit handlers of the program that come later must run before ours, and a
+        # process that forks must not do so in the middle of an import.
+        for _name in _HOMES:
+            __getattr__(_name)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import math
 from concurrent.futures import Future
 
+from yoloom.careful_log import CarefulLog
 from yoloom.engine.calls import ResultFuture
 from yoloom.results import Results
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 
 async def awaited(future: ResultFuture, seconds: float) -> Results:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import functools
-import logging
 import math
 import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
+from yoloom.careful_log import CarefulLog
 from yoloom.engine.engine import Engine, too_late
 from yoloom.engine.examination import Loan
 from yoloom.engine.once import First
@@ -22,7 +22,7 @@ from yoloom.engine.terms import Terms
 from yoloom.errors import Cancelled, EngineClosed, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results import Results
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 Deliver = Callable[[Results], Results]
 
@@ -194,15 +194,21 @@ class ResultFuture(Future[Results]):
             return
         self.request.raise_error()
         result = _delivered(self._engine, self.request, prediction, self._deliver)
-        if self._end.put("result"):
+        if not self._end.put("result"):
+            return
+        try:
             self._forget()
+        finally:
             self.set_result(result)
 
     def _fail(self, error: BaseException) -> None:
-        if self._end.put("error"):
+        if not self._end.put("error"):
+            return
+        try:
             if isinstance(error, YoloomError):
                 self._engine.cancel(self.request, error)  # or it would keep its place, and a drain would wait for it
             self._forget()
+        finally:  # even if Ctrl-C strikes: nobody else may end it now
             self.set_exception(error)
 
     def _forget(self) -> None:

@@ -8,20 +8,20 @@ files ── compile ──▶ first form ── export, import ──▶ second
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import numpy as np
 
+from yoloom.careful_log import CarefulLog
 from yoloom.engine.cpu_gate import Share
 from yoloom.engine.lane import Slot, warm_up
 from yoloom.engine.plan import Plan
-from yoloom.errors import InvalidModel, RuntimeFailed
+from yoloom.errors import InvalidModel
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Backend, Compiled, Form, Precision, Setup, Sharing
 from yoloom.runtime.small_input import have_same_bits
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 
 class Compilation:
@@ -52,7 +52,7 @@ class Compilation:
         threads = self._share.threads
         setup = self._plan.setup(form, threads, self._precision)
         compiled = self._copied(setup) or self._compiled(setup)
-        self._first = self._first or compiled
+        self._first = compiled if self._first is None else None  # there is no third
         cpus = self._plan.cpus_of(form, compiled.lanes, threads)
         return [Slot(compiled, self._share, cpus) for _ in range(self._plan.lanes_of(form, compiled.lanes))]
 
@@ -61,6 +61,10 @@ class Compilation:
         slots = self.slots(form)
         warm_up(slots[0], self._model)
         return slots
+
+    def forget(self) -> None:
+        """There will be no other form: let go of the network."""
+        self._first = None
 
     def batch(self, form: Form) -> int:
         """How many images a lane of the form takes at once."""
@@ -85,7 +89,7 @@ class Compilation:
             if have_same_bits(self._first, copied, self._model):
                 return copied
             why = "other bits"
-        except (InvalidModel, RuntimeFailed) as error:
-            why = str(error)
+        except Exception as error:  # noqa: BLE001  whatever a runtime raises then: it can still compile
+            why = f"{type(error).__name__}: {error}"
         log.info("the form for many callers is compiled from the files, and not out of the first one: %s", why)
         return None

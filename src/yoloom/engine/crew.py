@@ -6,15 +6,15 @@ other threads of the program may go on predicting; and because `later` must be c
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
 
+from yoloom.careful_log import CarefulLog
 from yoloom.clock import Patience
 from yoloom.errors import EngineClosed, RuntimeFailed
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 Chore = Callable[[], object]
 
@@ -115,7 +115,11 @@ class Crews:
         crew = self._crews.get(name)
         if crew is None:
             crew = Crew(self._sizes[name], f"yoloom-{name}")
-            crew.start()
+            try:
+                crew.start()
+            except BaseException:  # Ctrl-C: some may have been started
+                crew.stop(Patience(0))
+                raise
             self._crews[name] = crew
         return crew
 

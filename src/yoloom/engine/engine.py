@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import functools
 import itertools
-import logging
 import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from yoloom.careful_log import CarefulLog
 from yoloom.clock import Clock, Patience, monotonic
 from yoloom.engine.activity import Activity
 from yoloom.engine.books import Books, reason_of
@@ -60,7 +60,7 @@ from yoloom.formats.model import Model
 from yoloom.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 
 class Engine:
@@ -382,7 +382,8 @@ class Engine:
             if drain:
                 self._settled.wait_for(self._is_settled, patience.left)
             self._closed = True
-            waiting = self._taken_out(self._policy.drain(), "failed")
+            self._policy.drain()
+            waiting = self._taken_out(list(self._requests), "failed")  # also what Ctrl-C has cut off from the policy
             threads = self._runners()
             self._work.notify_all()
             self._settled.notify_all()
@@ -406,8 +407,6 @@ class Engine:
         for thread in others:
             thread.join(patience.left)
         hung = [thread.name for thread in others if thread.is_alive()]
-        if hung:
-            log.error("closed while the runtime still runs in %s: what it ran ends with an error", ", ".join(hung))
         with self._lock:
             running = list(self._running.values())  # none, unless a lane hangs
             self._running.clear()
@@ -415,9 +414,12 @@ class Engine:
                 self._books.ended(request, request.verdict or "failed")
             if not hung:
                 self._slots.clear()
+                self._compilation.forget()
                 self._activity.clear()
         self.share.leave()  # what hangs holds no CPU of the other engines any more
         self._fail_closed(running)
+        if hung:
+            log.error("closed while the runtime still runs in %s: what it ran ends with an error", ", ".join(hung))
 
     def _fail_closed(self, requests: Iterable[Request]) -> None:
         for request in requests:
@@ -427,9 +429,10 @@ class Engine:
         """A helper hangs: the futures that it keeps, or that wait for it, end here instead, once."""
         with self._lock:
             undelivered = list(self._undelivered.values())
-        log.error("closed while a helper hangs: %d results are not delivered, and end with an error", len(undelivered))
         for request in undelivered:
             request.on_end(request)
+        if undelivered:
+            log.error("closed while a helper hangs: %d results end with an error, undelivered", len(undelivered))
 
     def _interrupt(self) -> None:
         """The engine has closed: lanes that wait for anything but a run must not."""
@@ -481,11 +484,13 @@ class Engine:
         """Have a thread compile for many callers, once. Called under the lock."""
         if self._compiler is not None or self._no_compiler is not None:
             return
-        self._compiler = threading.Thread(target=self._expand, name="yoloom-compile", daemon=True)
+        compiler = threading.Thread(target=self._expand, name="yoloom-compile", daemon=True)
         try:
-            self._compiler.start()
+            compiler.start()
         except RuntimeError as error:  # the form for one caller serves them all
-            self._compiler, self._no_compiler = None, error
+            self._no_compiler = error
+        finally:  # even if Ctrl-C strikes
+            self._compiler = compiler if compiler.ident is not None else None
 
     def _say_no_compiler(self) -> None:
         # Without the lock: a handler of the program's may ask the model something.

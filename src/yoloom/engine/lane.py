@@ -10,12 +10,12 @@ requests ─▶ CPUs ─▶ drawn ─▶ context.run ─▶ outputs            a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from yoloom.careful_log import CarefulLog
 from yoloom.clock import Clock
 from yoloom.engine.cpu_gate import Share
 from yoloom.engine.request import Request
@@ -24,7 +24,7 @@ from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, Compiled, Context, Outputs
 from yoloom.runtime.small_input import blank
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 
 class Outcome(NamedTuple):

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import logging
 import platform
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from yoloom.careful_log import CarefulLog
 from yoloom.engine.budget import available_cpus
 from yoloom.engine.machine import cpu_model
 from yoloom.engine.plan import Plan
@@ -33,7 +33,7 @@ TUNER = 1
 
 _READ_BYTES = 1 << 20
 
-log = logging.getLogger("yoloom.plans")
+log = CarefulLog("yoloom.plans")
 
 
 @dataclass(frozen=True)

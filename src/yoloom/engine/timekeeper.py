@@ -9,14 +9,14 @@ forget ──▲
 from __future__ import annotations
 
 import heapq
-import logging
 import math
 import threading
 from collections.abc import Callable
 
+from yoloom.careful_log import CarefulLog
 from yoloom.clock import Clock
 
-log = logging.getLogger("yoloom.engine")
+log = CarefulLog("yoloom.engine")
 
 SLACK = 64
 """Entries that the heap may have more than twice those that count: less would be tidied up all the time."""
@@ -47,7 +47,9 @@ class Deadlines:
         """Those whose time is over, the earliest first; they are removed."""
         due = []
         while self.next <= now:
-            due.append(self._ends.pop(self._order[0][1]))
+            end = self._ends.pop(self._order[0][1], None)
+            if end is not None:  # else it was removed a moment ago
+                due.append(end)
         return due
 
     @property
@@ -63,8 +65,9 @@ class Timekeeper:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        # Guards what follows. Nothing is ended under it.
-        self._lock = threading.Lock()
+        # Guards what follows. Nothing is ended under it. An RLock: the garbage collector may strike under it, and a
+        # finalizer cancel a future, which is forgotten here.
+        self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._deadlines = Deadlines()
         self._thread: threading.Thread | None = None

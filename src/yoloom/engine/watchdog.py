@@ -8,13 +8,13 @@ every tick:  situation ─▶ Stall.judge ─▶ nothing to say | STALLED ─▶
 from __future__ import annotations
 
 import enum
-import logging
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from yoloom.careful_log import CarefulLog
 from yoloom.engine.situation import Situation, stall_report
 from yoloom.errors import InvalidOption, RuntimeFailed
 from yoloom.options import number, shown
@@ -25,7 +25,7 @@ PATIENCE_S = 10.0
 _TICKS = 10  # looks in that time
 _LONGEST_TICK_S = 1.0
 
-log = logging.getLogger("yoloom.watchdog")
+log = CarefulLog("yoloom.watchdog")
 
 
 def patience_of(debug: Any) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from yoloom.errors import InvalidModel, RuntimeFailed
 from yoloom.runtime.protocol import Compiled, Setup, Sharing
 from yoloom.runtime.small_input import have_same_bits
 from yoloom.workers.handover import Part
@@ -24,6 +23,8 @@ def compiled_for(part: Part, opened: Opened, setup: Setup, network: SharedNetwor
         if own is None or have_same_bits(own, shared, model):
             return shared, ""
         why = "what was exported gives other bits"
-    except (InvalidModel, RuntimeFailed, OSError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  whatever a runtime or a system raises then: it can still compile
         why = f"{type(error).__name__}: {error}"
     return (backend.compile(model, setup) if own is None else own), why

@@ -59,12 +59,12 @@ class Handover:
         was_off, self._is_off = self._is_off, self._is_off or not is_shared
         return self._is_off and not was_off
 
-    def ended(self, generation: int) -> None:
-        """It has ended; one that has never become ready is a loss."""
+    def ended(self, generation: int, is_loss: bool = True) -> None:
+        """It has ended; one that has never become ready is a loss, unless it was told to go."""
         if generation not in self._starting:
             return
         self._starting.remove(generation)
-        self._losses += 1
+        self._losses += is_loss
         self._is_off = self._is_off or self._losses >= LOSSES
         if generation == self._giver:
             self._giver = None

@@ -9,9 +9,9 @@ request ─▶ slot ─▶ asked ─▶ findings
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
+from yoloom.careful_log import CarefulLog
 from yoloom.clock import Clock
 from yoloom.engine.lane import Outcome
 from yoloom.engine.request import Request
@@ -25,7 +25,7 @@ from yoloom.workers.process import WorkerProcess
 from yoloom.workers.remote import RemotePrediction
 from yoloom.workers.remote_errors import rebuilt
 
-log = logging.getLogger("yoloom.workers")
+log = CarefulLog("yoloom.workers")
 
 TRIES = 2
 """So many processes may end over one image."""

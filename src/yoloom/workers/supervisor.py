@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import math
 import os
 import select
@@ -20,6 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from yoloom.careful_log import CarefulLog
 from yoloom.clock import Clock, monotonic
 from yoloom.engine.statistics import WorkerStatistics
 from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, YoloomError
@@ -36,7 +36,7 @@ from yoloom.workers.remote_errors import rebuilt
 from yoloom.workers.shared_network import SharedNetwork
 from yoloom.workers.workers import Workers
 
-log = logging.getLogger("yoloom.workers")
+log = CarefulLog("yoloom.workers")
 
 LOOK_S = 0.25
 """Seconds after which the supervisor looks at its workers when nothing calls for it."""
@@ -143,6 +143,8 @@ class Supervisor:
 
         Raises what keeps a new worker from being ready; then there are as many as before.
         """
+        if threading.current_thread() is self._thread:
+            raise RuntimeFailed("resize waits for workers: call it in another thread than a handler of yoloom's log.")
         with self._resizing:
             before: dict[int, Place] = self._call(lambda: dict(self._places))
             share = share_of(self._budget_threads, count)
@@ -193,6 +195,8 @@ class Supervisor:
 
     def _call(self, work: Callable[[], Any]) -> Any:
         """What `work` returns when the supervisor's thread does it. Raises what it raises, or EngineClosed."""
+        if threading.current_thread() is self._thread:  # in a handler of `logging`
+            return work()
         future: Future[Any] = Future()
         if not self._give_order(functools.partial(_settle, future, work)):
             raise EngineClosed("the model is closed; open it again with YOLO(path).")
@@ -361,7 +365,7 @@ class Supervisor:
             self._died(place, process)
 
     def _died(self, place: Place, process: WorkerProcess) -> None:
-        self._handover.ended(process.generation)
+        self._handover.ended(process.generation, is_loss=place.life.phase is not Phase.LEAVING)
         place.post.vacate(process)
         place.process = None
         if place.life.phase is not Phase.LEAVING:
