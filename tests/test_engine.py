@@ -24,6 +24,7 @@ from yoloom.engine.calls import ResultFuture, predict_elsewhere, predict_later, 
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.queue_policy import OnFull
+from yoloom.engine.request import Signal
 from yoloom.engine.terms import Terms
 from yoloom.errors import (
     DeadlineExceeded,
@@ -555,7 +556,7 @@ def test_a_deadline_is_kept_while_the_image_is_still_being_decoded(backend: Fake
     engine = Engine(model, backend, threads=1)
     engine.start()
     now(engine, picture(0))
-    while not engine._work._waiters:  # type: ignore[attr-defined]
+    while not engine._work._waiting:
         threading.Event().wait(0.001)
     expired = threading.Event()
     request = engine.new_request(Terms(monotonic() + 0.05), lambda _: expired.set())
@@ -595,6 +596,45 @@ def test_a_future_in_a_forked_child_does_not_wait(engine: Engine, monkeypatch: p
     with pytest.raises(ForkedEngine):
         future.result()
     monkeypatch.undo()
+
+
+# ---- Who wakes
+
+
+def test_a_lone_caller_has_the_same_lane_each_time(model: Model) -> None:
+    """Its thread is warm. Seen to be another one for each image when lanes are woken in the order of their coming."""
+    backend = FakeBackend(lanes=4)
+    engine = Engine(model, backend, threads=4, capacity=8)
+    engine.start()
+    gate, futures = occupied(engine, backend)
+    gate.open()
+    wait(futures)
+    until(lambda: engine.statistics().running == 0)
+    lanes = list[str]()
+    backend.script_every(lambda: lanes.append(threading.current_thread().name))
+    for seed in range(8):
+        now(engine, picture(seed))
+    assert len(set(lanes)) <= 2, lanes  # the first call may have come before the others had come to rest
+    engine.close()
+
+
+def test_a_deadline_is_kept_when_the_lane_that_knew_it_has_work(engine: Engine, backend: FakeBackend) -> None:
+    """Seen to be kept only when that lane is done, though another one is idle."""
+    gate, futures = occupied(engine, backend)
+    gate.open()
+    wait(futures)
+    until(lambda: engine.statistics().running == 0)
+    signal = Signal()
+    late = engine.new_request(Terms(monotonic() + 0.3), signal.set)
+    engine.admit(late)  # and never prepared
+    gate = Gate()
+    backend.script(gate)
+    working = later(engine, picture(1))
+    gate.wait_for(1)
+    assert signal.wait(30)
+    assert isinstance(late.error, DeadlineExceeded)
+    gate.open()
+    assert working.result(30)
 
 
 # ---- Ctrl-C within a few lines of ours

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # what typeshed does not say of it
         def __exit__(self, *raised: object) -> None: ...
         def _is_owned(self) -> bool: ...
         def _acquire_restore(self, state: Any) -> None: ...
+        def _release_save(self) -> Any: ...
 else:
     _Owned = _thread.RLock
 
@@ -78,6 +79,14 @@ class CountedLock(_Owned):
                 self.release()
             raise
         return True
+
+    def let_go(self) -> Any:
+        """Whoever holds it waits for something without it, and then takes it back with what this returns."""
+        return self._release_save()
+
+    def take_back(self, held: Any) -> None:
+        """Not counted, as it is not for a condition."""
+        self._acquire_restore(held)
 
     def _acquire_restore(self, state: Any) -> None:
         """For `threading.Condition`."""

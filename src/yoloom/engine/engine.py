@@ -29,6 +29,7 @@ from yoloom.engine.compilation import Compilation
 from yoloom.engine.counted_lock import CountedLock
 from yoloom.engine.cpu_gate import cpu_gate
 from yoloom.engine.crew import Crews
+from yoloom.engine.idle import Idle
 from yoloom.engine.lane import LaneSlot, Outcome, Slot
 from yoloom.engine.meters import Meters
 from yoloom.engine.moment import Moment, situation_of, statistics_of
@@ -100,7 +101,7 @@ class Engine:
         self._weights_bytes = files_bytes(model.graph.files)
         # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
         self._lock = CountedLock()
-        self._work = self._lock.condition()  # lanes wait for something to do
+        self._work = Idle(self._lock)  # lanes wait for something to do
         self._settled = self._lock.condition()  # who drains waits until nothing waits or runs
         self._policy = Policy(capacity, {}, self.share.in_company)
         self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
@@ -541,7 +542,10 @@ class Engine:
                 now = self._clock()
                 action = self._policy.next_action(now)
                 if isinstance(action, Run):
-                    return action, self._set_running(action, now), self._newly_placed()
+                    work = action, self._set_running(action, now), self._newly_placed()
+                    if self._requests and self._policy.next_deadline < math.inf:
+                        self._work.notify()  # this lane may have been the one that knew until when to sleep
+                    return work
                 if isinstance(action, Expire):
                     self._activity.moved(now)
                     expired = self._taken_out(action.tickets, "expired")

@@ -135,6 +135,13 @@ class Policy:
         """Whether more than one request is there, or other engines compute, so that the form for many would help."""
         return self._calm < CALM
 
+    @property
+    def next_deadline(self) -> float:
+        """Of what waits or applies, infinity for none."""
+        while self._deadlines and not self._is_here(self._deadlines[0][1]):
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else math.inf
+
     def add_form(self, form: Form, offer: Lanes) -> None:
         """From now on `form` may be used."""
         self._idle[form] = list(range(offer.count))
@@ -203,7 +210,7 @@ class Policy:
             lane = heapq.heappop(self._idle[form])
             self._busy[form].add(lane)
             return Run(form, lane, tickets)
-        return Wait(self._next_deadline())
+        return Wait(self.next_deadline)
 
     def finished(self, run: Run, held: int = 0) -> None:
         """The lane is free again. held: how many of its tickets keep a place until they are delivered."""
@@ -290,11 +297,6 @@ class Policy:
             self._deadlines = [entry for entry in self._deadlines if self._is_here(entry[1])]
             heapq.heapify(self._deadlines)
         heapq.heappush(self._deadlines, (ticket.deadline, ticket.id))
-
-    def _next_deadline(self) -> float:
-        while self._deadlines and not self._is_here(self._deadlines[0][1]):
-            heapq.heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else math.inf
 
     def _is_here(self, ticket_id: int) -> bool:
         return ticket_id in self._turns or ticket_id in self._applying
