@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -48,8 +49,10 @@ def threads_round(model: YOLO, threads: int, seconds: float) -> Sample:
 
 
 def paced_round(model: YOLO, threads: int, per_second: float, seconds: float) -> Sample:
-    """Each thread sends its share of the requests at fixed times; a latency counts from the time it was due."""
-    return measure.run_callers([_paced(_work(model), per_second / threads) for _ in range(threads)], seconds)
+    """Each thread sends its share of the requests at fixed times."""
+    latencies: list[float] = []
+    callers = [_paced(_work(model), per_second / threads, latencies) for _ in range(threads)]
+    return replace(measure.run_callers(callers, seconds), latencies_ms=tuple(latencies))
 
 
 def tasks_round(model: YOLO, tasks: int, seconds: float) -> Sample:
@@ -60,14 +63,17 @@ def _work(model: YOLO) -> Work:
     return lambda: model.predict(IMAGE, imgsz=SIZE)
 
 
-def _paced(work: Work, per_second: float) -> Work:
+def _paced(work: Work, per_second: float, latencies: list[float]) -> Work:
+    """Waits until the next request is due, and notes what that takes alone."""
     due = time.perf_counter()
 
     def waiting() -> None:
         nonlocal due
         due = max(due + 1 / per_second, time.perf_counter() - 1 / per_second)
         time.sleep(max(0.0, due - time.perf_counter()))
+        started = time.perf_counter()
         work()
+        latencies.append((time.perf_counter() - started) * 1e3)
 
     return waiting
 
