@@ -45,10 +45,7 @@ def facts_of(report: Report) -> Pairs:
         ("exceptions", _exceptions(report)),
         ("hangs", str(int(report.hang is not None))),
         ("memory at rest", _memory(report)),
-        (
-            "took",
-            f"{report.seconds:.1f} s, {report.seconds_at_once:.1f} at once in {report.laps} laps, seed {report.seed}",
-        ),
+        ("took", _took(report)),
         *(("note", note) for note in report.notes),
     ]
 
@@ -91,7 +88,7 @@ def _figures(level: Level) -> tuple[float | None, ...]:
 
 def _took(report: Report) -> str:
     laps = f"{report.laps} lap{'s' * (report.laps != 1)}"
-    return f"{report.seconds:.1f} s, {report.seconds_at_once:.1f} of them at once in {laps}, seed {report.seed}"
+    return f"{report.seconds:.1f} s, {report.seconds_at_once:.1f} at once in {laps}, seed {report.seed}"
 
 
 def _requests(report: Report) -> str:
