@@ -666,7 +666,7 @@ def test_close_ends_what_an_interrupt_has_cut_off_from_the_policy(
 ) -> None:
     """Seen to leave the dropped request open when close ends only what the policy knows."""
     gate, _ = occupied(engine, backend)
-    waiting = [later(engine, picture(seed)) for seed in range(2)]
+    waiting = [later(engine, picture(seed)) for seed in range(engine.capacity)]
     with monkeypatch.context() as striking:
         striking.setattr(engine._books, "placed", Interrupted())
         terms = Terms(on_full=OnFull.DROP_OLDEST)

@@ -20,10 +20,10 @@ ROOT = Path(yoloom.__file__).parent
 
 LAYERS = {
     0: (
-        "arrays boxes careful_log clock colors crop detected display drawing drawing_masks drawing_obb drawing_poses "
-        "drawing_probs drawing_style errors export_results file_identity fit forks frozen keypoints label_lines "
-        "label_writer lazy_image masks metrics obb on_cpu once_map opencv_quietly options outline plot probs "
-        "process_memory results rows striped_locks subpixel summary tracing user_cache"
+        "arrays boxes careful_log clock colors counted crop detected display drawing drawing_masks drawing_obb "
+        "drawing_poses drawing_probs drawing_style errors export_results file_identity fit forks frozen keypoints "
+        "label_lines label_writer lazy_image masks metrics obb on_cpu once_map opencv_quietly options outline plot "
+        "probs process_memory results rows striped_locks subpixel summary tracing user_cache"
     ),
     1: "assets conversion_cache conversions download formats heads hub images scenes",
     2: "runtime",
@@ -210,9 +210,10 @@ def test_import_changes_no_environment_variable() -> None:
 
 
 def test_every_public_name_is_found_where_it_lives() -> None:
-    assert {*yoloom.__all__} == {"errors", *yoloom._HOMES}
-    for name, home in yoloom._HOMES.items():
-        assert getattr(yoloom, name) is getattr(importlib.import_module(home), name)
+    for name in {*yoloom.__all__} - {"errors"}:
+        found = getattr(yoloom, name)
+        assert getattr(importlib.import_module(found.__module__), name) is found
+    assert yoloom.errors is importlib.import_module("yoloom.errors")
     assert {*yoloom.__all__, "verify", "__version__"} <= {*dir(yoloom)}
     with pytest.raises(AttributeError, match="has no attribute 'Yolo'"):
         yoloom.Yolo  # noqa: B018

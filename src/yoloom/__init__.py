@@ -10,7 +10,9 @@ from yoloom import (
     opencv_quietly,  # noqa: F401  before anything else imports cv2
 )
 
-if TYPE_CHECKING:
+# Worker processes need little of it, and find that in its modules. All others have it at once: exit handlers of the
+# program that come later must run before ours, and a process must not fork in the middle of a late import.
+if not getattr(sys, "yoloom_worker", False):
     from yoloom.engine.calls import ResultFuture
     from yoloom.engine.cpu_budget import CpuBudget, cpu_budget
     from yoloom.engine.plan import Plan
@@ -51,44 +53,13 @@ __all__ = [
     "errors",
 ]
 
-_HOMES = {
-    "OBB": "yoloom.results",
-    "YOLO": "yoloom.yolo",
-    "Boxes": "yoloom.results",
-    "Client": "yoloom.engine.turns",
-    "CpuBudget": "yoloom.engine.cpu_budget",
-    "Guarantee": "yoloom.runtime.protocol",
-    "Keypoints": "yoloom.results",
-    "Masks": "yoloom.results",
-    "Plan": "yoloom.engine.plan",
-    "Probs": "yoloom.results",
-    "QueuePolicy": "yoloom.engine.queue_policy",
-    "ResultFuture": "yoloom.engine.calls",
-    "ResultStream": "yoloom.engine.stream",
-    "Results": "yoloom.results",
-    "Statistics": "yoloom.engine.statistics",
-    "WorkerStatistics": "yoloom.engine.statistics",
-    "Workers": "yoloom.workers.workers",
-    "YoloomError": "yoloom.errors",
-    "cpu_budget": "yoloom.engine.cpu_budget",
-}
-"""Public name -> module. All are there once the package is imported, but in worker processes, which need few."""
-
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """A public name, which is an attribute of its own from then on; `yoloom.verify`, too. Any thread."""
+        """`yoloom.verify` is there without an import of its own, and costs nothing before."""
         if name == "verify":
             return import_module("yoloom.verify")
-        if name not in _HOMES:
-            raise AttributeError(f"module 'yoloom' has no attribute {name!r}")
-        return globals().setdefault(name, getattr(import_module(_HOMES[name]), name))
+        raise AttributeError(f"module 'yoloom' has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__, "verify"})
-
-    if not getattr(sys, "yoloom_worker", False):
-        # Now and not when they are asked for: exit handlers of the program that come later must run before ours, and a
-        # process that forks must not do so in the middle of an import.
-        for _name in _HOMES:
-            __getattr__(_name)
+        return sorted({*globals(), "verify"})

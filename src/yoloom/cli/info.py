@@ -12,6 +12,7 @@ from typing import Any
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.stderr import tell
 from yoloom.cli.table import print_facts
+from yoloom.counted import counted
 from yoloom.engine.cpu_budget import cpu_budget
 from yoloom.formats.model import Model
 from yoloom.runtime.backends import find_backend
@@ -85,10 +86,10 @@ def _in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("output layout", facts["layout"]),
         ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}"),
         ("precision", f"{promise['precision']} (this machine offers {' and '.join(facts['precisions'])})"),
-        ("CPU budget", f"{_counted(facts['threads'], 'thread')} on {_room(facts['budget'])}"),
+        ("CPU budget", f"{counted(facts['threads'], 'thread')} on {_room(facts['budget'])}"),
         (
             "compiled for",
-            f"{' and '.join(facts['forms'])} ({_counted(facts['lanes'], 'lane')}; more once requests meet)",
+            f"{' and '.join(facts['forms'])} ({counted(facts['lanes'], 'lane')}; more once requests meet)",
         ),
         ("when shared", f"{_promised(promise)}: {promise['because']}"),
         *((f"metadata {key}", text) for key, text in facts["metadata"].items() if key != "names"),
@@ -99,14 +100,10 @@ def _pairs(names: Mapping[int, str]) -> str:
     return ", ".join(f"{index} {name}" for index, name in names.items())
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def _room(budget: Mapping[str, Any]) -> str:
     quota = "no quota" if budget["quota"] is None else f"a quota of {budget['quota']:g}"
-    cpus = f"{_counted(budget['cpus'], 'CPU')} ({budget['affinity']} by affinity, {quota})"
-    return f"{cpus}; OpenCV has {_counted(budget['opencv_threads'], 'thread')} of its own"
+    cpus = f"{counted(budget['cpus'], 'CPU')} ({budget['affinity']} by affinity, {quota})"
+    return f"{cpus}; OpenCV has {counted(budget['opencv_threads'], 'thread')} of its own"
 
 
 def _freedom(facts: Mapping[str, Any]) -> str:

@@ -37,14 +37,14 @@ class Crew:
 
     def start(self) -> None:
         """Start all threads, or none. Raises RuntimeFailed when the system gives no more."""
-        started = []
         try:
             for thread in self.threads:
                 thread.start()
-                started.append(thread)
-        except RuntimeError as error:
-            self.threads = started
+        except BaseException as error:  # even Ctrl-C
+            self.threads = [thread for thread in self.threads if thread.ident is not None]
             self.stop()
+            if not isinstance(error, RuntimeError):
+                raise
             raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
 
     @property
@@ -115,11 +115,7 @@ class Crews:
         crew = self._crews.get(name)
         if crew is None:
             crew = Crew(self._sizes[name], f"yoloom-{name}")
-            try:
-                crew.start()
-            except BaseException:  # Ctrl-C: some may have been started
-                crew.stop(Patience(0))
-                raise
+            crew.start()
             self._crews[name] = crew
         return crew
 

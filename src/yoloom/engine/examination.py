@@ -41,6 +41,8 @@ class Judged:
 class Examination:
     """One image, what was asked of it, and where it was placed. One thread at a time: prepare, draw, judge."""
 
+    _lent = False
+
     def __init__(self, model: Model, options: PredictOptions, max_pixels: int = MAX_PIXELS) -> None:
         """Raises UnknownClass."""
         self._model = model

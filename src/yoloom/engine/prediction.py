@@ -23,7 +23,6 @@ class Prediction(Examination):
     But for `keep_picture`, which the caller may do while a lane draws and runs.
     """
 
-    _lent = False
     _kept: NDArray[np.uint8] | None = None
 
     def __init__(

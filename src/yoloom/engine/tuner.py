@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yoloom.clock import Clock, monotonic
+from yoloom.counted import counted
 from yoloom.engine.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
@@ -73,7 +74,7 @@ class Candidate:
 
     @property
     def words(self) -> str:
-        return f"{_counted(self.streams, 'stream')}, {_counted(self.lanes, 'lane')}, batches of {self.batch}"
+        return f"{counted(self.streams, 'stream')}, {counted(self.lanes, 'lane')}, batches of {self.batch}"
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class Tuner:
         candidates = tuple(self._candidate(plan) for plan in self._rates)
         winner, usual = self._candidate(best), self._candidate(default)
         against = f"{usual.images_per_s:.1f} images/s of the default ({usual.words})"
-        tried = f"{_counted(len(candidates), 'plan')} in turns of {self._turn_s:.2f} s"
+        tried = f"{counted(len(candidates), 'plan')} in turns of {self._turn_s:.2f} s"
         if winner.ratio > 1 + MARGIN and sorted(self._ratios[best])[1] > 1:  # of six rounds, it lost one at the most
             because = f"{winner.words}: {winner.ratio:.2f} times the {against}; {tried}"
             return Tuning(dataclasses.replace(best, because=because), candidates, seconds)
@@ -328,7 +329,3 @@ def _in_threads(
     if errors:
         raise errors[0]
     return runs
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

@@ -15,6 +15,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from yoloom.counted import counted
 from yoloom.errors import InvalidOption
 from yoloom.verify.allowance import Allowance
 from yoloom.verify.board import Board
@@ -259,7 +260,7 @@ class Check:
             notes.append(f"{self._left_out} more pictures were left out: ask with more cases.")
         most = max(self._settings.threads)
         if len(self._cases) < most:
-            cases, pictures = _many(len(self._cases), "case"), _many(len(self._pictures), "picture")
+            cases, pictures = counted(len(self._cases), "case"), counted(len(self._pictures), "picture")
             notes.append(f"{most} callers share {cases} of {pictures}.")
         if not self._settings.rounds and self._at_once_s > OVERRUN * self._settings.seconds:
             notes.append(self._overrun())
@@ -274,10 +275,6 @@ class Check:
             else "because each caller asks at least once at each concurrency; fewer threads take less"
         )
         return f"the runs at once took {self._at_once_s:.0f} s instead of {self._settings.seconds:g}, {why}."
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _run_of(crowd: Crowd, before: Entries, after: Entries) -> Run:

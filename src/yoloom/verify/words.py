@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from yoloom.counted import counted
 from yoloom.verify.growth import MIB
 from yoloom.verify.journal import Failure, Mismatch
 
@@ -87,8 +88,8 @@ def _figures(level: Level) -> tuple[float | None, ...]:
 
 
 def _took(report: Report) -> str:
-    laps = f"{report.laps} lap{'s' * (report.laps != 1)}"
-    return f"{report.seconds:.1f} s, {report.seconds_at_once:.1f} at once in {laps}, seed {report.seed}"
+    at_once = f"{report.seconds_at_once:.1f} at once in {counted(report.laps, 'lap')}"
+    return f"{report.seconds:.1f} s, {at_once}, seed {report.seed}"
 
 
 def _requests(report: Report) -> str:

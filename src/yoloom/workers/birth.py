@@ -31,7 +31,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent, channel, board, slot, network, generation = map(int, sys.argv[1:7])
     bind_to_parent(parent)
-    sys.yoloom_worker = True  # type: ignore[attr-defined]  # the package then imports only what it is asked for
+    sys.yoloom_worker = True  # type: ignore[attr-defined]  # the package then imports nothing by itself
 
     from yoloom.workers.worker import main
 

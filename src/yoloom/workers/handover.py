@@ -36,8 +36,8 @@ class Handover:
         self._losses = 0
 
     def part(self, generation: int) -> Part | None:
-        """What this worker is to do, which it then does; None when it has to wait for the one that gives."""
-        part = self._part()
+        """What this worker is to do, once; None when it was told, or has to wait for the one that gives."""
+        part = None if generation in self._starting else self._part()
         if part is not None:
             self._starting.add(generation)
         if part is Part.GIVE:

@@ -52,7 +52,6 @@ class Place:
         self.life = life
         self.threads = threads
         self.process: WorkerProcess | None = None
-        self.has_part = False  # the process, in compiling the network
         self.error: YoloomError | None = None  # what the last one said that could not start
         self.death: Death | None = None
         self.settled: Future[Message] = Future()  # the first READY, or why there is none
@@ -316,7 +315,6 @@ class Supervisor:
         place.life.started(now)
         process = WorkerProcess(self._next_generation())
         order = {"opener": self._recipe.opener, "arguments": self._recipe.arguments, "threads": place.threads}
-        place.has_part = False
         try:
             process.start(order, self._network)
         except YoloomError as error:
@@ -329,12 +327,10 @@ class Supervisor:
     def _give_parts(self) -> None:
         """While one worker compiles for all, the others that start wait for that."""
         for place in self._all():
-            if place.process is None or place.has_part or place.life.phase is not Phase.STARTING:
-                continue
-            part = self._handover.part(place.process.generation)
-            if part is not None:
-                place.has_part = True
-                place.process.compile(part)
+            if place.process is not None and place.life.phase is Phase.STARTING:
+                part = self._handover.part(place.process.generation)
+                if part is not None:
+                    place.process.compile(part)
 
     def _take_over(self, process: WorkerProcess, why_not: str) -> None:
         """What a worker that is ready says of the network that all share."""
