@@ -40,7 +40,7 @@ IMAGE = np.zeros((SIZE, SIZE, 3), np.uint8)
 def null_model() -> Iterator[YOLO]:
     """The bundled model on that runtime."""
     demo = Path(str(importlib.resources.files("yoloom") / "assets" / "demo.onnx"))
-    with mock.patch("yoloom.opened.find_backend", return_value=NoopBackend()), YOLO(demo) as model:
+    with mock.patch("yoloom.facade.open_model.find_backend", return_value=NoopBackend()), YOLO(demo) as model:
         yield model
 
 

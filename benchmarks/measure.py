@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import lone_bench  # noqa: F401  before the next ones
-from yoloom.bench import process_tree, turns
+from yoloom.bench import process_tree
+from yoloom.bench import rounds as turns
 from yoloom.bench.callers import Clocks, Sample, Work, percentile, run_callers, short, spread
 from yoloom.bench.report import machine, versions_of
-from yoloom.bench.turns import CALM, RETRIES, Series, Turn, ratios
+from yoloom.bench.rounds import CALM, RETRIES, Series, Turn, ratios
 
 __all__ = [
     "CALM",

@@ -24,7 +24,7 @@ FILES = ("best.pt", "yolov8n.pt")
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from yoloom.conversions import convert
+from yoloom.store.conversions import convert
 import yoloom.formats.read
 
 def peak():

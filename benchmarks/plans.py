@@ -21,17 +21,17 @@ import numpy as np
 
 import measure
 from measure import Sample, Work
-from yoloom.engine.budget import available_cpus
-from yoloom.engine.calls import predict_now
 from yoloom.engine.engine import Engine
-from yoloom.engine.plan import Plan
-from yoloom.engine.plans import Subject, tune
+from yoloom.engine.futures import predict_now
+from yoloom.engine.lanes.plan import Plan
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.terms import Terms
-from yoloom.engine.tuner import Tuning
+from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.tuning.plans import Subject, tune
+from yoloom.engine.tuning.tuner import Tuning
 from yoloom.formats.read import read_model
 from yoloom.options import PredictOptions
-from yoloom.runtime.backends import BACKENDS, find_backend
+from yoloom.runtime.registry import BACKENDS, find_backend
+from yoloom.system.cpus import available_cpus
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 

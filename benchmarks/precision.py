@@ -30,11 +30,11 @@ from evaluate_demo import evaluate
 from measure import Turn, Work
 from yoloom import YOLO, Results, scenes
 from yoloom.assets import DEMO_MODEL
-from yoloom.conversions import convert
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
 from yoloom.runtime.openvino import OpenVINOBackend
 from yoloom.runtime.protocol import Batch, Context, Form, Outputs, Precision, Setup
+from yoloom.store.conversions import convert
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]

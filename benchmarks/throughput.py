@@ -24,10 +24,10 @@ import measure
 from measure import Sample, Turn
 from yoloom import YOLO
 from yoloom.bench.bare import BareRuntime, Image
-from yoloom.bench.beside_bare import bare_turns, compare, model_turn, side_by_side
-from yoloom.engine.budget import available_cpus
+from yoloom.bench.contenders import bare_turns, compare, model_turn, side_by_side
 from yoloom.formats.read import read_model
 from yoloom.runtime.openvino import OpenVINOBackend
+from yoloom.system.cpus import available_cpus
 
 __all__ = ["Image", "yoloom_round"]
 

@@ -28,14 +28,14 @@ import measure
 from measure import Sample, Turn, Work
 from noop import noop_model, noop_opened
 from yoloom import YOLO
-from yoloom.engine.calls import predict_now
 from yoloom.engine.engine import Engine
-from yoloom.engine.statistics import WorkerStatistics
-from yoloom.engine.terms import Terms
+from yoloom.engine.futures import predict_now
+from yoloom.engine.insight.statistics import WorkerStatistics
+from yoloom.engine.scheduling.client import Terms
 from yoloom.options import PredictOptions
-from yoloom.workers.engine import WorkersEngine
 from yoloom.workers.recipe import Recipe
-from yoloom.workers.workers import Workers
+from yoloom.workers.settings import Workers
+from yoloom.workers.worker_engine import WorkersEngine
 
 SIZES_HW = {"1080p": (1080, 1920), "4k": (2160, 3840)}
 MIB = 2**20

@@ -18,21 +18,13 @@ import yoloom
 
 ROOT = Path(yoloom.__file__).parent
 
-LAYERS = {
-    0: (
-        "arrays boxes careful_log clock colors counted crop detected display drawing drawing_masks drawing_obb "
-        "drawing_poses drawing_probs drawing_style errors export_results file_identity fit forks frozen keypoints "
-        "label_lines label_writer lazy_image masks metrics obb on_cpu once_map opencv_quietly options outline plot "
-        "probs process_memory results rows striped_locks subpixel summary tracing user_cache"
-    ),
-    1: "assets conversion_cache conversions download formats heads hub images scenes",
-    2: "runtime",
-    3: "engine export sources workers",
-    4: "bench call opened output verify yolo",
-    5: "__main__ cli",
-    6: "__init__",
-}
-LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names.split()}
+ORDER = (
+    "errors counted frozen assets options formats system sync images sources runtime store telemetry postprocess "
+    "results testing scenes engine workers facade yolo bench verify cli __main__ __init__"
+).split()
+"""The parts of the package: each may import what stands before it, and itself."""
+
+PLACE_OF = {part: place for place, part in enumerate(ORDER)}
 OUTSIDE = "testing"  # for users and tests; nothing inside may import it
 
 HEAVY = [
@@ -90,16 +82,20 @@ def imports(module: str, with_types: bool = True) -> set[str]:
     return {name for name in found if name.split(".")[0] == "yoloom"}
 
 
-def test_every_part_has_a_layer() -> None:
-    parts = {part_of(module) for module in MODULES}
-    assert parts - {OUTSIDE} <= LAYER_OF.keys()
+def test_every_part_has_its_place() -> None:
+    assert {part_of(module) for module in MODULES} == set(ORDER)
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if part_of(module) != OUTSIDE])
-def test_imports_go_down_only(module: str) -> None:
-    layer = LAYER_OF[part_of(module)]
-    upward = {name for name in imports(module) if LAYER_OF.get(part_of(name), 99) > layer}
-    assert not upward, f"{module} (layer {layer}) imports {', '.join(sorted(upward))}"
+def test_nothing_inside_imports_what_is_for_tests() -> None:
+    users = [module for module in MODULES if any(part_of(name) == OUTSIDE for name in imports(module))]
+    assert not users
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_one_way_only(module: str) -> None:
+    place = PLACE_OF[part_of(module)]
+    onward = {name for name in imports(module) if PLACE_OF[part_of(name)] > place}
+    assert not onward, f"{module} (place {place}) imports {', '.join(sorted(onward))}"
 
 
 def test_no_cycles() -> None:
@@ -113,7 +109,7 @@ def test_no_cycles() -> None:
 def test_pure_layers_have_no_threads_and_no_clock() -> None:
     """But the locks of `images.decode`, which guard images that PIL has not read yet, and are kept below."""
     for module, path in MODULES.items():
-        if part_of(module) in ("formats", "heads", "images"):
+        if part_of(module) in ("formats", "postprocess", "images"):
             used = {alias.name for node in statements(ast.parse(path.read_text()), True) for alias in node.names} & {
                 "threading",
                 "time",
@@ -172,7 +168,7 @@ OPEN = """
 import json, os, sys, threading
 from pathlib import Path
 from yoloom.formats.read import read_model
-from yoloom.runtime.backends import find_backend
+from yoloom.runtime.registry import find_backend
 from yoloom.runtime.protocol import Form, Setup
 import numpy
 events = []
@@ -236,7 +232,7 @@ def test_a_worker_process_imports_what_it_needs() -> None:
     code = """
 import json, sys
 sys.yoloom_worker = True
-import yoloom.workers.worker
+import yoloom.workers.child.worker
 print(json.dumps([name for name in sys.modules if name.startswith("yoloom.")]))
 """
     spared = "call conversions engine.engine export formats.checkpoint opened plot results workers.supervisor yolo"

@@ -31,21 +31,21 @@ import pytest
 
 from worker_scripts import ScriptServer, script_servers
 from yoloom import YOLO, QueuePolicy, ResultFuture, Results, Workers, errors
-from yoloom.clock import monotonic
-from yoloom.engine.calls import predict_later
-from yoloom.engine.cpu_gate import cpu_gate
 from yoloom.engine.engine import Engine
-from yoloom.engine.lane import Slot, run_requests
+from yoloom.engine.futures import predict_later
+from yoloom.engine.lanes.cpu_gate import cpu_gate
+from yoloom.engine.lanes.lane import Slot, run_requests
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request
-from yoloom.engine.terms import Terms
+from yoloom.engine.scheduling.client import Terms
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
-from yoloom.runtime.backends import BACKENDS
 from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
+from yoloom.runtime.registry import BACKENDS
+from yoloom.sync.clock import monotonic
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model, shaken
-from yoloom.workers.engine import WorkersEngine
 from yoloom.workers.recipe import Recipe
+from yoloom.workers.worker_engine import WorkersEngine
 
 Factory = Callable[..., Path]
 Notes = Callable[..., dict[str, str]]
@@ -81,7 +81,7 @@ def scripted(
     tiny_onnx: Factory, ultralytics_notes: Notes, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Open]:
     """Opens a model whose runtime is the fake: one lane, one helper, and as many places as asked for."""
-    monkeypatch.setattr("yoloom.opened.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
     opened: list[YOLO] = []
     path = tiny_onnx(metadata=ultralytics_notes())
 
@@ -409,7 +409,7 @@ def test_pitfall_05_one_bad_image_fails_alone() -> None:
 def test_pitfall_05_the_batch_mates_of_bad_images_have_their_results(
     tiny_onnx: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yoloom.opened.find_backend", lambda name, device: Poisoned())
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: Poisoned())
     white = np.full((64, 64, 3), 255, np.uint8)
     with YOLO(tiny_onnx(), threads=1) as model:
         expected = alone(model, 0, 1, 2, imgsz=64)
@@ -716,7 +716,7 @@ def test_pitfall_13_a_dropped_owner_takes_its_threads_along(
 
     Seen to fail without the finalizer of what the handle opened.
     """
-    monkeypatch.setattr("yoloom.opened.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
     before = set(threading.enumerate())
     models = [YOLO(tiny_onnx(), threads=1)]
     gate, first = held(models[0], backend)
@@ -846,7 +846,7 @@ def test_pitfall_21_a_model_that_all_ask_for_at_once_is_made_once(
 
     Seen to fail when the others hear of a model only once it is made.
     """
-    monkeypatch.setattr("yoloom.opened.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
     path, gate = tiny_onnx(), Gate()
     backend.script_compile(gate)
     arrived = threading.Semaphore(0)
@@ -929,7 +929,7 @@ def test_pitfall_24_no_lock_is_held_between_two_results(scripted: Open) -> None:
 def test_pitfall_25_nms_keeps_all_however_slow_it_is(real: YOLO, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks at a clock finds that an hour has passed.
 
-    Seen to find nothing with a limit of two seconds in heads/nms.py.
+    Seen to find nothing with a limit of two seconds in postprocess/nms.py.
     """
     asked = {"conf": 0.01, "iou": 0.9, "imgsz": 320, "max_det": 3000}
     image = picture(1, (320, 320))
@@ -1116,7 +1116,7 @@ def test_pitfall_29_memory_is_that_of_the_lanes_and_comes_back(
     Seen to fail when a request that has ended still knows its future.
     """
     backend = Weighed()
-    monkeypatch.setattr("yoloom.opened.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
     pictures: list[weakref.ref[np.ndarray]] = []
 
     def ask(index: int) -> None:
@@ -1166,7 +1166,7 @@ def test_pitfall_30_a_budget_of_one_cpu_is_kept_and_settings_stay(
         import os, sys, threading
         import cv2, numpy as np
         from yoloom import YOLO
-        from yoloom.runtime.backends import find_backend
+        from yoloom.runtime.registry import find_backend
         from yoloom.scenes import scene
 
         def native():

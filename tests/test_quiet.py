@@ -18,10 +18,10 @@ TROUBLE = """
 import sys, threading
 import numpy as np
 from yoloom import YOLO, errors
-from yoloom.engine.calls import predict_later
+from yoloom.engine.futures import predict_later
 from yoloom.engine.engine import Engine
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.terms import Terms
+from yoloom.engine.scheduling.client import Terms
 from yoloom.options import PredictOptions
 from yoloom.testing import FakeBackend, Gate, fake_model
 

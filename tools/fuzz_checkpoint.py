@@ -19,13 +19,13 @@ from pathlib import Path
 import atheris
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 with atheris.instrument_imports(include=["yoloom.formats.checkpoint"]):
     from checkpoint_corpus import corpus
     from checkpoint_writer import STORAGES, archive, checkpoint, network
     from yoloom.errors import ModelError
-    from yoloom.formats.checkpoint.archive import read_archive
+    from yoloom.formats.checkpoint.pickled.archive import read_archive
     from yoloom.formats.checkpoint.read import parse_checkpoint
 
 FILE, PICKLE = b"F", b"P"

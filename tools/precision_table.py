@@ -39,7 +39,7 @@ This page is written by `tools/precision_table.py` from what `benchmarks/precisi
 LIMITS = """## Where the method ends
 
 One machine. CPUs with AMX have other kernels of bfloat16, whose bits were not compared: `yoloom`'s contract tests
-(`tests/test_runtime_contract.py`) compare them wherever they run. The trained network is one, with two classes. The
+(`tests/runtime/test_contract.py`) compare them wherever they run. The trained network is one, with two classes. The
 photographs are two, and of what is found below a confidence of 0.1 in them much is noise.
 """
 

@@ -35,7 +35,7 @@ from child import TURN_PATIENCE_S, Child, ContenderFailed
 from entries import Entry, entries, missing
 from measure import Series
 from networks import Networks, find_networks
-from yoloom.bench.turns import calmest, shifted, told
+from yoloom.bench.rounds import calmest, shifted, told
 
 CALLERS = (1, 2, 4, 8, 16, 64)
 CONF = 0.25

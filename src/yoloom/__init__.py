@@ -5,25 +5,23 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from yoloom import (
-    errors,
-    opencv_quietly,  # noqa: F401  before anything else imports cv2
-)
+from yoloom import errors
+from yoloom.system import opencv_import  # noqa: F401  before anything else imports cv2
 
 # Worker processes need little of it, and find that in its modules. All others have it at once: exit handlers of the
 # program that come later must run before ours, and a process must not fork in the middle of a late import.
 if not getattr(sys, "yoloom_worker", False):
-    from yoloom.engine.calls import ResultFuture
-    from yoloom.engine.cpu_budget import CpuBudget, cpu_budget
-    from yoloom.engine.plan import Plan
-    from yoloom.engine.queue_policy import QueuePolicy
-    from yoloom.engine.statistics import Statistics, WorkerStatistics
+    from yoloom.engine.futures import ResultFuture
+    from yoloom.engine.insight.statistics import Statistics, WorkerStatistics
+    from yoloom.engine.lanes.plan import Plan
+    from yoloom.engine.scheduling.fair_queue import Client
+    from yoloom.engine.scheduling.queue_policy import QueuePolicy
     from yoloom.engine.stream import ResultStream
-    from yoloom.engine.turns import Client
     from yoloom.errors import YoloomError
-    from yoloom.results import OBB, Boxes, Keypoints, Masks, Probs, Results
+    from yoloom.facade.cpu_budget import CpuBudget, cpu_budget
+    from yoloom.results.results import OBB, Boxes, Keypoints, Masks, Probs, Results
     from yoloom.runtime.protocol import Guarantee
-    from yoloom.workers.workers import Workers
+    from yoloom.workers.settings import Workers
     from yoloom.yolo import YOLO
 
 # Without a handler of the program's own, Python would print warnings of a library to stderr.

@@ -15,28 +15,28 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
-from yoloom.call import Asked, Call, Errors
-from yoloom.clock import Patience
-from yoloom.engine.budget import cpu_threads
-from yoloom.engine.once import Once
-from yoloom.engine.plan import Plan
-from yoloom.engine.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
-from yoloom.engine.statistics import Statistics
+from yoloom.engine.insight.statistics import Statistics
+from yoloom.engine.insight.watchdog import patience_of
+from yoloom.engine.lanes.plan import Plan
+from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
 from yoloom.engine.stream import ResultStream
-from yoloom.engine.watchdog import patience_of
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
-from yoloom.export import export_model, parse_export_options
+from yoloom.facade.call import Asked, Call, Errors
+from yoloom.facade.export import export_model, parse_export_options
+from yoloom.facade.open_model import Opened, Settings, open_file
 from yoloom.formats.model import Model
-from yoloom.hub import resolve
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.opened import Opened, Settings, open_file
 from yoloom.options import WAITING, flag, parse_options, positive, positive_seconds, shown
-from yoloom.results import Results
-from yoloom.runtime.backends import find_backend
+from yoloom.results.results import Results
 from yoloom.runtime.protocol import Guarantee
+from yoloom.runtime.registry import find_backend
 from yoloom.sources.files import expand, expand_lazily
-from yoloom.workers.engine import WorkersEngine
-from yoloom.workers.workers import Workers, asked_workers, check_count
+from yoloom.store.hub import resolve
+from yoloom.sync.clock import Patience
+from yoloom.sync.once import Once
+from yoloom.system.cpus import cpu_threads
+from yoloom.workers.settings import Workers, asked_workers, check_count
+from yoloom.workers.worker_engine import WorkersEngine
 
 log = logging.getLogger("yoloom")
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO, Results
-from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Precision
+from yoloom.runtime.registry import find_backend
 from yoloom.scenes import scene
 
 THREADS = 64

@@ -12,8 +12,8 @@ from verify_adapters import verify_in_oracle
 from yoloom import YOLO
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command
-from yoloom.runtime.backends import find_backend
 from yoloom.runtime.protocol import Precision
+from yoloom.runtime.registry import find_backend
 from yoloom.verify import adapters, check
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

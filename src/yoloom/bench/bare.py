@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from yoloom.bench.callers import Sample, Work, run_callers
 from yoloom.formats.model import Layout, Model
-from yoloom.heads.findings import Findings
-from yoloom.heads.shape import HeadShape
-from yoloom.heads.tasks import TASKS
 from yoloom.images.centre_crop import CentreCrop
 from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
 from yoloom.images.placement import Placement
 from yoloom.options import PredictOptions
+from yoloom.postprocess.detections import Findings
+from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.tasks import TASKS
 from yoloom.runtime.protocol import Backend, Compiled, Context, Form, Precision, Setup
 
 Image = NDArray[np.uint8]

@@ -43,7 +43,7 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
         tell("error: the output can not be written: stdout is closed.")
         return ExitCode.OUTPUT
     try:
-        code: ExitCode = import_module(f"yoloom.cli.{arguments.command}").run(arguments)
+        code: ExitCode = import_module(f"yoloom.cli.commands.{arguments.command}").run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

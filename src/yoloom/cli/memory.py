@@ -1,5 +1,5 @@
 """The process's memory, where the commands look for it."""
 
-from yoloom.process_memory import MIB, resident_bytes
+from yoloom.system.memory import MIB, resident_bytes
 
 __all__ = ["MIB", "resident_bytes"]

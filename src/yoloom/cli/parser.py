@@ -9,11 +9,11 @@ from typing import NoReturn
 from yoloom import __version__
 from yoloom.cli.exit_codes import HELP, VERDICTS, ExitCode
 from yoloom.cli.writers import FORMATS
-from yoloom.engine.tuner import SECONDS
-from yoloom.export import FORMATS as EXPORT_FORMATS
+from yoloom.engine.tuning.tuner import SECONDS
+from yoloom.facade.export import FORMATS as EXPORT_FORMATS
 from yoloom.options import PredictOptions
-from yoloom.runtime.backends import BACKENDS
 from yoloom.runtime.precision import PRECISIONS
+from yoloom.runtime.registry import BACKENDS
 
 
 class Parser(argparse.ArgumentParser):

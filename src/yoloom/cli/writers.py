@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
 from yoloom.cli.table import Row, print_table
-from yoloom.results import Results
+from yoloom.results.results import Results
 
 Write = Callable[[Results], None]
 Format = Callable[[TextIO], AbstractContextManager[Write]]

@@ -21,31 +21,23 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from yoloom.careful_log import CarefulLog
-from yoloom.clock import Clock, Patience, monotonic
-from yoloom.engine.activity import Activity
-from yoloom.engine.books import Books, reason_of
-from yoloom.engine.compilation import Compilation
-from yoloom.engine.counted_lock import CountedLock
-from yoloom.engine.cpu_gate import cpu_gate
-from yoloom.engine.crew import Crews
-from yoloom.engine.idle import Idle
-from yoloom.engine.lane import LaneSlot, Outcome, Slot
-from yoloom.engine.meters import Meters
-from yoloom.engine.moment import Moment, situation_of, statistics_of
-from yoloom.engine.once import Once
-from yoloom.engine.plan import DEFAULT_PLAN, Plan
-from yoloom.engine.policy import Expire, Lanes, Place, Policy, Run, Ticket
+from yoloom.engine.insight.counters import Books, reason_of
+from yoloom.engine.insight.lane_activity import Activity
+from yoloom.engine.insight.meters import Meters
+from yoloom.engine.insight.situation import Situation
+from yoloom.engine.insight.snapshot import Moment, situation_of, statistics_of
+from yoloom.engine.insight.statistics import Statistics
+from yoloom.engine.insight.watchdog import Watchdog
+from yoloom.engine.lanes.compilation import Compilation
+from yoloom.engine.lanes.cpu_gate import cpu_gate
+from yoloom.engine.lanes.lane import LaneSlot, Outcome, Slot
+from yoloom.engine.lanes.plan import DEFAULT_PLAN, Plan
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.queue_policy import QUEUE_SIZE
 from yoloom.engine.request import Image, Request, Signal
 from yoloom.engine.request_trace import begin_trace
-from yoloom.engine.situation import Situation
-from yoloom.engine.statistics import Statistics
-from yoloom.engine.terms import Terms
-from yoloom.engine.thread_name import thread_name
-from yoloom.engine.timekeeper import Timekeeper
-from yoloom.engine.watchdog import Watchdog
+from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.policy import Expire, Lanes, Place, Policy, Run, Ticket
+from yoloom.engine.scheduling.queue_policy import QUEUE_SIZE
 from yoloom.errors import (
     Cancelled,
     DeadlineExceeded,
@@ -56,10 +48,18 @@ from yoloom.errors import (
     RuntimeFailed,
     YoloomError,
 )
-from yoloom.file_identity import files_bytes
 from yoloom.formats.model import Model
-from yoloom.results import Results
+from yoloom.results.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision
+from yoloom.sync.clock import Clock, Patience, monotonic
+from yoloom.sync.counted_lock import CountedLock
+from yoloom.sync.deadline_timer import Timekeeper
+from yoloom.sync.lifo_condition import Idle
+from yoloom.sync.once import Once
+from yoloom.sync.thread_name import thread_name
+from yoloom.sync.thread_pool import Crews
+from yoloom.system.files import files_bytes
+from yoloom.system.safe_log import CarefulLog
 
 log = CarefulLog("yoloom.engine")
 

@@ -8,13 +8,13 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.examination import Examination, Judged
+from yoloom.engine.pipeline import Examination, Judged
 from yoloom.engine.request import Request
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.lazy_image import LazyImage
+from yoloom.images.lazy_image import LazyImage
 from yoloom.options import PredictOptions
-from yoloom.results import Results
+from yoloom.results.results import Results
 
 
 class Prediction(Examination):

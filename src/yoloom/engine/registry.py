@@ -13,12 +13,12 @@ import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 
-from yoloom.clock import Patience
-from yoloom.engine.crew import Chore, Crew
 from yoloom.engine.engine import Engine
-from yoloom.engine.once import Once
 from yoloom.errors import EngineClosed
-from yoloom.forks import in_forked_child
+from yoloom.sync.clock import Patience
+from yoloom.sync.fork import in_forked_child
+from yoloom.sync.once import Once
+from yoloom.sync.thread_pool import Chore, Crew
 
 Key = Hashable
 

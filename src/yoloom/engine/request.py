@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.engine.request_trace import NO_TRACE, RequestTrace
-from yoloom.engine.terms import Terms
+from yoloom.engine.scheduling.client import Terms
 from yoloom.engine.timeline import Timeline
 from yoloom.errors import YoloomError
 from yoloom.runtime.protocol import Outputs

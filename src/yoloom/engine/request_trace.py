@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
-from yoloom.clock import Clock
-from yoloom.engine.once import Once
 from yoloom.engine.timeline import Timeline
 from yoloom.errors import Cancelled, DeadlineExceeded, Dropped, EngineClosed, QueueFull
 from yoloom.formats.model import Model
-from yoloom.tracing import API, Span, begin_span
+from yoloom.sync.clock import Clock
+from yoloom.sync.once import Once
+from yoloom.telemetry.tracing import API, Span, begin_span
 
 SPAN = "yoloom.predict"
 _OUTCOMES: Mapping[type[BaseException], str] = {

@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
-from yoloom.engine.calls import ResultFuture
+from yoloom.engine.futures import ResultFuture
 from yoloom.engine.registry import registry
 from yoloom.errors import YoloomError
-from yoloom.results import Results
+from yoloom.results.results import Results
 
 T = TypeVar("T")
 

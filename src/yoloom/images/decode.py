@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound
-from yoloom.striped_locks import StripedLocks
+from yoloom.sync.striped_locks import StripedLocks
 
 MAX_PIXELS = 2**26
 """Largest picture that is accepted unless asked otherwise: 67 megapixels, 200 MB once decoded."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.fit import Fit, fit
+from yoloom.images.fit import Fit, fit
 
 PAD_VALUE = 114
 

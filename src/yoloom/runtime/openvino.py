@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed
-from yoloom.forks import in_forked_child
 from yoloom.formats.model import Model
 from yoloom.runtime.openvino_quietly import openvino as ov
 from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.sync.fork import in_forked_child
 
 _HINTS = {Form.LATENCY: "LATENCY", Form.THROUGHPUT: "THROUGHPUT"}
 _PRECISION_HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from yoloom.clock import Clock, monotonic
+from yoloom.sync.clock import Clock, monotonic
 
 
 class Allowance:

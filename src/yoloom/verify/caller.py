@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from yoloom.errors import DeadlineExceeded
-from yoloom.verify.board import Board
-from yoloom.verify.case import Case
+from yoloom.telemetry.latencies import Latencies
+from yoloom.verify.cases import Case
+from yoloom.verify.in_flight import Board
 from yoloom.verify.journal import Journal
-from yoloom.verify.latencies import Latencies
-from yoloom.verify.step import Act, Step
+from yoloom.verify.schedule import Act, Step
 from yoloom.verify.target import Target
 
 

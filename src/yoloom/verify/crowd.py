@@ -22,10 +22,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from yoloom.errors import InvalidOption
-from yoloom.verify.board import Board
+from yoloom.sync.stacks import task_stacks, thread_stacks
 from yoloom.verify.caller import Caller, Stop
-from yoloom.verify.stacks import task_stacks, thread_stacks
-from yoloom.verify.step import Step
+from yoloom.verify.in_flight import Board
+from yoloom.verify.schedule import Step
 
 TICK_S = 0.02
 PARTING_S = 2.0  # for the callers to end once they were told to

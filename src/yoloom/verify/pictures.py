@@ -11,7 +11,7 @@ from typing import Any
 from yoloom.images.decode import decode_image
 from yoloom.scenes import scene
 from yoloom.sources.files import expand
-from yoloom.verify.case import Picture
+from yoloom.verify.cases import Picture
 
 SCENE_SEEDS = range(3_000_200, 3_000_206)
 SCENE_SIZES_WH = ((640, 480), (480, 640), (480, 480), (640, 360))

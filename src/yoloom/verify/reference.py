@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from yoloom.verify.answer import Answer
-from yoloom.verify.case import Case
+from yoloom.verify.cases import Case
 
 
 class Fault(enum.Enum):

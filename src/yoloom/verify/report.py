@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from yoloom.verify.crowd import Hang
-from yoloom.verify.growth import Leak
+from yoloom.verify.html_report import html_page
 from yoloom.verify.journal import Failure, Mismatch
-from yoloom.verify.page import html_page
+from yoloom.verify.leaks import Leak
 from yoloom.verify.resources import Resources
+from yoloom.verify.text_report import in_words
 from yoloom.verify.verdict import Finding, Verdict
-from yoloom.verify.words import in_words
 
 
 @dataclass(frozen=True)

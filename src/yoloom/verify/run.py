@@ -17,24 +17,24 @@ from typing import Any
 
 from yoloom.counted import counted
 from yoloom.errors import InvalidOption
+from yoloom.system.machine import describe_machine
+from yoloom.telemetry.latencies import Latencies, merged
 from yoloom.verify.allowance import Allowance
-from yoloom.verify.board import Board
+from yoloom.verify.answer_check import Examiner
+from yoloom.verify.baseline import Rehearsal, rehearse
 from yoloom.verify.caller import Caller
-from yoloom.verify.case import draw_cases, most_pictures
+from yoloom.verify.cases import draw_cases, most_pictures
 from yoloom.verify.crowd import Crowd, Hang, Plan
-from yoloom.verify.examiner import Examiner
-from yoloom.verify.growth import LEAST_LAPS, Leak, confirmed, find_leaks
+from yoloom.verify.in_flight import Board
 from yoloom.verify.journal import Entries, Journal
-from yoloom.verify.latencies import Latencies, merged
-from yoloom.verify.machine import describe_machine
+from yoloom.verify.leaks import LEAST_LAPS, Leak, confirmed, find_leaks
 from yoloom.verify.pictures import Found, find_pictures
 from yoloom.verify.reference import References
-from yoloom.verify.rehearsal import Rehearsal, rehearse
 from yoloom.verify.report import Memory, Report
 from yoloom.verify.resources import Resources, at_rest
 from yoloom.verify.samples import Samples
+from yoloom.verify.schedule import Act, steps
 from yoloom.verify.settings import CASES, SECONDS, THREADS, Settings, parse_settings
-from yoloom.verify.step import Act, steps
 from yoloom.verify.tally import Run, Tally
 from yoloom.verify.target import Target, target_of
 from yoloom.verify.verdict import Evidence, Verdict, find

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from yoloom.clock import Clock, monotonic
-from yoloom.process_memory import resident_bytes
+from yoloom.sync.clock import Clock, monotonic
+from yoloom.system.memory import resident_bytes
 
 MOST = 400
 FIRST_INTERVAL_S = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from yoloom.verify.latencies import Latencies, merged
+from yoloom.telemetry.latencies import Latencies, merged
 from yoloom.verify.report import Level
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from yoloom.errors import InvalidTarget
 from yoloom.formats.model import Model
 from yoloom.images.letterbox import round_up_to_stride
-from yoloom.verify.case import Grid
+from yoloom.verify.cases import Grid
 from yoloom.yolo import YOLO
 
 CONFIDENCES = (0.05, 0.1, 0.25, 0.4, 0.6)

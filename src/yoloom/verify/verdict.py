@@ -6,11 +6,11 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from yoloom.verify.baseline import Unsteady
 from yoloom.verify.crowd import Hang
-from yoloom.verify.growth import Leak
 from yoloom.verify.journal import Entries
+from yoloom.verify.leaks import Leak
 from yoloom.verify.reference import Fault
-from yoloom.verify.rehearsal import Unsteady
 
 
 class Verdict(enum.Enum):

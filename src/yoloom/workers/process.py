@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 
 from yoloom.errors import BackendUnavailable, RuntimeFailed
-from yoloom.workers.board import Board
-from yoloom.workers.channel import Channel, ChannelClosed
-from yoloom.workers.death import Death
-from yoloom.workers.handover import Part
+from yoloom.workers.compile_sharing import Part
+from yoloom.workers.exit_report import Death
+from yoloom.workers.ipc.channel import Channel, ChannelClosed
+from yoloom.workers.ipc.heartbeat import Board
+from yoloom.workers.ipc.messages import Message
+from yoloom.workers.ipc.question import Question
+from yoloom.workers.ipc.shared_memory import SharedMemory
+from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.ipc.slot_size import SlotSize
 from yoloom.workers.last_words import LastWords
-from yoloom.workers.messages import Message
-from yoloom.workers.question import Question
-from yoloom.workers.shared_memory import SharedMemory
-from yoloom.workers.shared_network import SharedNetwork
-from yoloom.workers.slot_size import SlotSize
 
 EXIT_S = 5.0
 """How long a process that was killed may take to end before its exit code is given up."""
@@ -194,7 +194,7 @@ class WorkerProcess:
 
 
 def _started(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[bytes]:
-    birth = Path(str(importlib.resources.files("yoloom.workers") / "birth.py"))
+    birth = Path(str(importlib.resources.files("yoloom.workers.child") / "bootstrap.py"))
     numbers = map(str, (os.getpid(), *descriptors, generation))
     command = [_interpreter(), os.fspath(birth), *numbers, *(path or str(Path.cwd()) for path in map(str, sys.path))]
     return subprocess.Popen(  # noqa: S603  our own file

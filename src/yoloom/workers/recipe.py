@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from yoloom.errors import InvalidModel
-from yoloom.file_identity import file_identity
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
-from yoloom.runtime.backends import find_backend
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import Backend, Precision
+from yoloom.runtime.registry import find_backend
+from yoloom.system.files import file_identity
 
 if TYPE_CHECKING:
-    from yoloom.conversions import CachedConversion
+    from yoloom.store.conversions import CachedConversion
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,6 @@ def open_file(
 
 
 def _convert(path: Path, one_to_one: bool) -> CachedConversion:
-    from yoloom.conversions import convert  # here: what is no checkpoint starts without it
+    from yoloom.store.conversions import convert  # here: what is no checkpoint starts without it
 
     return convert(path, one_to_one)

@@ -19,22 +19,22 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from yoloom.careful_log import CarefulLog
-from yoloom.clock import Clock, monotonic
-from yoloom.engine.statistics import WorkerStatistics
+from yoloom.engine.insight.statistics import WorkerStatistics
 from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, YoloomError
-from yoloom.workers.channel import ChannelClosed
-from yoloom.workers.death import Death
-from yoloom.workers.handover import Handover
-from yoloom.workers.life import Budget, Kill, Life, Phase, Start
-from yoloom.workers.memory import memory_of
-from yoloom.workers.messages import Message
-from yoloom.workers.post import Post
+from yoloom.sync.clock import Clock, monotonic
+from yoloom.system.safe_log import CarefulLog
+from yoloom.system.worker_memory import memory_of
+from yoloom.workers.compile_sharing import Handover
+from yoloom.workers.current_worker import Post
+from yoloom.workers.exit_report import Death
+from yoloom.workers.ipc.channel import ChannelClosed
+from yoloom.workers.ipc.messages import Message
+from yoloom.workers.ipc.remote_errors import rebuilt
+from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.lifecycle import Budget, Kill, Life, Phase, Start
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.recipe import Recipe
-from yoloom.workers.remote_errors import rebuilt
-from yoloom.workers.shared_network import SharedNetwork
-from yoloom.workers.workers import Workers
+from yoloom.workers.settings import Workers
 
 log = CarefulLog("yoloom.workers")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from yoloom.errors import InvalidModel, UnsupportedModel, UnsupportedTask
-from yoloom.formats.checkpoint.tree import Module, Tensor
-from yoloom.formats.checkpoint.wording import shown
+from yoloom.formats.checkpoint.pickled.tree import Module, Tensor
+from yoloom.formats.checkpoint.pickled.wording import shown
 from yoloom.formats.metadata import parse_names
 from yoloom.frozen import FrozenDict
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.checkpoint.describe import Checkpoint
-from yoloom.formats.checkpoint.head import MOST_DETECTIONS, Output
-from yoloom.formats.checkpoint.network import has_one_to_many, has_one_to_one, outputs, typed_contradictions
-from yoloom.formats.checkpoint.onnx_graph import OPSET, Dims, OnnxGraph
+from yoloom.formats.checkpoint.network.build import has_one_to_many, has_one_to_one, outputs, typed_contradictions
+from yoloom.formats.checkpoint.network.head_parts import MOST_DETECTIONS, Output
+from yoloom.formats.checkpoint.network.onnx_graph import OPSET, Dims, OnnxGraph
 from yoloom.formats.protobuf_writer import Chunk, Message
 
 INPUT = "images"

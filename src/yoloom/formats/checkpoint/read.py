@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yoloom.formats.checkpoint.archive import read_archive
 from yoloom.formats.checkpoint.describe import Checkpoint, describe
 from yoloom.formats.checkpoint.file import mapped_checkpoint, named
+from yoloom.formats.checkpoint.pickled.archive import read_archive
+from yoloom.formats.checkpoint.pickled.unpickle import unpickle
 from yoloom.formats.checkpoint.sniff import check_kind
-from yoloom.formats.checkpoint.unpickle import unpickle
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

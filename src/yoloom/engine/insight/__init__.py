@@ -1,0 +1,1 @@
+"""Measurements of an engine, and its watchdog."""

@@ -1,0 +1,242 @@
+"""Who computes on the CPUs of this process when several engines want to.
+
+```
+lane ─▶ take ─▶ draws, runs the network ─▶ give_back ─▶ whoever has had least goes next
+          └ waits, until its requests' deadline, while other engines compute and this one has a run under way
+```
+
+An engine that is alone is not limited: its lanes are as many as its budget wants. When several are busy, a run starts
+where a CPU is free, and what waits goes in the order of the CPU time that its engine has had since both were busy. An
+engine that has nothing under way always may have one run, so that no fault of another can keep it from computing.
+
+A lone caller is away for a moment after each image. If the others took its CPU each time, it would share one with them
+for most of its next run: so the CPU is kept for it, for GRACE_S, when it was back as soon the last time.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from yoloom.sync.clock import Clock, monotonic
+from yoloom.sync.fork import in_forked_child
+from yoloom.system.cpus import available_cpus
+
+GRACE_S = 0.01
+"""How long the CPU of a caller that will be back at once is kept for it: about what Python does between two images."""
+
+CREDIT_S = 1.0
+"""Most CPU seconds that an engine can be behind another: what it did not use is gone after that."""
+
+
+class _Waiter:
+    """A lane that waits for its turn."""
+
+    __slots__ = ("_signal", "cpus", "granted")
+
+    def __init__(self, cpus: int) -> None:
+        self.cpus = cpus
+        self.granted = False  # under the gate's lock
+        self._signal = threading.Lock()
+        self._signal.acquire()
+
+    def grant(self) -> None:
+        self.granted = True
+        self._signal.release()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether the turn came within `seconds`."""
+        return self._signal.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
+
+
+class Share:
+    """What one engine has of the CPUs. Shared freely: its lanes take and give back."""
+
+    def __init__(self, gate: CpuGate, threads: int) -> None:
+        """threads: the most that it computes with."""
+        self.threads = threads
+        self._gate = gate
+        # Under the gate's lock.
+        self.computing = 0  # CPUs that its runs have now
+        self.used_s = 0.0  # CPU seconds, comparable among those that are busy at once
+        self.waiting: deque[_Waiter] = deque()
+        self.has_left = False
+        self.left_at = -math.inf
+        self.quick = False  # whether it was back at once the last time
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether it neither computes nor wants to. Under the gate's lock."""
+        return not self.computing and not self.waiting
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it does not come back at once. A glance that takes no lock."""
+        return self.is_absent and not self._gate.is_recent(self.left_at)
+
+    def in_company(self) -> bool:
+        """Whether its part of the CPUs is so small now that several images, each on one of them, do more than one image
+        on all. A glance that takes no lock: it may be outdated a moment later."""
+        others = [share for share in self._gate.busy if share is not self and not share.is_gone]
+        wanted = self.threads + sum(share.threads for share in others)
+        return bool(others) and wanted > self._gate.cpus and self._gate.cpus <= 2 * (len(others) + 1)
+
+    def take(self, cpus: int, seconds: float) -> bool:
+        """Wait for the turn of a run on so many CPUs, for `seconds` at the most. False when it did not come."""
+        return self._gate.take(self, cpus, seconds)
+
+    def give_back(self, cpus: int) -> None:
+        """The run that was taken for has ended."""
+        self._gate.give_back(self, cpus)
+
+    def leave(self) -> None:
+        """The engine has closed: what still hangs in a runtime holds no CPU of others any more."""
+        self._gate.leave(self)
+
+
+class CpuGate:
+    """The CPUs of a process, given to runs one by one. Shared freely."""
+
+    def __init__(self, count_cpus: Callable[[], int] = available_cpus, clock: Clock = monotonic) -> None:
+        self._count_cpus = count_cpus
+        self._clock = clock
+        self.cpus = count_cpus()  # replaced when an engine is opened: a program may have limited itself before
+        # Guards all that follows, and what the shares say of it. Held for a few lines; no runtime runs under it.
+        self._lock = threading.Lock()
+        self._counted_until = 0.0
+        self._had_s = 0.0  # CPU seconds that every busy engine has had at least: where a new one begins
+        self.busy: tuple[Share, ...] = ()  # those that compute, wait, or are expected; replaced, never changed
+
+    def share(self, threads: int) -> Share:
+        """A place for one more engine. It counts for nothing until it computes."""
+        self.cpus = self._count_cpus()
+        return Share(self, threads)
+
+    def is_recent(self, moment: float) -> bool:
+        return self._clock() - moment < GRACE_S
+
+    def take(self, share: Share, cpus: int, seconds: float) -> bool:
+        with self._lock:
+            if share.has_left:
+                return True  # a last run of an engine that has closed already
+            if self.busy in ((), (share,)):  # alone
+                share.computing += cpus
+                self.busy = (share,)
+                return True
+            now = self._count()
+            self._join(share, now)
+            waiter = _Waiter(cpus)
+            share.waiting.append(waiter)
+            self._grant(now)
+        try:
+            self._wait(waiter, seconds)
+        finally:
+            granted = self._settled(share, waiter)
+        return granted
+
+    def give_back(self, share: Share, cpus: int) -> None:
+        with self._lock:
+            if share.has_left:
+                return
+            if self.busy == (share,) and not share.waiting:  # alone: there is nobody to keep books for
+                share.computing -= cpus
+                self._leave(share, self._clock())
+                self.busy = () if share.is_absent else self.busy
+                return
+            now = self._count()
+            share.computing -= cpus
+            self._leave(share, now)
+            self._grant(now)
+
+    def leave(self, share: Share) -> None:
+        with self._lock:
+            now = self._count()
+            share.has_left, share.computing, share.quick = True, 0, False
+            self._leave(share, now)
+            self._grant(now)
+
+    def _wait(self, waiter: _Waiter, seconds: float) -> None:
+        """Until its turn, for `seconds` at the most; it looks by itself whether who was expected does not come."""
+        left = seconds
+        while left > 0:
+            with self._lock:
+                self._grant(self._count())
+                expected = any(share.is_absent or share.quick for share in self.busy)
+                part = min(left, GRACE_S) if expected else left
+            if waiter.wait(part):
+                return
+            left -= part
+
+    def _settled(self, share: Share, waiter: _Waiter) -> bool:
+        """Whether the turn came, at the last moment even; a waiter that goes without it leaves nothing behind."""
+        with self._lock:
+            if not waiter.granted:
+                now = self._count()
+                share.waiting.remove(waiter)
+                self._leave(share, now)
+                self._grant(now)
+            return waiter.granted
+
+    def _count(self) -> float:
+        """Bring the books up to now, and say when that is."""
+        now = self._clock()
+        for share in self.busy:
+            share.used_s += share.computing * (now - self._counted_until)
+        self._counted_until = now
+        most = max((share.used_s for share in self.busy), default=0.0)
+        for share in self.busy:
+            share.used_s = max(share.used_s, most - CREDIT_S)
+        self._had_s = max(self._had_s, min((share.used_s for share in self.busy), default=0.0))
+        return now
+
+    def _join(self, share: Share, now: float) -> None:
+        if share.is_absent:
+            share.quick = now - share.left_at < GRACE_S
+        if share not in self.busy:
+            # What it did not use while it was idle, or while the others were, is nobody's debt.
+            share.used_s = max(share.used_s, self._had_s)
+            self.busy = (*self.busy, share)
+
+    def _leave(self, share: Share, now: float) -> None:
+        if share.is_absent:
+            share.left_at = now
+
+    def _grant(self, now: float) -> None:
+        if all(share.is_absent for share in self.busy):
+            self.busy = ()  # there is nobody whom one of them could find in its place
+        self.busy = tuple(share for share in self.busy if not share.is_absent or self._is_expected(share, now))
+        while (share := self._next()) is not None:
+            waiter = share.waiting.popleft()
+            if not share.has_left:
+                share.computing += waiter.cpus
+            waiter.grant()
+
+    def _is_expected(self, share: Share, now: float) -> bool:
+        return share.quick and now - share.left_at < GRACE_S
+
+    def _next(self) -> Share | None:
+        """Whose first waiter starts now."""
+        waiting = [share for share in self.busy if share.waiting]
+        if not waiting:
+            return None
+        first = min(waiting, key=lambda share: (share.computing > 0, share.used_s))
+        taken = sum(share.computing for share in self.busy)
+        kept = sum(other.is_absent and other.used_s <= first.used_s for other in self.busy)
+        return first if len(self.busy) == 1 or not first.computing or taken + kept < self.cpus else None
+
+
+_gate = CpuGate()
+
+
+def cpu_gate() -> CpuGate:
+    """The gate of this process."""
+    return _gate
+
+
+@in_forked_child
+def _begin_again() -> None:
+    # A thread that is not in the child may have held the lock, or a turn.
+    global _gate
+    _gate = CpuGate()

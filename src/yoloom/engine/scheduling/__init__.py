@@ -1,0 +1,1 @@
+"""The rule of the queue: pure, without thread and clock."""

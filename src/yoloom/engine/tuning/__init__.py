@@ -1,0 +1,1 @@
+"""Plans: measured once, and kept."""

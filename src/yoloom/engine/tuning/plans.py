@@ -1,0 +1,163 @@
+"""The plan for a model on this machine: found in the user's cache, or measured, once in a process whoever asks.
+
+```
+"auto" ─▶ asked for before? ─▶ in the user's cache? ─▶ measured, and kept there
+          └── once for each machine, runtime, model, precision and CPU budget ──┘
+```
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from yoloom.engine.lanes.plan import Plan
+from yoloom.engine.tuning.plan_cache import PlanCache, plan_cache
+from yoloom.engine.tuning.tuner import SECONDS, Tuner, Tuning
+from yoloom.errors import InvalidOption
+from yoloom.formats.model import Model
+from yoloom.runtime.protocol import Backend, Precision
+from yoloom.sync.fork import in_forked_child
+from yoloom.sync.single_flight import OnceMap
+from yoloom.system.cpu_model import cpu_model
+from yoloom.system.cpus import available_cpus
+from yoloom.system.safe_log import CarefulLog
+
+TUNER = 1
+"""Goes up when plans that were measured before are no longer worth having."""
+
+_READ_BYTES = 1 << 20
+
+log = CarefulLog("yoloom.plans")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a plan is measured for. Immutable: shared freely."""
+
+    model: Model
+    backend: Backend
+    threads: int
+    precision: Precision = Precision.FP32
+
+    def about(self) -> dict[str, str]:
+        """All that a plan depends on, in words. Raises ModelError or OSError when the model's file is gone."""
+        from yoloom import __version__  # here: the package is still being imported when this module is
+
+        return {
+            "cpu": cpu_model(),
+            "machine": platform.machine(),
+            "cpus": str(available_cpus()),
+            "threads": str(self.threads),
+            "backend": self.backend.name,
+            "runtime": self.backend.guarantee().version,
+            "yoloom": __version__,
+            "tuner": str(TUNER),
+            "model": _content(self.model),
+            "imgsz": "x".join(map(str, self.model.imgsz_hw)),
+            "precision": self.precision.value,
+        }
+
+
+Measure = Callable[[Subject], Tuning]
+
+
+class Plans:
+    """The plans of a process. Threads: anybody."""
+
+    def __init__(self, measure: Measure, find_cache: Callable[[], PlanCache | None] = plan_cache) -> None:
+        self._measure = measure
+        self._find_cache = find_cache
+        self._once: OnceMap[str, Plan] = OnceMap()
+        self._lock = threading.Lock()  # guards what follows
+        self._known: dict[str, Plan] = {}
+
+    def auto(self, subject: Subject) -> Plan:
+        """The best plan that is known, measured now when none is. The first to ask measures, the others wait.
+
+        Raises what the backend raises.
+        """
+        about = subject.about()
+        key = repr(sorted(about.items()))
+        with self._lock:
+            known = self._known.get(key)
+        return known or self._once.get(key, functools.partial(self._found, key, about, subject))
+
+    def keep(self, subject: Subject, tuning: Tuning) -> Path | None:
+        """Use what was measured from now on, in this process and later ones; None where there is no place for it."""
+        about = subject.about()
+        self._know(repr(sorted(about.items())), tuning.plan)
+        return self._kept(about, subject, tuning.plan)
+
+    def _found(self, key: str, about: dict[str, str], subject: Subject) -> Plan:
+        cache = self._find_cache()
+        plan = None if cache is None else cache.find(about)
+        if plan is None or not _fits(plan, subject):
+            log.info("%s: plans are measured for a moment, once on this machine", subject.model.graph.path)
+            plan = self._measure(subject).plan
+            self._kept(about, subject, plan)
+        log.info("%s: %s", subject.model.graph.path, plan.because)
+        self._know(key, plan)
+        return plan
+
+    def _know(self, key: str, plan: Plan) -> None:
+        with self._lock:
+            self._known[key] = plan
+
+    def _kept(self, about: dict[str, str], subject: Subject, plan: Plan) -> Path | None:
+        cache = self._find_cache()
+        if cache is None:
+            return None
+        try:
+            return cache.store(about, subject.model.graph.path.name, plan)
+        except OSError as error:
+            log.warning("the plan can not be kept in %s (%s): it is measured again", cache.folder, error.strerror)
+            return None
+
+
+def tune(subject: Subject, seconds: float = SECONDS) -> Tuning:
+    """Measure now, whatever is known. Raises what the backend raises."""
+    return Tuner(subject.model, subject.backend, subject.threads, subject.precision, seconds).tune()
+
+
+def _fits(plan: Plan, subject: Subject) -> bool:
+    """Whether a plan of the cache may be used: nobody knows who wrote it."""
+    try:
+        plan.check(subject.model, subject.backend, subject.threads)
+    except InvalidOption:
+        return False
+    return True
+
+
+def _content(model: Model) -> str:
+    """A hash of what the runtime reads."""
+    digest = hashlib.sha256()
+    source = model.graph.source()
+    if isinstance(source, bytes):
+        digest.update(source)
+        return digest.hexdigest()
+    for path in model.graph.files if model.graph.conversion is None else (source,):
+        with path.open("rb") as file:
+            while chunk := file.read(_READ_BYTES):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+_plans = Plans(tune)
+
+
+def plans() -> Plans:
+    """The plans of this process."""
+    return _plans
+
+
+@in_forked_child
+def _begin_again() -> None:
+    # A thread that is not in the child may have held a lock, or been about to finish a measurement.
+    global _plans
+    _plans = Plans(tune)

@@ -1,0 +1,284 @@
+"""A model as a file for other programs: ONNX, or the folder that OpenVINO reads.
+
+```
+.pt ─▶ network ─▶ ONNX ─▶ x.onnx
+                   └────▶ OpenVINO ─▶ x_openvino_model/ (x.xml, x.bin, metadata.yaml)
+.onnx ─────────────────────┘
+```
+
+What is exported carries the metadata of Ultralytics' own exports, so that Ultralytics opens it too.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from yoloom.errors import (
+    DownloadFailed,
+    InvalidModel,
+    InvalidOption,
+    ModelError,
+    UnknownOption,
+    UnsupportedModel,
+    UnsupportedOption,
+)
+from yoloom.formats.checkpoint.convert import default_imgsz_hw
+from yoloom.formats.checkpoint.file import mapped_checkpoint, named
+from yoloom.formats.checkpoint.onnx_model import write_onnx
+from yoloom.formats.checkpoint.read import parse_checkpoint
+from yoloom.formats.onnx_file import read_onnx
+from yoloom.options import flag, positive, shown, size_hw
+from yoloom.store.hub import cache_folder
+
+if TYPE_CHECKING:
+    from yoloom.runtime.openvino_quietly import openvino as ov
+
+FORMATS = ("onnx", "openvino")
+
+# What Ultralytics' export takes and means nothing here; and the values that ask for nothing, as None does.
+_IDLE = frozenset({"data", "device", "fraction", "optimize", "simplify", "verbose", "workspace"})
+_NEUTRAL: Mapping[str, tuple[Any, ...]] = {"int8": (False,), "keras": (False,), "opset": (17,), "quantize": (32,)}
+_OWN = frozenset({"format", "imgsz", "dynamic", "half", "batch", "nms"})
+
+# As Ultralytics notes them; texts that are no literals, such as a date, stay what they are.
+_LITERALS = frozenset({"stride", "batch", "imgsz", "names", "args", "channels", "end2end", "kpt_shape", "kpt_names"})
+_ARGS_OF_OPENVINO = ("data", "batch", "fraction", "quantize", "nms", "dynamic")
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is asked of an export; None for what was not said. Immutable: shared freely.
+
+    imgsz_hw: height and width of the input in pixels. dynamic: any batch, height and width. half: weights of 16 bits.
+    nms: False for the head that needs no NMS.
+    """
+
+    format: str = "onnx"
+    imgsz_hw: tuple[int, int] | None = None
+    dynamic: bool | None = None
+    half: bool = False
+    batch: int | None = None
+    nms: bool | None = None
+
+
+def parse_export_options(given: Mapping[str, Any]) -> ExportOptions:
+    """Check the keyword arguments of an export, as Ultralytics has them. None asks for the default.
+
+    Raises UnknownOption (with the nearest name), UnsupportedOption or InvalidOption.
+    """
+    for name, value in given.items():
+        _refuse_what_is_not_here(name, value)
+    asked = {name: value for name, value in given.items() if value is not None}
+    return ExportOptions(
+        format=asked.get("format", "onnx"),
+        imgsz_hw=size_hw("imgsz", asked["imgsz"]) if "imgsz" in asked else None,
+        dynamic=flag("dynamic", asked["dynamic"]) if "dynamic" in asked else None,
+        half=flag("half", asked.get("half", False)),
+        batch=positive("batch", asked["batch"]) if "batch" in asked else None,
+        nms=_nms(asked.get("nms")),
+    )
+
+
+def export_model(source: Path, options: ExportOptions, target: Path | None = None) -> Path:
+    """Write the model in `source` (`.pt`, or `.onnx` for OpenVINO) to `target`, and return where it is, absolute.
+
+    target: by default beside the source, or in the working folder for one that was downloaded: NAME.onnx, or
+    NAME_openvino_model. What is there before is replaced, at once, when the new one is whole.
+
+    Raises ModelError, or InvalidOption for what can not be asked for, or a target that can not be written. Any thread.
+    """
+    _check_source(source, options)
+    target = (target or default_target(source, options.format)).absolute()
+    _check_target(source, target, options.format)
+    try:
+        if options.format == "onnx":
+            with _replacing(target) as part:
+                _write_network(source, part, options)
+        else:
+            with _replacing(target) as part:
+                _write_ir_folder(source, part, options)
+    except OSError as error:
+        if isinstance(error, ModelError):
+            raise
+        raise InvalidOption(f"{target} can not be written: {error.strerror or error}.") from error
+    return target
+
+
+def default_target(source: Path, form: str) -> Path:
+    """NAME.onnx or NAME_openvino_model, beside the source unless that is in the cache of downloads."""
+    name = f"{source.stem}.onnx" if form == "onnx" else f"{source.stem}_openvino_model"
+    return Path(name) if _is_download(source) else source.with_name(name)
+
+
+def _is_download(source: Path) -> bool:
+    try:
+        return source.absolute().parent == cache_folder().absolute()
+    except DownloadFailed:  # there is no place for any
+        return False
+
+
+def _refuse_what_is_not_here(name: str, value: Any) -> None:
+    known = _OWN | _IDLE | _NEUTRAL.keys()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UnknownOption(
+            f"there is no option {name!r} for an export. {f'Did you mean {near[0]!r}?' if near else ''}".rstrip()
+        )
+    if name in _NEUTRAL and value is not None and value not in _NEUTRAL[name]:
+        raise UnsupportedOption(f"{name}={shown(value)} is not available in yoloom; leave {name!r} out.")
+    if name == "format" and value is not None and value not in FORMATS:
+        raise UnsupportedOption(f"format must be one of {', '.join(FORMATS)}, got {shown(value)}.")
+
+
+def _nms(value: Any) -> bool | None:
+    if value is None:
+        return None
+    if flag("nms", value):
+        raise UnsupportedOption(
+            "nms=True, an NMS inside of the graph, is not available in yoloom. Leave it out for the output that NMS "
+            "comes after, or take nms=False for the head that needs none (v10, 26)."
+        )
+    return False
+
+
+def _check_source(source: Path, options: ExportOptions) -> None:
+    if source.suffix == ".pt":
+        return
+    if source.suffix != ".onnx" or options.format == "onnx":
+        raise UnsupportedModel(
+            f"{source}: expected a checkpoint (.pt){', or an .onnx file' * (options.format == 'openvino')} to export."
+        )
+    if (options.imgsz_hw, options.dynamic, options.batch, options.nms) != (None,) * 4:
+        raise UnsupportedOption(f"{source} has the size and the head it has: export its checkpoint (.pt) for another.")
+
+
+def _check_target(source: Path, target: Path, form: str) -> None:
+    if form == "onnx" and target.suffix != ".onnx":
+        raise InvalidOption(f"expected the name of an .onnx file to write, got {str(target)!r}.")
+    if target.exists() and target.samefile(source):
+        raise InvalidOption(f"{target} is the model itself: give the export another name.")
+    if form == "onnx" and target.is_dir():
+        raise InvalidOption(f"{target} is a folder, expected the name of an .onnx file to write.")
+    if form == "openvino" and target.exists() and not _is_ir_folder(target):
+        raise InvalidOption(f"{target} exists and is no OpenVINO model: it is not replaced. Give another folder.")
+
+
+def _is_ir_folder(folder: Path) -> bool:
+    """Whether it holds one network with its weights, and nothing but its metadata: only then it may be replaced."""
+    if folder.is_symlink() or not folder.is_dir() or folder.samefile(Path.cwd()):
+        return False
+    names = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
+    networks = [name for name in names if name.endswith(".xml")]
+    if len(networks) != 1 or len(names) != len(list(folder.iterdir())):
+        return False
+    own = {networks[0], f"{networks[0].removesuffix('.xml')}.bin"}
+    return own <= names <= own | {"metadata.yaml"}
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A name beside the target to write to; what is there in the end takes the target's place, or nothing does."""
+    part, old = (target.with_name(f".{target.name}.{secrets.token_hex(4)}.{kind}") for kind in ("part", "old"))
+    try:
+        yield part
+        _swap(part, target, old)
+    finally:
+        for rest in (part, old):
+            if rest.is_dir():
+                shutil.rmtree(rest)
+            rest.unlink(missing_ok=True)
+
+
+def _swap(part: Path, target: Path, old: Path) -> None:
+    if not target.is_dir():
+        part.replace(target)
+        return
+    target.rename(old)  # a folder can not be replaced in one step
+    try:
+        part.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+
+
+def _write_network(source: Path, target: Path, options: ExportOptions) -> None:
+    """The ONNX file of a checkpoint."""
+    with named(source):
+        checkpoint = parse_checkpoint(mapped_checkpoint(source))
+        with target.open("xb", buffering=1 << 20) as file:
+            write_onnx(
+                checkpoint,
+                file.write,
+                dynamic=bool(options.dynamic),
+                imgsz_hw=options.imgsz_hw or default_imgsz_hw(checkpoint),
+                batch=options.batch or 1,
+                nms=options.nms,
+                half=options.half and options.format == "onnx",
+            )
+
+
+def _write_ir_folder(source: Path, folder: Path, options: ExportOptions) -> None:
+    from yoloom.runtime.openvino import core  # here, because it is slow to import
+    from yoloom.runtime.openvino_quietly import openvino as ov
+
+    folder.mkdir()
+    network_path = source
+    if source.suffix == ".pt":
+        network_path = folder / "network.onnx"
+        _write_network(source, network_path, options)
+    _, _, notes = read_onnx(network_path)
+    try:
+        network = core().read_model(network_path)
+        _note_preprocessing(network, notes)
+        ov.save_model(network, folder / f"{source.stem}.xml", compress_to_fp16=options.half)
+    except RuntimeError as error:
+        raise InvalidModel(f"{source}: OpenVINO can not convert it: {error}") from error
+    _write_yaml(folder / "metadata.yaml", notes, options.half)
+    if network_path != source:
+        network_path.unlink()
+
+
+def _note_preprocessing(network: ov.Model, notes: Mapping[str, str]) -> None:
+    """What OpenVINO's own model API needs to know: https://github.com/openvinotoolkit/model_api"""
+    names = _plain(notes).get("names")
+    facts: dict[str, Any] = {
+        "model_type": "YOLO",
+        "reverse_input_channels": True,
+        "pad_value": 114,
+        "scale_values": [255.0],
+        "iou_threshold": 0.7,
+        "labels": [str(name).replace(" ", "_") for name in names.values()] if isinstance(names, dict) else [],
+        **({} if notes.get("task") == "classify" else {"resize_type": "fit_to_window_letterbox"}),
+    }
+    for key, value in facts.items():
+        network.set_rt_info(value, ["model_info", key])
+
+
+def _write_yaml(path: Path, notes: Mapping[str, str], half: bool) -> None:
+    import yaml
+
+    plain = _plain(notes)
+    args = plain.get("args")
+    if isinstance(args, dict):
+        args = args | ({"quantize": 16} if half else {})
+        plain["args"] = {key: args[key] for key in _ARGS_OF_OPENVINO if key in args}
+    path.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def _plain(notes: Mapping[str, str]) -> dict[str, Any]:
+    return {key: _literal(text) if key in _LITERALS else text for key, text in notes.items()}
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text

@@ -1,0 +1,1 @@
+"""Rebuilding a checkpoint's network."""

@@ -1,0 +1,140 @@
+"""What the detection heads of all tasks share: levels, anchor points, distances, scores, and the choice of the best.
+
+```
+features ─▶ cv2 ─▶ distances ─┐
+         ─▶ cv3 ─▶ scores ────┼─▶ (B, 4 + classes + extras, A)                          one-to-many: NMS comes later
+         ─▶ cv4 ─▶ extras ────┘   (B, N, 4 + score + class + extras), the N best rows    one-to-one: no NMS
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic
+
+import numpy as np
+
+from yoloom.formats.checkpoint.network.block_registry import apply
+from yoloom.formats.checkpoint.network.blocks_conv import channels_out
+from yoloom.formats.checkpoint.network.ops import Ops, V
+from yoloom.formats.checkpoint.pickled.tree import Module
+
+ONE_TO_ONE = "one2one_"
+MOST_DETECTIONS = 300
+
+
+@dataclass(frozen=True)
+class Branch(Generic[V]):
+    """One of the two branches of a head, on its way through the operations.
+
+    prefix: what the names of its children begin with: ONE_TO_ONE, or nothing for one-to-many.
+    """
+
+    ops: Ops[V]
+    head: Module
+    features: Sequence[V]
+    prefix: str
+
+    @property
+    def selects(self) -> bool:
+        return self.prefix == ONE_TO_ONE
+
+    def stages(self, name: str) -> list[Module]:
+        """The child `name` of this branch for each level."""
+        return list(self.head.children[self.prefix + name].children.values())
+
+    def columns(self, name: str) -> int:
+        """How many channels `levels(name)` has."""
+        last = self.stages(name)[0]
+        while "weight" not in last.parameters and "conv" not in last.children:
+            last = list(last.children.values())[-1]
+        return channels_out(last)
+
+    def levels(self, name: str, before: str | None = None) -> V:
+        """The child `name` (fed by the child `before`) on every level, as (B, channels, A)."""
+        inputs = self.features
+        if before is not None:
+            inputs = [apply(self.ops, stage, x) for stage, x in zip(self.stages(before), inputs, strict=True)]
+        maps = [apply(self.ops, stage, x) for stage, x in zip(self.stages(name), inputs, strict=True)]
+        return self.ops.concat([self.ops.reshape(x, [0, self.columns(name), -1]) for x in maps], axis=2)
+
+    @cached_property
+    def points(self) -> V:
+        return self.ops.anchor_points(self.features)
+
+    @cached_property
+    def strides(self) -> V:
+        return self.ops.anchor_strides(self.features, strides(self.head))
+
+    def constant(self, value: float) -> V:
+        return self.ops.constant(np.array(value, np.float32))
+
+    def distances(self) -> list[V]:
+        """From the anchor point to the sides of the box, in pixels of the level: left and top, right and bottom."""
+        ops, columns = self.ops, self.columns("cv2")
+        sides = self.levels("cv2")
+        if columns > 4:  # a distribution over whole distances; what counts is its mean
+            bins = np.arange(columns // 4, dtype=np.float32)[None]
+            weights = ops.softmax(ops.reshape(sides, [0, 4, columns // 4, -1]), axis=2)
+            sides = ops.reshape(ops.matmul(ops.constant(bins), weights), [0, 4, -1])
+        return ops.split(sides, [2, 2], axis=1)
+
+    def boxes(self) -> V:
+        """In pixels: centre and size for NMS, corners from the branch that needs none."""
+        ops = self.ops
+        left_top, right_bottom = self.distances()
+        first, second = ops.sub(self.points, left_top), ops.add(self.points, right_bottom)
+        if not self.selects:
+            centre = ops.mul(ops.add(first, second), self.constant(0.5))
+            first, second = centre, ops.sub(second, first)
+        return ops.mul(ops.concat([first, second], axis=1), self.strides)
+
+    def scores(self) -> V:
+        return self.ops.sigmoid(self.levels("cv3"))
+
+
+@dataclass(frozen=True)
+class Extras(Generic[V]):
+    """What a task knows about each anchor besides its box and scores: (B, columns, A)."""
+
+    value: V
+    columns: int
+
+
+@dataclass(frozen=True)
+class Output(Generic[V]):
+    """An output of the network; `dims` names the axes that depend on the input."""
+
+    value: V
+    dims: tuple[int | str, ...]
+
+
+def predictions(branch: Branch[V], boxes: V, extras: Extras[V] | None = None) -> Output[V]:
+    """The one output that every detection head has, in the layout of its branch."""
+    columns = extras.columns if extras else 0
+    values = [] if extras is None else [extras.value]
+    if branch.selects:
+        return Output(_best(branch, boxes, values), ("batch", "detections", 6 + columns))
+    raw = branch.ops.concat([boxes, branch.scores(), *values], axis=1)
+    return Output(raw, ("batch", 4 + branch.columns("cv3") + columns, "anchors"))
+
+
+def strides(head: Module) -> list[float]:
+    return [float(stride) for stride in head.attributes["stride"].numpy()]
+
+
+def _best(branch: Branch[V], boxes: V, extras: list[V]) -> V:
+    """(B, N, 4 + score + class + extras): first the best anchors, then of these the best pairs of anchor and class."""
+    ops, scores = branch.ops, branch.scores()
+    classes = ops.constant(np.array(branch.columns("cv3"), np.int64))
+    count = ops.size(scores, axis=2, most=MOST_DETECTIONS)
+    _, anchors = ops.top(ops.reshape(ops.max_of_axis(scores, axis=1), [0, -1]), count)
+    boxes, scores, *extras = (
+        ops.rows(ops.transpose(values, [0, 2, 1]), anchors) for values in (boxes, scores, *extras)
+    )
+    score, pair = ops.top(ops.reshape(scores, [0, -1]), count)
+    row, class_id = ops.div(pair, classes), ops.to_float(ops.mod(pair, classes))
+    columns = [ops.reshape(values, [0, -1, 1]) for values in (score, class_id)]
+    return ops.concat([ops.rows(boxes, row), *columns, *(ops.rows(values, row) for values in extras)], axis=2)

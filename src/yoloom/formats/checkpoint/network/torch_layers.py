@@ -1,0 +1,108 @@
+"""The layers of torch itself."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+
+from yoloom.errors import UnsupportedModel
+from yoloom.formats.checkpoint.network.block_registry import apply, defines
+from yoloom.formats.checkpoint.network.conv_weights import convolution, pair, scale_and_shift
+from yoloom.formats.checkpoint.network.ops import Ops, V
+from yoloom.formats.checkpoint.pickled.tree import Module
+
+
+@defines("Identity", "Dropout", "Dropout2d")
+def identity(_ops: Ops[V], _module: Module, x: V) -> V:
+    return x
+
+
+@defines("Sequential")
+def sequential(ops: Ops[V], module: Module, x: V) -> V:
+    return reduce(lambda value, child: apply(ops, child, value), module.children.values(), x)
+
+
+@defines("Conv2d", "ConvTranspose2d", "DWConvTranspose2d")
+def conv2d(ops: Ops[V], module: Module, x: V) -> V:
+    return ops.convolve(x, convolution(module))
+
+
+@defines("BatchNorm2d")
+def batch_norm(ops: Ops[V], module: Module, x: V) -> V:
+    scale, shift = (ops.constant(values.astype(np.float32)[:, None, None]) for values in scale_and_shift(module))
+    return ops.add(ops.mul(x, scale), shift)
+
+
+@defines("Linear")
+def linear(ops: Ops[V], module: Module, x: V) -> V:
+    bias = module.parameters.get("bias")
+    return ops.linear(x, module.parameters["weight"].numpy(), None if bias is None else bias.numpy())
+
+
+@defines("MaxPool2d")
+def max_pool(ops: Ops[V], module: Module, x: V) -> V:
+    at = module.attributes
+    if pair(at["dilation"]) != (1, 1):
+        raise UnsupportedModel("the network pools with holes (a dilated MaxPool2d), which yoloom can not rebuild.")
+    return ops.max_pool(x, pair(at["kernel_size"]), pair(at["stride"]), pair(at["padding"]), bool(at["ceil_mode"]))
+
+
+@defines("AdaptiveAvgPool2d")
+def adaptive_mean_pool(ops: Ops[V], module: Module, x: V) -> V:
+    if pair(module.attributes["output_size"]) != (1, 1):
+        raise UnsupportedModel(
+            "the network pools to more than one pixel (AdaptiveAvgPool2d), which yoloom can not rebuild."
+        )
+    return ops.mean_of_image(x)
+
+
+@defines("Upsample")
+def upsample(ops: Ops[V], module: Module, x: V) -> V:
+    mode, factor = module.attributes["mode"], module.attributes["scale_factor"]
+    if mode != "nearest" or not isinstance(factor, (int, float)):
+        raise UnsupportedModel(f"the network resizes by {mode!r}, scale {factor}; yoloom repeats pixels by one factor.")
+    return ops.upsample(x, float(factor))
+
+
+@defines("ZeroPad2d")
+def zero_pad(ops: Ops[V], module: Module, x: V) -> V:
+    left, right, top, bottom = module.attributes["padding"]
+    return ops.pad(x, left, right, top, bottom)
+
+
+@defines("SiLU")
+def silu(ops: Ops[V], _module: Module, x: V) -> V:
+    return ops.silu(x)
+
+
+@defines("ReLU")
+def relu(ops: Ops[V], _module: Module, x: V) -> V:
+    return ops.relu(x)
+
+
+@defines("LeakyReLU")
+def leaky_relu(ops: Ops[V], module: Module, x: V) -> V:
+    return ops.leaky_relu(x, float(module.attributes["negative_slope"]))
+
+
+@defines("GELU")
+def gelu(ops: Ops[V], module: Module, x: V) -> V:
+    if module.attributes.get("approximate", "none") != "none":
+        raise UnsupportedModel("the network approximates GELU by tanh, which yoloom can not rebuild.")
+    return ops.gelu(x)
+
+
+@defines("Hardswish")
+def hard_swish(ops: Ops[V], _module: Module, x: V) -> V:
+    return ops.hard_swish(x)
+
+
+@defines("Sigmoid")
+def sigmoid(ops: Ops[V], _module: Module, x: V) -> V:
+    return ops.sigmoid(x)
+
+
+@defines("Tanh")
+def tanh(ops: Ops[V], _module: Module, x: V) -> V:
+    return ops.tanh(x)

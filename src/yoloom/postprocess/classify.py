@@ -1,0 +1,33 @@
+"""Classification: one probability for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.errors import InvalidModel
+from yoloom.options import PredictOptions
+from yoloom.postprocess.detections import Findings
+from yoloom.postprocess.shape import HeadShape
+
+
+def find(
+    outputs: tuple[NDArray[np.float32], ...],
+    head: HeadShape,
+    _placed: object,
+    _options: PredictOptions,
+    _keep: Set[int] | None,
+) -> Findings:
+    """Probabilities. outputs: (nc,) after the softmax, which is part of the graph.
+
+    No option changes them: neither `conf` nor `classes` does in Ultralytics. Raises InvalidModel for another shape.
+    """
+    probs = outputs[0]
+    if probs.ndim != 1 or len(probs) != (head.nc or len(probs)):
+        raise InvalidModel(
+            f"the model gave an output of shape {probs.shape} for an image; expected one probability for each of its "
+            f"{head.nc or 'some'} classes: export it again."
+        )
+    return Findings(probs=probs.astype(np.float32))

@@ -1,0 +1,58 @@
+"""The oriented boxes of one picture."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from yoloom.results.arrays import Array, frozen
+from yoloom.results.detected import Detected
+
+
+class OBB(Detected):
+    """Oriented boxes, one a row, read by column. Threads: anybody, frozen.
+
+    `obb[i]`, `obb[mask]` and iteration give `OBB` again. All arrays are float32, read-only, and the boxes' own.
+
+    Args:
+        boxes: (N, 7) of centre x, centre y, width, height in pixels, rotation in radians (clockwise on the picture,
+            from the x axis to the side called width), confidence, class; (7,) is one row. Copied.
+        orig_shape: (height, width) of the picture in pixels.
+
+    Raises:
+        InputError: for any other shape.
+    """
+
+    __slots__ = ()
+
+    CONTENT = "x, y, w, h, r, conf, cls"
+    NAME = "obb"
+
+    @property
+    def xywhr(self) -> Array:
+        """(N, 5) centre x, centre y, width, height in pixels, rotation in radians."""
+        return self.data[:, :5]
+
+    @property
+    def xyxyxyxy(self) -> Array:
+        """(N, 4, 2) corners x, y in pixels, in turn around the box; they may lie outside the picture."""
+        return frozen(_corners(np.asarray(self.xywhr)))
+
+    @property
+    def xyxyxyxyn(self) -> Array:
+        """(N, 4, 2) `xyxyxyxy` divided by the picture's width and height."""
+        return frozen(self.xyxyxyxy / self._size_xy)
+
+    @property
+    def xyxy(self) -> Array:
+        """(N, 4) left, top, right, bottom in pixels of the upright box around each; not cut at the picture's edge."""
+        corners = self.xyxyxyxy
+        return frozen(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1))
+
+
+def _corners(xywhr: np.ndarray) -> np.ndarray:
+    centre, width, height, angle = xywhr[:, :2], xywhr[:, 2:3], xywhr[:, 3:4], xywhr[:, 4:5]
+    # Half a width along (cos r, sin r), half a height along (-sin r, cos r).
+    across = width / 2 * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+    down = height / 2 * np.concatenate([-np.sin(angle), np.cos(angle)], axis=1)
+    turns = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+    return np.stack([centre + x * across + y * down for x, y in turns], axis=1)

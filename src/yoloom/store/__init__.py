@@ -1,0 +1,1 @@
+"""From a name to a file: downloads, and conversions that are kept."""

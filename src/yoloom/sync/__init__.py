@@ -1,0 +1,1 @@
+"""Locks, threads and clocks: nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""Measures and charts that several parts use."""

@@ -1,0 +1,1 @@
+"""Messages and memory between a parent and its workers."""

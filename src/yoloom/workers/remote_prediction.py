@@ -1,0 +1,69 @@
+"""A prediction whose image is decoded, run and judged in a worker; its results are put together here."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import asdict, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.engine.pipeline import Judged, Loan
+from yoloom.engine.prediction import Prediction
+from yoloom.engine.request import Request
+from yoloom.images.decode import Encoded, decode_image, read_encoded
+from yoloom.images.lazy_image import LazyImage
+from yoloom.postprocess.detections import Findings
+from yoloom.results.results import Results
+from yoloom.workers.ipc.messages import Message
+from yoloom.workers.ipc.question import Question
+
+
+class RemotePrediction(Prediction):
+    """One image on its way to a worker and back. One thread at a time: prepare, question, answered, finish."""
+
+    _encoded: Encoded | None = None
+
+    def prepare(self, source: object, loan: Loan = Loan.NONE) -> None:
+        """Read a path, check an array; nothing is decoded here. Raises InputError for a source that is no image."""
+        self._encoded = read_encoded(source)
+        if self._encoded is None:
+            self._image = decode_image(source, self._max_pixels, borrow=loan is not Loan.NONE)
+            self._lent = self._image is source and loan is Loan.LENT
+
+    @property
+    def canvas_hw(self) -> tuple[int, int]:
+        """Unknown here; it only matters for batches, which workers do not make."""
+        return (0, 0)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the image as it is held: its pixels, or what was encoded."""
+        return self._image.nbytes if self._encoded is None else len(self._encoded.data)
+
+    def draw(self, canvas: NDArray[np.uint8]) -> None:
+        raise TypeError("the worker draws the image")
+
+    def question(self, request_id: int) -> Question:
+        encoded = self._encoded
+        pixels = self._image if encoded is None else np.frombuffer(encoded.data or b"\0", np.uint8)[: len(encoded.data)]
+        what = "" if encoded is None else encoded.what
+        options = asdict(replace(self._options, classes=None))
+        keep = None if self._keep is None else sorted(self._keep)
+        return Question(request_id, pixels, what, options, keep, self._max_pixels)
+
+    def take_answer(self, answer: Message) -> Judged:
+        """Keep what the worker has found."""
+        self._source_hw: tuple[int, int] = tuple(answer.notes["source_hw"])
+        self._judged = Judged(Findings(**answer.arrays), answer.notes["speed"])
+        return self._judged
+
+    def finish_request(self, request: Request) -> Results:
+        """The results of a request that has succeeded."""
+        request.take_outputs()
+        return self._results(self._picture(), self._judged)
+
+    def _picture(self) -> NDArray[np.uint8] | LazyImage:
+        if self._encoded is not None:
+            return LazyImage(self._source_hw, functools.partial(decode_image, self._encoded, self._max_pixels))
+        return self._own_picture()

@@ -1,0 +1,31 @@
+"""The bundled model on scenes that nothing was trained or tuned on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yoloom.assets import DEMO_MODEL
+from yoloom.scenes import EVALUATION_SEEDS
+
+TOOL = Path(__file__).parents[2] / "tools" / "evaluate_demo.py"
+
+
+def test_it_is_small_enough_to_come_with_the_package() -> None:
+    assert DEMO_MODEL.stat().st_size <= 2_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_its_average_precision_on_unseen_scenes() -> None:
+    done = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    found = re.fullmatch(r"mAP50 (\S+)  mAP50-95 (\S+)  \((\d+) scenes.*\)\n", done.stdout)
+    assert found, done.stdout
+    assert int(found[3]) == len(EVALUATION_SEEDS) == 200
+    assert float(found[1]) >= 0.95
+    assert float(found[2]) >= 0.75

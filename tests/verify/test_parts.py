@@ -1,0 +1,405 @@
+"""The pure parts of `yoloom.verify`: answers, cases, steps, references, growth, plots."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import xml.etree.ElementTree as ET
+from collections import namedtuple
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import broken_models as broken
+from yoloom import Results
+from yoloom.errors import ImageDecodeError, InvalidTarget
+from yoloom.telemetry.charts import line_plot
+from yoloom.telemetry.latencies import Latencies, merged
+from yoloom.testing import ManualClock
+from yoloom.verify import Target, target_of
+from yoloom.verify.answer import Answer, answer_of
+from yoloom.verify.baseline import Unsteady
+from yoloom.verify.cases import Case, Picture, draw_cases, most_pictures
+from yoloom.verify.in_flight import Board
+from yoloom.verify.leaks import MIB, confirmed, find_leaks, grows
+from yoloom.verify.pictures import find_pictures
+from yoloom.verify.reference import Fault, Raised, References
+from yoloom.verify.resources import Resources, at_rest
+from yoloom.verify.samples import MOST, Samples
+from yoloom.verify.schedule import Act, steps
+from yoloom.verify.settings import parse_settings
+
+ROWS = np.arange(12, dtype=np.float32).reshape(2, 6)
+IMAGE = np.zeros((8, 8, 3), np.uint8)
+
+
+# ---- Answers
+
+
+class Tensor:
+    """What torch's looks like from outside."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+
+    def detach(self) -> Tensor:
+        return self
+
+    def cpu(self) -> Tensor:
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return self._array
+
+
+@dataclasses.dataclass
+class Detections:
+    """As supervision's: a dataclass with a member that may be missing."""
+
+    xyxy: np.ndarray
+    mask: Any = None
+
+
+Pair = namedtuple("Pair", "boxes scores")
+
+
+def ultralytics_results() -> Any:
+    members = {"masks": None, "probs": None, "keypoints": None, "obb": None}
+    return SimpleNamespace(boxes=SimpleNamespace(data=Tensor(ROWS)), **members)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ROWS, Tensor(ROWS), [ROWS], (ROWS, 1), {"boxes": ROWS, "label": "car"}, {"boxes": []}, [], 0.5, np.float32(0.5),
+        [Results(IMAGE, "a.jpg", {}, ROWS)], ultralytics_results(), Detections(ROWS), Pair(ROWS, [0.5]), [[1, 2], [3]],
+        np.ma.masked_array(ROWS), memoryview(ROWS),
+    ],
+)  # fmt: skip
+def test_anything_that_results_are_made_of_is_an_answer(value: Any) -> None:
+    first, second = answer_of(value), answer_of(value)
+    assert first.digest == second.digest
+    assert first.is_same(second, 0)
+    assert first.difference(second) == 0
+    assert first.describe()
+
+
+@pytest.mark.parametrize(
+    "value", [None, "three cars", b"bytes", object(), {1: object()}, [object()], SimpleNamespace(boxes=None)]
+)
+def test_anything_else_is_none(value: Any) -> None:
+    with pytest.raises(InvalidTarget, match="an answer must be a Results"):
+        answer_of(value)
+
+
+def test_an_answer_is_a_copy() -> None:
+    rows = ROWS.copy()
+    answer = answer_of(rows)
+    rows[0, 0] = 99
+    assert answer.digest != answer_of(rows).digest
+    assert answer.arrays[0][1][0, 0] == 0
+
+
+def test_ultralytics_results_and_ours_are_read_alike() -> None:
+    ours = answer_of([Results(IMAGE, "a.jpg", {}, ROWS)])
+    assert ours.digest == answer_of([ultralytics_results()]).digest
+
+
+@pytest.mark.parametrize(
+    "other",
+    [ROWS[:1], ROWS.astype(np.float64), ROWS.T, ROWS.reshape(-1), [ROWS, ROWS], {"boxes": ROWS}, -ROWS, ROWS + 1],
+)
+def test_shape_dtype_name_and_every_bit_count(other: Any) -> None:
+    assert answer_of(ROWS).digest != answer_of(other).digest
+    assert not answer_of(ROWS).is_same(answer_of(other), 0)
+
+
+def test_zero_and_minus_zero_are_different_bits_within_any_tolerance() -> None:
+    plus, minus = answer_of(np.zeros(2)), answer_of(-np.zeros(2))
+    assert not plus.is_same(minus, 0)
+    assert plus.is_same(minus, 1e-12)
+
+
+def test_the_difference_is_relative_above_one_and_absolute_below() -> None:
+    assert answer_of(np.array([1000.0])).difference(answer_of(np.array([1001.0]))) == pytest.approx(1 / 1001)
+    assert answer_of(np.array([0.001])).difference(answer_of(np.array([0.002]))) == pytest.approx(0.001)
+
+
+def test_what_is_no_float_must_be_equal() -> None:
+    assert answer_of([ROWS, 1]).difference(answer_of([ROWS, 2])) == math.inf
+    assert answer_of(np.array([np.nan])).difference(answer_of(np.array([np.nan]))) == 0
+    assert answer_of(np.array([np.nan])).difference(answer_of(np.array([1.0]))) == math.inf
+    assert answer_of(ROWS).difference(answer_of(ROWS[:1])) == math.inf
+
+
+# ---- Targets
+
+
+def test_a_callable_gets_the_common_options_that_its_signature_takes() -> None:
+    assert set(target_of(lambda image: image).options) == set()
+    assert set(target_of(lambda image, conf: image).options) == {"conf"}
+    assert set(target_of(lambda image, **options: image).options) == {"conf", "iou"}
+    assert set(target_of(broken.Sound()).options) == {"conf", "iou"}
+    assert target_of(len).options == {}
+
+
+def test_a_target_is_callable_and_stays_itself() -> None:
+    target = Target("mine", lambda image, conf: image * conf)
+    assert target_of(target) is target
+    assert target(2, conf=3) == 6
+
+
+def test_an_unsteady_target_is_offered_a_tolerance_that_is_wide_enough() -> None:
+    first: Any = None
+    assert Unsteady(1, 9, 3e-6, first).offer == pytest.approx(1e-5)
+    assert Unsteady(1, 9, 6e-6, first).offer == pytest.approx(1e-4)
+    assert Unsteady(1, 9, 0.5, first).offer is None
+    assert Unsteady(1, 9, math.inf, first).offer is None
+
+
+# ---- Cases and steps
+
+
+def pictures(count: int) -> list[Picture]:
+    return [Picture(f"p{number}", np.full((4, 4, 3), number, np.uint8)) for number in range(count)]
+
+
+GRID = {"conf": (0.1, 0.2, 0.3), "iou": (0.4, 0.5, 0.6), "max_det": (1, 300)}
+
+
+def test_cases_repeat_with_the_seed_and_differ_without() -> None:
+    def drawn(seed: int) -> list[str]:
+        return [str(case) for case in draw_cases(pictures(6), GRID, 36, seed)]
+
+    assert drawn(3) == drawn(3)
+    assert drawn(3) != drawn(4)
+    assert len(set(drawn(3))) == 36
+
+
+def test_every_picture_has_every_set_of_options() -> None:
+    """So an answer for another caller's options is among the references."""
+    cases = draw_cases(pictures(6), GRID, 36, 0)
+    sets = {repr(case.options) for case in cases}
+    assert {(case.picture.name, repr(case.options)) for case in cases} == {
+        (case.picture.name, options) for case in cases for options in sets
+    }
+    assert len(sets) == 6
+    assert all(case.options.keys() == GRID.keys() for case in cases)
+    assert [case.number for case in cases] == list(range(36))
+
+
+@pytest.mark.parametrize(("count", "options", "expected"), [(1, GRID, 18), (2, GRID, 36), (5, GRID, 35), (3, {}, 3)])
+def test_cases_are_as_many_as_there_can_be(count: int, options: Any, expected: int) -> None:
+    assert len(draw_cases(pictures(count), options, 36, 0)) == expected
+
+
+def test_only_pictures_that_are_asked_about_are_decoded(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(40)]
+    for path in paths:
+        path.write_bytes(b"no picture at all")
+    with pytest.raises(ImageDecodeError):
+        find_pictures(paths, most_pictures(GRID, 36), 0)
+    sources: list[Any] = [*paths[:1], *[IMAGE] * 11]
+    seeds = [seed for seed in range(40) if 0 not in random.Random(f"{seed}/pictures").sample(range(12), 6)]
+    found = find_pictures(sources, most_pictures(GRID, 36), seeds[0])
+    assert (len(found.pictures), found.left_out) == (6, 6)
+    assert most_pictures({}, 36) == 36
+
+
+def test_callers_begin_with_different_cases_and_go_through_all() -> None:
+    plans = [list(islice(steps("seed", caller, 12), 1 + 12)) for caller in range(12)]
+    assert sorted(plan[0].case for plan in plans) == list(range(12))
+    for plan in plans:
+        assert sorted(step.case for step in plan[1:]) == list(range(12))
+    assert [plan[1].case for plan in plans] != [plans[0][1].case] * 12
+
+
+def test_steps_repeat_with_the_seed() -> None:
+    acts = tuple(Act)
+    plan = list(islice(steps("k", 3, 10, acts), 200))
+    assert plan == list(islice(steps("k", 3, 10, acts), 200))
+    assert plan != list(islice(steps("l", 3, 10, acts), 200))
+    assert {step.act for step in plan} == set(acts)
+    assert {step.act for step in islice(steps("k", 3, 10), 200)} == {Act.PREDICT}
+
+
+def test_laps_are_as_many_as_fit() -> None:
+    settings = parse_settings(threads=(1, 9), seconds=10)
+    assert settings.laps(mean_s=0.001) == 6
+    assert settings.laps(mean_s=0.25) == 5
+    assert settings.laps(mean_s=5) == 2
+    assert parse_settings(rounds=9).laps(mean_s=5) == 9
+
+
+def test_patience_grows_with_the_queue_unless_it_was_chosen() -> None:
+    assert parse_settings().patience_s(64, slowest_s=0.01) == 30
+    assert parse_settings().patience_s(64, slowest_s=1) == 256
+    assert parse_settings(hang_after=2).patience_s(64, slowest_s=1) == 2
+
+
+# ---- Whose answer
+
+
+def references(tolerance: float = 0.0) -> References:
+    """Two pictures, each with the same two sets of options; the last case raises."""
+    first, second = pictures(2)
+    cases = [
+        Case(0, first, {"conf": 0.1}), Case(1, first, {"conf": 0.2}), Case(2, second, {"conf": 0.1}),
+        Case(3, second, {"conf": 0.2}),
+    ]  # fmt: skip
+    answers: list[Any] = [answer_of(np.array([number, 0.5])) for number in range(3)]
+    return References(cases, [*answers, Raised("ValueError")], tolerance)
+
+
+def came(value: float) -> Answer:
+    return answer_of(np.array([value, 0.5]))
+
+
+def test_an_answer_is_judged_by_all_references() -> None:
+    known = references()
+    assert known.distinct == 3
+    assert known.judge(0, came(0), {}) is None
+    for value, fault, whose in ((1, Fault.OTHER_OPTIONS, 1), (2, Fault.OTHER_PICTURE, 2), (9, Fault.TORN, None)):
+        judgement = known.judge(0, came(value), {})
+        assert judgement is not None
+        assert (judgement.fault, judgement.whose, judgement.by) == (fault, whose, None)
+    assert known.raises(3, "ValueError")
+    assert not known.raises(3, "TypeError")
+    unraised = known.judge(3, came(1), {})
+    assert unraised is not None
+    assert unraised.fault is Fault.UNRAISED
+
+
+def test_who_asked_for_it_is_named_also_when_only_options_were_mixed_up() -> None:
+    asked = {3: 7}  # caller 7 asks about another picture, with case 1's options
+    judgement = references().judge(0, came(1), asked)
+    assert judgement is not None
+    assert (judgement.whose, judgement.by) == (1, 7)
+    judgement = references().judge(0, came(2), {2: 5})
+    assert judgement is not None
+    assert (judgement.whose, judgement.by) == (2, 5)
+
+
+def test_within_a_tolerance_owners_are_found_by_distance() -> None:
+    known = references(tolerance=1e-3)
+    assert known.judge(0, came(0.0005), {}) is None
+    judgement = known.judge(0, came(1.0005), {})
+    assert judgement is not None
+    assert judgement.whose == 1
+
+
+def test_the_board_knows_who_is_late_and_what_others_ask_for() -> None:
+    clock = ManualClock()
+    board = Board(clock)
+    board.begin(0, 4)
+    clock.advance(3)
+    board.begin(1, 5)
+    assert [flight.caller for flight in board.overdue(2)] == [0]
+    assert board.asked_by_others(1) == {4: 0}
+    board.end(0)
+    assert board.overdue(2) == []
+    assert board.asked_by_others(1) == {4: 0}, "just before counts too"
+    assert board.asked_by_others(0) == {5: 1}
+
+
+# ---- Growth
+
+
+def laps(*memory_mib: float, blocks: int = 0, threads: int = 0) -> list[Resources]:
+    return [
+        Resources(1000 * lap, int(mib * MIB), 50_000 + blocks * lap, 4 + threads * lap, 9)
+        for lap, mib in enumerate(memory_mib)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("memory", "leaks"),
+    [
+        ((100, 110, 120, 130, 140, 150), True),
+        ((100, 300, 300, 300, 300, 300), False),  # the first lap warms up
+        ((100, 110, 150, 150, 150, 150), False),  # a cache that was filled late
+        ((100, 110, 111, 110, 111, 112), False),
+        ((100, 110, 130, 100, 140, 90), False),
+        ((100, 110, 122, 120, 132, 141), True),  # one step back
+        ((100, 110, 120, 130), False),  # too few
+    ],
+)
+def test_only_steady_growth_is_a_leak(memory: tuple[float, ...], leaks: bool) -> None:
+    found = find_leaks(laps(*memory))
+    assert [leak.what for leak in found] == ["bytes of memory"] * leaks
+
+
+def test_small_objects_and_threads_leak_too() -> None:
+    flat = (100.0,) * 6
+    [leak] = find_leaks(laps(*flat, blocks=1500))
+    assert (leak.what, leak.per_request) == ("blocks of Python objects", 1.5)
+    assert find_leaks(laps(*flat, blocks=300)) == []
+    [leak] = find_leaks(laps(*flat, threads=1))
+    assert (leak.what, leak.total) == ("threads", 4)
+
+
+def test_growth_that_slows_down_is_no_leak() -> None:
+    first = find_leaks(laps(100, 110, 130, 150, 170, 190))
+    assert confirmed(first, find_leaks(laps(190, 210, 230, 250, 270, 290))) != []
+    assert confirmed(first, find_leaks(laps(190, 200, 206, 212, 218, 224))) == [], "24 MiB where there were 80"
+    assert confirmed(first, find_leaks(laps(190, 190, 190, 190, 190, 190))) == []
+    assert confirmed([], first) == []
+
+
+def test_nothing_grows_without_a_floor_being_reached() -> None:
+    assert not grows([0, 0, 0, 0], 1)
+    assert not grows([0, 1, 2, 3], 10)
+    assert grows([0, 5, 10, 15], 10)
+
+
+def test_the_process_is_counted() -> None:
+    rest = at_rest(3)
+    assert rest.requests == 3
+    assert rest.blocks > 1000
+    assert rest.threads >= 1
+
+
+# ---- Figures
+
+
+def test_percentiles_are_within_a_bucket() -> None:
+    times = np.random.default_rng(0).lognormal(-4, 1, 5000)
+    some, others = Latencies(), Latencies()
+    for seconds in times[:2000]:
+        some.add(seconds)
+    for seconds in times[2000:]:
+        others.add(seconds)
+    together = merged([some, others])
+    assert len(together) == 5000
+    for percent in (50, 95, 99):
+        assert together.percentile_s(percent) == pytest.approx(np.percentile(times, percent), rel=0.06)
+    assert math.isnan(Latencies().percentile_s(50))
+
+
+def test_samples_stay_few() -> None:
+    clock = ManualClock()
+    samples = Samples(clock)
+    for _ in range(20_000):
+        clock.advance(0.05)
+        samples()
+    taken = samples.read()
+    assert MOST / 2 <= len(taken) < MOST
+    assert taken[-1][0] > 900
+
+
+def test_a_plot_is_sound_xml_with_a_line_for_each_name() -> None:
+    lines = {"a<b": [(1.0, 3.0), (8.0, 5.0), (64.0, math.nan)], "c": [(1.0, 1.0)]}
+    plot = ET.fromstring(line_plot(lines, "callers", "ms & more", log_x=True))
+    assert len(plot.findall("polyline")) == 2
+    assert len(plot.findall("circle")) == 3
+    assert "a<b" in [text.text for text in plot.iter("text")]
+
+
+def test_a_plot_of_nothing_says_so() -> None:
+    assert "nothing was measured" in line_plot({"a": []}, "x", "y")
+    assert ET.fromstring(line_plot({"a": [(3.0, 0.0)]}, "x", "y")).tag == "svg"
