@@ -25,7 +25,7 @@ from yoloom.engine.engine import Engine
 from yoloom.engine.futures import predict_now
 from yoloom.engine.lanes.plan import Plan
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.tuning.plans import Subject, tune
 from yoloom.engine.tuning.tuner import Tuning
 from yoloom.formats.read import read_model
@@ -43,7 +43,9 @@ def engine_round(engine: Engine, images: Sequence[Image], callers: int, seconds:
 def _work(engine: Engine, images: Sequence[Image], number: int) -> Work:
     start = number % len(images)
     turns = itertools.cycle([*images[start:], *images[:start]])
-    return lambda: predict_now(engine, Prediction(engine.model, PredictOptions(), "image.jpg"), next(turns), Terms())
+    return lambda: predict_now(
+        engine, Prediction(engine.model, PredictOptions(), "image.jpg"), next(turns), RequestTerms()
+    )
 
 
 def rivals(tuning: Tuning, count: int) -> list[Plan]:

@@ -31,7 +31,7 @@ from yoloom import YOLO
 from yoloom.engine.engine import Engine
 from yoloom.engine.futures import predict_now
 from yoloom.engine.insight.statistics import WorkerStatistics
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.options import PredictOptions
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.settings import Workers
@@ -103,7 +103,7 @@ def noop_engines(workers: int) -> tuple[Engine, WorkersEngine]:
 
 
 def once(engine: Engine, image: Image) -> None:
-    predict_now(engine, engine.prediction_type(engine.model, PredictOptions(), "frame.jpg"), image, Terms())
+    predict_now(engine, engine.prediction_type(engine.model, PredictOptions(), "frame.jpg"), image, RequestTerms())
 
 
 def channel(image: Image, workers: int, seconds: float) -> dict[str, Any]:

@@ -18,10 +18,34 @@ import yoloom
 
 ROOT = Path(yoloom.__file__).parent
 
-ORDER = (
-    "errors counted frozen assets options formats system sync images sources runtime store telemetry postprocess "
-    "results testing scenes engine workers facade yolo bench verify cli __main__ __init__"
-).split()
+ORDER = [
+    "errors",
+    "counted",
+    "frozen",
+    "assets",
+    "options",
+    "formats",
+    "system",
+    "sync",
+    "images",
+    "sources",
+    "runtime",
+    "store",
+    "telemetry",
+    "postprocess",
+    "results",
+    "testing",
+    "scenes",
+    "engine",
+    "workers",
+    "facade",
+    "yolo",
+    "bench",
+    "verify",
+    "cli",
+    "__main__",
+    "__init__",
+]
 """The parts of the package: each may import what stands before it, and itself."""
 
 PLACE_OF = {part: place for place, part in enumerate(ORDER)}

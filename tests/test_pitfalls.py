@@ -37,7 +37,7 @@ from yoloom.engine.lanes.cpu_gate import cpu_gate
 from yoloom.engine.lanes.lane import Slot, run_requests
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
@@ -387,7 +387,7 @@ class OneCanvas:
 def requests_of(values: list[int], deadline: dict[int, float] | None = None) -> list[Request]:
     requests = []
     for index, value in enumerate(values):
-        request = Request(index, Terms((deadline or {}).get(index, math.inf)), lambda _: None)
+        request = Request(index, RequestTerms((deadline or {}).get(index, math.inf)), lambda _: None)
         request.image = OneCanvas(value)
         requests.append(request)
     return requests
@@ -432,7 +432,7 @@ def test_pitfall_06_nobody_waits_for_a_timer(backend: FakeBackend) -> None:
     engine = Engine(fake_model(), backend, threads=1, clock=clock)
     engine.start()
     for seed in range(3):
-        future = predict_later(engine, prediction_of(engine), picture(seed), Terms())
+        future = predict_later(engine, prediction_of(engine), picture(seed), RequestTerms())
         assert len(future.result(30))
     threading.Event().wait(0.05)
     before = len(asked)
@@ -452,11 +452,11 @@ def test_pitfall_06_a_deadline_counts_from_the_call(backend: FakeBackend) -> Non
     engine.start()
     gate = Gate()
     backend.script(gate)
-    first = predict_later(engine, prediction_of(engine), picture(9), Terms())
+    first = predict_later(engine, prediction_of(engine), picture(9), RequestTerms())
     gate.wait_for()
-    early = predict_later(engine, prediction_of(engine), picture(0), Terms(clock() + 5))
+    early = predict_later(engine, prediction_of(engine), picture(0), RequestTerms(clock() + 5))
     clock.advance(3)
-    late = predict_later(engine, prediction_of(engine), picture(1), Terms(clock() + 5))
+    late = predict_later(engine, prediction_of(engine), picture(1), RequestTerms(clock() + 5))
     clock.advance(3)
     gate.open()
     assert isinstance(early.exception(30), errors.DeadlineExceeded)
@@ -808,7 +808,7 @@ def test_pitfall_15_the_last_one_that_leaves_ends_the_drain(backend: FakeBackend
     """
     engine = Engine(fake_model(), backend, threads=1)
     engine.start()
-    request = engine.new_request(Terms(), lambda _: None)
+    request = engine.new_request(RequestTerms(), lambda _: None)
     engine.admit(request)
     drainer = threading.Thread(target=engine.close, kwargs={"drain": True}, daemon=True)
     drainer.start()
@@ -819,7 +819,7 @@ def test_pitfall_15_the_last_one_that_leaves_ends_the_drain(backend: FakeBackend
 
 
 def _refuses(engine: Engine) -> bool:
-    other = engine.new_request(Terms(), lambda _: None)
+    other = engine.new_request(RequestTerms(), lambda _: None)
     try:
         engine.admit(other)
     except errors.EngineClosed:
@@ -1306,7 +1306,7 @@ def workers_engine(recipe: Recipe, count: int = 1, **more: Any) -> WorkersEngine
 
 def asked(engine: WorkersEngine, image: np.ndarray, deadline: float = math.inf) -> ResultFuture:
     prediction = engine.prediction_type(engine.model, PredictOptions(), "a.jpg")
-    return predict_later(engine, prediction, image, Terms(deadline))
+    return predict_later(engine, prediction, image, RequestTerms(deadline))
 
 
 def pids_of(engine: WorkersEngine) -> list[int]:

@@ -115,6 +115,6 @@ def test_all_loggers_are_the_packages() -> None:
                 continue
             called = ast.unparse(node.func)
             assert called not in ("print", "warnings.warn"), path
-            if called in ("logging.getLogger", "CarefulLog") and path.name != "careful_log.py":
+            if called in ("logging.getLogger", "SafeLogger") and path.name != "careful_log.py":
                 (name,) = node.args
                 assert ast.literal_eval(name).split(".")[0] == "yoloom", path

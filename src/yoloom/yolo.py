@@ -32,7 +32,7 @@ from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
 from yoloom.sources.files import expand, expand_lazily
 from yoloom.store.hub import resolve
-from yoloom.sync.clock import Patience
+from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
 from yoloom.workers.settings import Workers, asked_workers, check_count
@@ -256,7 +256,7 @@ class YOLO:
         after that time, it ends with EngineClosed. Idempotent. Later calls on this handle raise EngineClosed; other
         handles go on.
         """
-        patience = Patience(positive_seconds(timeout))
+        patience = TimeLimit(positive_seconds(timeout))
         if not self._opened.lease.is_ours:
             # A forked child has nothing to give back, and the lock may be that of a thread which is not here.
             self._closed = True

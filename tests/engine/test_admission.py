@@ -19,11 +19,11 @@ import pytest
 from yoloom import YOLO, Client, QueuePolicy, errors
 from yoloom.engine.asyncio_bridge import awaited
 from yoloom.engine.engine import Engine
-from yoloom.engine.futures import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.lanes.cpu_gate import CpuGate
 from yoloom.engine.lanes.lane import Slot, run_requests
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms, client_of
+from yoloom.engine.scheduling.client import RequestTerms, resolve_client
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
@@ -52,19 +52,19 @@ def picture(seed: int) -> np.ndarray:
 
 def later(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
     return predict_later(
-        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), Terms(**terms)
+        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), RequestTerms(**terms)
     )
 
 
 def elsewhere_of(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
-    return predict_elsewhere(
-        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), Terms(**terms)
+    return predict_nonblocking(
+        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), RequestTerms(**terms)
     )
 
 
 def now(engine: Engine, seed: int, **terms: Any) -> bytes:
     prediction = Prediction(engine.model, PredictOptions(), f"{seed}.jpg")
-    results = predict_now(engine, prediction, picture(seed), Terms(**terms))
+    results = predict_now(engine, prediction, picture(seed), RequestTerms(**terms))
     assert results.boxes is not None
     return bytes(results.boxes.data.tobytes())
 
@@ -245,7 +245,7 @@ def test_a_drain_that_takes_too_long_ends_what_is_left(engine: Engine, backend: 
 def test_a_drain_ends_when_somebody_else_closes(engine: Engine) -> None:
     """Seen to wait for ever when `close` does not wake it: what waits is never prepared, and nothing runs."""
     ended: list[object] = []
-    request = engine.new_request(Terms(), lambda request: ended.append(request.error))
+    request = engine.new_request(RequestTerms(), lambda request: ended.append(request.error))
     engine.admit(request)
     drainer = threading.Thread(target=engine.close, kwargs={"drain": True})
     drainer.start()
@@ -399,7 +399,7 @@ def test_a_close_that_lost_its_patience_with_a_helper_ends_what_waits_for_it(
     helper.wait_for()
     gate, running = held(engine, backend)
     undecoded = predict_later(
-        engine, Prediction(engine.model, PredictOptions(), "1.png"), encoded(1), Terms(client=Client("b"))
+        engine, Prediction(engine.model, PredictOptions(), "1.png"), encoded(1), RequestTerms(client=Client("b"))
     )
     futures = [running, undecoded]
     for future in futures:
@@ -427,7 +427,7 @@ def test_a_delivery_that_hangs_is_ended_by_the_close_and_not_once_more_by_itself
     """Seen to wait for ever. A callback that blocks then keeps the close no longer than asked."""
     deliver, called, callback = Gate(), threading.Event(), Gate()
     prediction = Prediction(engine.model, PredictOptions(), "1.jpg")
-    future = predict_later(engine, prediction, picture(1), Terms(), lambda results: (deliver(), results)[1])
+    future = predict_later(engine, prediction, picture(1), RequestTerms(), lambda results: (deliver(), results)[1])
     future.add_done_callback(lambda _: (called.set(), callback()))
     deliver.wait_for()
     closer = threading.Thread(target=engine.close, kwargs={"timeout": 0.05})
@@ -581,15 +581,15 @@ def test_threads_and_tasks_are_clients_by_default() -> None:
 
     async def two_tasks() -> set[Client]:
         async def mine() -> Client:
-            return client_of(None)
+            return resolve_client(None)
 
         return set(await asyncio.gather(mine(), mine()))
 
-    assert client_of(None) == client_of(None)
-    assert len({client_of(None), *barrier_run(2, lambda _: client_of(None))}) == 3
+    assert resolve_client(None) == resolve_client(None)
+    assert len({resolve_client(None), *barrier_run(2, lambda _: resolve_client(None))}) == 3
     assert len(asyncio.run(two_tasks())) == 2
-    assert client_of("door") == client_of(Client("door"))
-    assert client_of(threading.get_ident()) != client_of(None)
+    assert resolve_client("door") == resolve_client(Client("door"))
+    assert resolve_client(threading.get_ident()) != resolve_client(None)
 
 
 def test_the_errors_of_a_queue_have_their_http_status() -> None:
@@ -614,7 +614,7 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
 
     backend = Poisoned()
     engine = Engine(fake_model(), backend, threads=1)
-    requests = [engine.new_request(Terms(), lambda _: None) for _ in range(3)]
+    requests = [engine.new_request(RequestTerms(), lambda _: None) for _ in range(3)]
     for request, value in zip(requests, (5, 7, 9), strict=True):
         request.image = Drawn(value)
     slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)), CpuGate().share(1))
@@ -661,7 +661,7 @@ def test_a_request_that_no_helper_can_prepare_gives_its_place_back(
     now(engine, 1)
     monkeypatch.setattr(threading.Thread, "start", no_more)
     prediction = Prediction(engine.model, PredictOptions(), "a.jpg")
-    future = predict_later(engine, prediction, str(tmp_path / "a.jpg"), Terms())
+    future = predict_later(engine, prediction, str(tmp_path / "a.jpg"), RequestTerms())
     assert isinstance(future.exception(30), RuntimeFailed)
     monkeypatch.undo()
     assert engine.statistics().waiting == 0

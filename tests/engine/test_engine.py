@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 
 from yoloom.engine.engine import Engine
-from yoloom.engine.futures import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Signal
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.errors import (
     DeadlineExceeded,
@@ -75,11 +75,11 @@ def prediction(engine: Engine, **options: object) -> Prediction:
 
 
 def now(engine: Engine, image: object, timeout: float = NEVER, **options: object) -> Results:
-    return predict_now(engine, prediction(engine, **options), image, Terms(monotonic() + timeout))
+    return predict_now(engine, prediction(engine, **options), image, RequestTerms(monotonic() + timeout))
 
 
 def later(engine: Engine, image: object, timeout: float = NEVER) -> ResultFuture:
-    return predict_later(engine, prediction(engine), image, Terms(monotonic() + timeout))
+    return predict_later(engine, prediction(engine), image, RequestTerms(monotonic() + timeout))
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -234,7 +234,7 @@ def test_a_waiting_future_expires_on_the_engines_clock(backend: FakeBackend, mod
     engine = Engine(model, backend, threads=2, clock=clock)
     engine.start()
     gate, futures = occupied(engine, backend)
-    late = predict_later(engine, prediction(engine), picture(0), Terms(5.0))
+    late = predict_later(engine, prediction(engine), picture(0), RequestTerms(5.0))
     clock.advance(5.0)
     gate.open()
     with pytest.raises(DeadlineExceeded):
@@ -250,7 +250,7 @@ def test_a_full_queue_makes_the_next_caller_wait_for_a_place(engine: Engine, bac
     with pytest.raises(DeadlineExceeded):
         now(engine, picture(0), timeout=0.01)
     with pytest.raises(QueueFull, match="4 places"):
-        engine.admit(engine.new_request(Terms(on_full=OnFull.REJECT), lambda _: None))
+        engine.admit(engine.new_request(RequestTerms(on_full=OnFull.REJECT), lambda _: None))
     blocked = threading.Thread(target=now, args=(engine, picture(9)))
     blocked.start()
     gate.open()
@@ -288,7 +288,7 @@ def test_a_cancelled_task_takes_its_request_out_of_the_queue(engine: Engine, bac
     gate, futures = occupied(engine, backend)
 
     async def cancelled() -> None:
-        future = predict_elsewhere(engine, prediction(engine), picture(0), Terms())
+        future = predict_nonblocking(engine, prediction(engine), picture(0), RequestTerms())
         task = asyncio.ensure_future(asyncio.wrap_future(future))
         while not engine.statistics().waiting:
             await asyncio.sleep(0)
@@ -417,9 +417,9 @@ def test_callers_that_wait_behind_others_hold_one_copy_of_their_picture(engine: 
     first, second = prediction(engine), prediction(engine)
     gate, futures = occupied(engine, backend)
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(predict_now, engine, first, picture(5), Terms())]
+        answers = [pool.submit(predict_now, engine, first, picture(5), RequestTerms())]
         until(lambda: first._kept is not None)
-        answers.append(pool.submit(predict_now, engine, second, picture(5), Terms()))
+        answers.append(pool.submit(predict_now, engine, second, picture(5), RequestTerms()))
         until(lambda: engine.statistics().waiting == 2)
         gate.open()
         assert all(np.array_equal(answer.result(30).orig_img, picture(5)) for answer in answers)
@@ -508,8 +508,10 @@ def test_a_callback_of_an_expired_request_may_predict(model: Model) -> None:
     engine.start()
     gate, futures = occupied(engine, backend)
     answered = threading.Event()
-    late = [predict_later(engine, prediction(engine), picture(seed), Terms(5.0)) for seed in range(3)]
-    late[0].add_done_callback(lambda _: (predict_now(engine, prediction(engine), picture(9), Terms()), answered.set()))
+    late = [predict_later(engine, prediction(engine), picture(seed), RequestTerms(5.0)) for seed in range(3)]
+    late[0].add_done_callback(
+        lambda _: (predict_now(engine, prediction(engine), picture(9), RequestTerms()), answered.set())
+    )
     clock.advance(5.0)
     gate.open()
     for future in late:
@@ -539,7 +541,7 @@ def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, 
     gate = Gate()
     engine.on_helper(gate)
     gate.wait_for()
-    awaited = predict_elsewhere(engine, prediction(engine), picture(0), Terms())
+    awaited = predict_nonblocking(engine, prediction(engine), picture(0), RequestTerms())
     futures: list[ResultFuture] = []
     filler = threading.Thread(target=lambda: futures.extend(later(engine, path) for _ in range(4)))
     filler.start()  # files: they fill the queue beside the undelivered result, and wait for the helper
@@ -559,7 +561,7 @@ def test_a_deadline_is_kept_while_the_image_is_still_being_decoded(backend: Fake
     while not engine._work._waiting:
         threading.Event().wait(0.001)
     expired = threading.Event()
-    request = engine.new_request(Terms(monotonic() + 0.05), lambda _: expired.set())
+    request = engine.new_request(RequestTerms(monotonic() + 0.05), lambda _: expired.set())
     engine.admit(request)  # and never prepared
     assert expired.wait(30)
     assert isinstance(request.error, DeadlineExceeded)
@@ -625,7 +627,7 @@ def test_a_deadline_is_kept_when_the_lane_that_knew_it_has_work(engine: Engine, 
     wait(futures)
     until(lambda: engine.statistics().running == 0)
     signal = Signal()
-    late = engine.new_request(Terms(monotonic() + 0.3), signal.set)
+    late = engine.new_request(RequestTerms(monotonic() + 0.3), signal.set)
     engine.admit(late)  # and never prepared
     gate = Gate()
     backend.script(gate)
@@ -669,7 +671,7 @@ def test_close_ends_what_an_interrupt_has_cut_off_from_the_policy(
     waiting = [later(engine, picture(seed)) for seed in range(engine.capacity)]
     with monkeypatch.context() as striking:
         striking.setattr(engine._books, "placed", Interrupted())
-        terms = Terms(on_full=OnFull.DROP_OLDEST)
+        terms = RequestTerms(on_full=OnFull.DROP_OLDEST)
         with pytest.raises(KeyboardInterrupt):
             predict_later(engine, prediction(engine), picture(9), terms)
     gate.open()

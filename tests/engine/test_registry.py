@@ -19,7 +19,7 @@ import yoloom.engine.registry as module
 from yoloom.engine.engine import Engine
 from yoloom.engine.registry import Lease, Registry
 from yoloom.errors import EngineClosed, InvalidModel
-from yoloom.sync.thread_pool import Crew
+from yoloom.sync.thread_pool import ThreadPool
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model
 
 T = TypeVar("T")
@@ -272,7 +272,7 @@ def test_close_all_closes_engines_that_are_in_use(registry: Registry) -> None:
 
 
 def test_a_chore_that_fails_does_not_stop_the_crew(caplog: pytest.LogCaptureFixture) -> None:
-    keeper = Crew(1, "keeper")
+    keeper = ThreadPool(1, "keeper")
     keeper.start()
     done: list[int] = []
     keeper.later(lambda: 1 // 0)

@@ -13,8 +13,8 @@ import pytest
 from yoloom.errors import InvalidModel
 from yoloom.images.letterbox import Letterbox, plan_letterbox
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Findings
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.detections import Detections
+from yoloom.postprocess.shape import OutputLayout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.testing import barrier_run, shaken
 
@@ -31,12 +31,12 @@ class Case:
     expected: dict[str, np.ndarray]
 
     @property
-    def head(self) -> HeadShape:
+    def head(self) -> OutputLayout:
         points = self.plan["kpt_shape"]
         end2end = self.plan["end2end"]
-        return HeadShape(end2end, None if end2end else self.plan["nc"], None if points is None else tuple(points))
+        return OutputLayout(end2end, None if end2end else self.plan["nc"], None if points is None else tuple(points))
 
-    def find(self, outputs: tuple[np.ndarray, ...] | None = None, **options: Any) -> Findings:
+    def find(self, outputs: tuple[np.ndarray, ...] | None = None, **options: Any) -> Detections:
         placed = Letterbox(tuple(self.plan["source_hw"]), tuple(self.plan["canvas_hw"]), (1, 1), 0, 0)
         asked = PredictOptions(**{name: self.plan[name] for name in OPTIONS}, **options)
         keep = None if self.plan["classes"] is None else set(self.plan["classes"])
@@ -50,7 +50,7 @@ def load(path: Path) -> Case:
     return Case(json.loads(str(held["plan"])), outputs, expected)
 
 
-def bits(found: Findings) -> list[bytes | None]:
+def bits(found: Detections) -> list[bytes | None]:
     columns = (getattr(found, field.name) for field in fields(found))
     return [None if column is None else column.tobytes() for column in columns]
 
@@ -123,7 +123,7 @@ def test_nothing_found_has_the_shape_of_nothing(task: str, end2end: bool) -> Non
     shape, expected = EMPTY[task]
     output = np.zeros((7, shape[0] + 1) if end2end else shape, np.float32)
     outputs = (output, PROTOS) if task == "segment" else (output,)
-    head = HeadShape(end2end, None if end2end else 1, (2, 3))
+    head = OutputLayout(end2end, None if end2end else 1, (2, 3))
     found = TASKS[task](outputs, head, plan_letterbox((128, 192), (64, 96), 32), PredictOptions(), None)
     columns = {field.name: getattr(found, field.name) for field in fields(found)}
     assert {name: column.shape for name, column in columns.items() if column is not None} == expected
@@ -136,7 +136,7 @@ def test_output_of_another_shape(task: str, end2end: bool) -> None:
     channels = EMPTY[task][0][0] + 1 + end2end
     output = np.zeros((7, channels) if end2end else (channels, 7), np.float32)
     outputs = (output, PROTOS) if task == "segment" else (output,)
-    head = HeadShape(end2end, None if end2end else 1, (2, 3))
+    head = OutputLayout(end2end, None if end2end else 1, (2, 3))
     with pytest.raises(
         InvalidModel, match=r"gave an output of shape \(\d+, \d+\) for an image; expected .*4 box values"
     ):
@@ -146,17 +146,19 @@ def test_output_of_another_shape(task: str, end2end: bool) -> None:
 def test_classes_are_counted_where_the_file_does_not_say() -> None:
     output = np.array([[50, 40, 20, 10, 0.5, 0.75, 0.125]], np.float32).T
     placed = plan_letterbox((96, 96), (96, 96), 32)
-    found = TASKS["obb"]((output,), HeadShape(end2end=False), placed, PredictOptions(), None)
+    found = TASKS["obb"]((output,), OutputLayout(end2end=False), placed, PredictOptions(), None)
     assert found.obb is not None
     assert found.obb.tolist() == [[50, 40, 20, 10, 0.125, 0.75, 1]]
     with pytest.raises(InvalidModel, match="expected 4 box values, at least one class score and 1 more values"):
-        TASKS["obb"]((output[:5],), HeadShape(end2end=False), placed, PredictOptions(), None)
+        TASKS["obb"]((output[:5],), OutputLayout(end2end=False), placed, PredictOptions(), None)
 
 
 def test_pose_that_does_not_say_its_keypoints() -> None:
     placed = plan_letterbox((96, 96), (96, 96), 32)
     with pytest.raises(InvalidModel, match="kpt_shape"):
-        TASKS["pose"]((np.zeros((11, 7), np.float32),), HeadShape(end2end=False, nc=1), placed, PredictOptions(), None)
+        TASKS["pose"](
+            (np.zeros((11, 7), np.float32),), OutputLayout(end2end=False, nc=1), placed, PredictOptions(), None
+        )
 
 
 # ---- Classification
@@ -166,7 +168,7 @@ def test_probabilities_come_out_as_they_are() -> None:
     """Neither `conf` nor `classes` changes them."""
     probs = np.array([0.125, 0.75, 0.125], np.float32)
     for nc in (3, None):
-        found = TASKS["classify"]((probs,), HeadShape(False, nc), None, PredictOptions(conf=0.9), {0})
+        found = TASKS["classify"]((probs,), OutputLayout(False, nc), None, PredictOptions(conf=0.9), {0})
         assert found.probs is not None
         assert found.probs.tolist() == [0.125, 0.75, 0.125]
         assert not np.shares_memory(found.probs, probs)
@@ -176,4 +178,4 @@ def test_probabilities_come_out_as_they_are() -> None:
 @pytest.mark.parametrize("shape", [(2,), (4,), (3, 1), (3, 7, 7)])
 def test_probabilities_of_another_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidModel, match="one probability for each of its 3 classes"):
-        TASKS["classify"]((np.zeros(shape, np.float32),), HeadShape(False, 3), None, PredictOptions(), None)
+        TASKS["classify"]((np.zeros(shape, np.float32),), OutputLayout(False, 3), None, PredictOptions(), None)

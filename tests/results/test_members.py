@@ -18,7 +18,7 @@ import yoloom
 from yoloom import OBB, Boxes, Keypoints, Masks, Probs
 from yoloom.errors import InputError, UnknownDevice
 from yoloom.results.arrays import Array
-from yoloom.results.rows import Rows
+from yoloom.results.rows import ResultRows
 
 SHAPE = (80, 100)
 POINTS = [[[10, 20, 0.9], [30, 40, 0.1]], [[50, 60, 0.5], [100, 80, 1.0]]]
@@ -113,7 +113,7 @@ def test_members_print_their_values(make: Make) -> None:
     assert str(member.data) in repr(member)
 
 
-WRONG: list[tuple[type[Rows], tuple[int, ...], str]] = [
+WRONG: list[tuple[type[ResultRows], tuple[int, ...], str]] = [
     (OBB, (2, 6), r"obb: expected \(N, 7\)"),
     (OBB, (1, 2, 7), r"obb: expected \(N, 7\)"),
     (Masks, (4,), r"masks: expected \(N, H, W\)"),
@@ -125,7 +125,7 @@ WRONG: list[tuple[type[Rows], tuple[int, ...], str]] = [
 
 
 @pytest.mark.parametrize(("kind", "shape", "message"), WRONG)
-def test_another_shape_is_refused(kind: type[Rows], shape: tuple[int, ...], message: str) -> None:
+def test_another_shape_is_refused(kind: type[ResultRows], shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         kind(np.zeros(shape), SHAPE)
 
@@ -133,7 +133,7 @@ def test_another_shape_is_refused(kind: type[Rows], shape: tuple[int, ...], mess
 @pytest.mark.parametrize(
     ("kind", "shape"), [(OBB, (7,)), (Masks, (4, 6)), (Keypoints, (5, 3)), (Keypoints, (5, 2)), (Boxes, (6,))]
 )
-def test_one_row_may_come_without_its_axis(kind: type[Rows], shape: tuple[int, ...]) -> None:
+def test_one_row_may_come_without_its_axis(kind: type[ResultRows], shape: tuple[int, ...]) -> None:
     assert kind(np.zeros(shape), SHAPE).shape == (1, *shape)
 
 

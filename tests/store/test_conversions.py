@@ -32,7 +32,7 @@ from yoloom.runtime.registry import find_backend
 from yoloom.scenes import scene
 from yoloom.store import conversions
 from yoloom.store.conversion_cache import ConversionCache
-from yoloom.store.conversions import Conversions
+from yoloom.store.conversions import Converter
 from yoloom.testing import barrier_run
 
 CHECKPOINTS = Path(__file__).parents[1] / "data" / "checkpoints"
@@ -182,7 +182,7 @@ def test_a_second_opening_unpickles_nothing(
 def test_32_threads_convert_a_new_checkpoint_once(
     cache: Path, checkpoint: Path, conversions_made: list[str], expected: bytes
 ) -> None:
-    """From four names of one file and two of a copy. Seen to fail (2 to 30 conversions) without `OnceMap`."""
+    """From four names of one file and two of a copy. Seen to fail (2 to 30 conversions) without `SingleFlight`."""
     paths = [checkpoint]
     for number in range(3):
         paths.append(checkpoint.with_name(f"link{number}.pt"))
@@ -396,7 +396,7 @@ def test_a_file_that_changes_while_it_is_converted_is_kept_under_no_name(
 @pytest.fixture(params=["a file in its place", "no room", "too small", "no home folder"])
 def no_cache(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A cache that takes nothing, for four reasons; how many warnings that is worth."""
-    monkeypatch.setattr(conversions, "_conversions", Conversions())
+    monkeypatch.setattr(conversions, "_conversions", Converter())
     if request.param == "a file in its place":
         cache.parent.write_text("")
     elif request.param == "no room":
@@ -404,7 +404,7 @@ def no_cache(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.Mo
     elif request.param == "too small":
         monkeypatch.setenv("YOLOOM_CACHE_BYTES", "1000")
     else:
-        monkeypatch.setattr(conversions, "_conversions", Conversions(lambda: None))
+        monkeypatch.setattr(conversions, "_conversions", Converter(lambda: None))
     yield int(request.param in ("a file in its place", "no room"))
     assert not cache.is_dir() or not list(cache.iterdir())
 

@@ -142,9 +142,9 @@ def _states() -> dict[str, Case]:
 
 
 def _opcodes() -> dict[str, Case]:
-    from yoloom.formats.checkpoint.pickled.pickle_machine import Machine
+    from yoloom.formats.checkpoint.pickled.pickle_machine import PickleMachine
 
-    known = {*Machine._STEPS, ord(".")}
+    known = {*PickleMachine._STEPS, ord(".")}
     cases = {f"opcode {code:#04x} of none": _raw(bytes([code])) for code in range(256)}
     cases |= {f"opcode {code:#04x} after a mark": _raw(_MARK + bytes([code])) for code in range(256)}
     cases |= {

@@ -18,11 +18,11 @@ from yoloom import YOLO
 from yoloom.engine.engine import Engine
 from yoloom.engine.futures import ResultFuture, predict_later
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import DeadlineExceeded
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
-from yoloom.sync.deadline_timer import SLACK, Deadlines, Timekeeper
+from yoloom.sync.deadline_timer import SLACK, Deadlines, DeadlineTimer
 from yoloom.testing import FakeBackend, Gate, ManualClock, fake_model
 
 IMAGE = np.zeros((48, 64, 3), np.uint8)
@@ -68,7 +68,7 @@ def test_what_a_finalizer_removes_while_it_is_taken_is_not_due() -> None:
 
 def test_a_finalizer_may_forget_a_future_while_another_is_kept() -> None:
     """Seen to hang with a Lock that is not reentrant."""
-    keeper = Timekeeper(lambda: 0.0)
+    keeper = DeadlineTimer(lambda: 0.0)
 
     def struck() -> None:
         with keeper._lock:  # the garbage collector strikes in a line under it
@@ -107,49 +107,49 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def timekeeper(clock: ManualClock) -> Iterator[Timekeeper]:
-    timekeeper = Timekeeper(clock)
-    yield timekeeper
-    timekeeper.stop()
-    assert timekeeper.threads_alive() == []
+def timer(clock: ManualClock) -> Iterator[DeadlineTimer]:
+    timer = DeadlineTimer(clock)
+    yield timer
+    timer.stop()
+    assert timer.threads_alive() == []
 
 
-def test_there_is_no_thread_while_nothing_is_to_be_kept(clock: ManualClock, timekeeper: Timekeeper) -> None:
-    assert timekeeper.threads_alive() == []
+def test_there_is_no_thread_while_nothing_is_to_be_kept(clock: ManualClock, timer: DeadlineTimer) -> None:
+    assert timer.threads_alive() == []
     done: list[int] = []
-    timekeeper.keep(1, 0.05, noting(done, 1))  # by a clock that stands still: the thread looks, and sleeps again
-    (thread,) = timekeeper.threads_alive()
+    timer.schedule(1, 0.05, noting(done, 1))  # by a clock that stands still: the thread looks, and sleeps again
+    (thread,) = timer.threads_alive()
     clock.advance(1)
     thread.join(30)
-    assert (done, timekeeper.threads_alive()) == ([1], [])
-    timekeeper.keep(2, 0.5, noting(done, 2))  # due already
+    assert (done, timer.threads_alive()) == ([1], [])
+    timer.schedule(2, 0.5, noting(done, 2))  # due already
     while len(done) < 2:
         threading.Event().wait(0.001)
 
 
 def test_an_earlier_deadline_wakes_the_thread() -> None:
     """Seen to be kept an hour late without the wake-up."""
-    timekeeper = Timekeeper(monotonic)
+    timer = DeadlineTimer(monotonic)
     ended = threading.Event()
-    timekeeper.keep(1, monotonic() + 3600, list)
-    while not timekeeper._changed._waiters:  # type: ignore[attr-defined]
+    timer.schedule(1, monotonic() + 3600, list)
+    while not timer._changed._waiters:  # type: ignore[attr-defined]
         threading.Event().wait(0.001)
-    timekeeper.keep(2, monotonic() + 0.05, ended.set)
+    timer.schedule(2, monotonic() + 0.05, ended.set)
     assert ended.wait(30)
-    timekeeper.stop()
-    timekeeper.keep(3, 0, ended.clear)
-    assert timekeeper.threads_alive() == []
+    timer.stop()
+    timer.schedule(3, 0, ended.clear)
+    assert timer.threads_alive() == []
     assert ended.is_set()
 
 
 def test_one_that_can_not_be_ended_does_not_keep_the_others(
-    clock: ManualClock, timekeeper: Timekeeper, caplog: pytest.LogCaptureFixture
+    clock: ManualClock, timer: DeadlineTimer, caplog: pytest.LogCaptureFixture
 ) -> None:
     done: list[int] = []
-    timekeeper.keep(1, 10, lambda: 1 // 0)
-    timekeeper.keep(2, 11, noting(done, 2))
+    timer.schedule(1, 10, lambda: 1 // 0)
+    timer.schedule(2, 11, noting(done, 2))
     clock.advance(11)
-    timekeeper.look()
+    timer.poll()
     while not done:  # the thread may have come before
         threading.Event().wait(0.001)
     assert done == [2]
@@ -157,18 +157,18 @@ def test_one_that_can_not_be_ended_does_not_keep_the_others(
 
 
 def test_without_a_thread_it_is_tried_again(
-    clock: ManualClock, timekeeper: Timekeeper, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    clock: ManualClock, timer: DeadlineTimer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def no_more(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", no_more)
-    timekeeper.keep(1, 10, list)
+    timer.schedule(1, 10, list)
     monkeypatch.undo()
     assert "no thread could be started for deadlines" in caplog.text
-    assert timekeeper.threads_alive() == []
-    timekeeper.keep(2, 20, list)
-    assert len(timekeeper.threads_alive()) == 1
+    assert timer.threads_alive() == []
+    timer.schedule(2, 20, list)
+    assert len(timer.threads_alive()) == 1
 
 
 # ---- Futures
@@ -190,7 +190,7 @@ def engine(backend: FakeBackend, clock: ManualClock) -> Iterator[Engine]:
 
 def later(engine: Engine, **terms: Any) -> ResultFuture:
     prediction = Prediction(engine.model, PredictOptions(), "image.jpg")
-    return predict_later(engine, prediction, IMAGE, Terms(**terms)).keep_time()
+    return predict_later(engine, prediction, IMAGE, RequestTerms(**terms)).keep_time()
 
 
 def test_callbacks_hear_of_a_deadline_while_all_lanes_are_busy(
@@ -205,7 +205,7 @@ def test_callbacks_hear_of_a_deadline_while_all_lanes_are_busy(
     for future in futures:
         future.add_done_callback(lambda _: heard.release())
     clock.advance(61)
-    engine.timekeeper.look()
+    engine.deadline_timer.poll()
     assert all(heard.acquire(timeout=30) for _ in futures)
     assert [type(future.exception()) for future in futures] == [DeadlineExceeded] * 2
     gate.open()
@@ -218,7 +218,7 @@ def test_what_ends_in_time_is_forgotten(engine: Engine) -> None:
     """Seen to hold the futures, and their results, until their deadline."""
     futures = [later(engine, deadline=3600.0) for _ in range(8)]
     wait(futures)
-    assert engine.timekeeper._deadlines.next == math.inf
+    assert engine.deadline_timer._deadlines.next == math.inf
     assert all(len(future.result()) for future in futures)
 
 

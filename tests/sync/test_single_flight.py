@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from yoloom.sync.single_flight import OnceMap
+from yoloom.sync.single_flight import SingleFlight
 from yoloom.testing import Gate, barrier_run
 
 
@@ -19,7 +19,7 @@ class Value:
 
 def test_many_threads_get_one_value() -> None:
     """Seen to fail (eight values) with a map that looks first and computes then, without promising it in between."""
-    values: OnceMap[str, Value] = OnceMap()
+    values: SingleFlight[str, Value] = SingleFlight()
     computed: list[Value] = []
 
     def compute() -> Value:
@@ -32,7 +32,7 @@ def test_many_threads_get_one_value() -> None:
 
 
 def test_other_keys_do_not_wait() -> None:
-    values, gate = OnceMap[str, Value](), Gate()
+    values, gate = SingleFlight[str, Value](), Gate()
 
     def slow() -> Value:
         gate()
@@ -47,7 +47,7 @@ def test_other_keys_do_not_wait() -> None:
 
 
 def test_a_value_is_kept_for_as_long_as_somebody_holds_it() -> None:
-    values: OnceMap[str, Value] = OnceMap()
+    values: SingleFlight[str, Value] = SingleFlight()
     first = values.get("key", Value)
     assert values.get("key", Value) is first
     seen = weakref.ref(first)
@@ -58,7 +58,7 @@ def test_a_value_is_kept_for_as_long_as_somebody_holds_it() -> None:
 
 
 def test_all_who_wait_get_the_error_and_the_next_tries_again() -> None:
-    values: OnceMap[str, Value] = OnceMap()
+    values: SingleFlight[str, Value] = SingleFlight()
     attempts = []
 
     def fail() -> Value:
@@ -78,7 +78,7 @@ def test_all_who_wait_get_the_error_and_the_next_tries_again() -> None:
 
 def test_an_interrupted_thread_leaves_the_work_to_the_next() -> None:
     """Ctrl-C in one thread is no reason for the others to fail."""
-    values, gate = OnceMap[str, Value](), Gate()
+    values, gate = SingleFlight[str, Value](), Gate()
     outcomes: list[object] = []
 
     def interrupted() -> Value:

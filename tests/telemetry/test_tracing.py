@@ -21,10 +21,10 @@ from opentelemetry.trace import StatusCode
 
 from yoloom import YOLO
 from yoloom.engine.engine import Engine
-from yoloom.engine.futures import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request_trace import NO_TRACE
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidImage, QueueFull, RuntimeFailed
 from yoloom.options import PredictOptions
@@ -67,11 +67,11 @@ def prediction(engine: Engine) -> Prediction:
 
 
 def now(engine: Engine, image: object = IMAGE, **terms: Any) -> None:
-    predict_now(engine, prediction(engine), image, Terms(**terms))
+    predict_now(engine, prediction(engine), image, RequestTerms(**terms))
 
 
 def later(engine: Engine, **terms: Any) -> ResultFuture:
-    return predict_later(engine, prediction(engine), IMAGE, Terms(**terms))
+    return predict_later(engine, prediction(engine), IMAGE, RequestTerms(**terms))
 
 
 def requests(spans: InMemorySpanExporter) -> list[ReadableSpan]:
@@ -155,10 +155,10 @@ def test_every_end_of_a_request_ends_its_span_once(
         with pytest.raises(QueueFull):
             refused(engine, on_full=OnFull.REJECT)
     with pytest.raises(QueueFull):
-        predict_elsewhere(engine, prediction(engine), IMAGE, Terms(on_full=OnFull.REJECT))
+        predict_nonblocking(engine, prediction(engine), IMAGE, RequestTerms(on_full=OnFull.REJECT))
     assert waiting[0].cancel()
     dropping = [later(engine, on_full=OnFull.DROP_OLDEST) for _ in range(2)]
-    elsewhere = predict_elsewhere(engine, prediction(engine), IMAGE, Terms())
+    elsewhere = predict_nonblocking(engine, prediction(engine), IMAGE, RequestTerms())
     gate.open()
     wait([running, *waiting, *dropping, elsewhere])
     engine.close()
@@ -183,7 +183,7 @@ def test_whoever_cancels_is_no_error(engine: Engine, backend: FakeBackend, spans
 
 
 def test_the_batch_is_told(engine: Engine, backend: FakeBackend, spans: InMemorySpanExporter) -> None:
-    request = engine.new_request(Terms(), lambda _: None)
+    request = engine.new_request(RequestTerms(), lambda _: None)
     request.timeline.batch = 4
     request.trace.end()
     assert requests(spans)[0].attributes["yoloom.batch_size"] == 4
@@ -191,7 +191,7 @@ def test_the_batch_is_told(engine: Engine, backend: FakeBackend, spans: InMemory
 
 def test_without_a_provider_nothing_is_recorded(engine: Engine) -> None:
     assert "opentelemetry.trace" in sys.modules
-    assert engine.new_request(Terms(), lambda _: None).trace is NO_TRACE
+    assert engine.new_request(RequestTerms(), lambda _: None).trace is NO_TRACE
 
 
 def test_a_span_that_is_not_sampled_costs_nothing_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_span_that_is_not_sampled_costs_nothing_more(engine: Engine, monkeypat
 
     silent = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     monkeypatch.setattr(tracing, "_tracer", lambda: (trace, silent.get_tracer("yoloom")))
-    assert engine.new_request(Terms(), lambda _: None).trace is NO_TRACE
+    assert engine.new_request(RequestTerms(), lambda _: None).trace is NO_TRACE
 
 
 PROGRAM = """

@@ -25,7 +25,7 @@ from yoloom.verify import Target, target_of
 from yoloom.verify.answer import Answer, answer_of
 from yoloom.verify.baseline import Unsteady
 from yoloom.verify.cases import Case, Picture, draw_cases, most_pictures
-from yoloom.verify.in_flight import Board
+from yoloom.verify.in_flight import InFlight
 from yoloom.verify.leaks import MIB, confirmed, find_leaks, grows
 from yoloom.verify.pictures import find_pictures
 from yoloom.verify.reference import Fault, Raised, References
@@ -295,7 +295,7 @@ def test_within_a_tolerance_owners_are_found_by_distance() -> None:
 
 def test_the_board_knows_who_is_late_and_what_others_ask_for() -> None:
     clock = ManualClock()
-    board = Board(clock)
+    board = InFlight(clock)
     board.begin(0, 4)
     clock.advance(3)
     board.begin(1, 5)

@@ -153,7 +153,7 @@ def test_a_deadlock_is_a_hang_with_the_stacks_of_all_threads() -> None:
 
 
 def test_a_deadlock_of_a_few_is_found_while_others_go_on() -> None:
-    """Progress of the whole is no proof that everybody moves."""
+    """LevelTally of the whole is no proof that everybody moves."""
     stuck = threading.Event()
     lock = threading.Lock()
 

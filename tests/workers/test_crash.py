@@ -18,7 +18,7 @@ import pytest
 
 from yoloom.engine.futures import ResultFuture, predict_later, predict_now
 from yoloom.engine.insight.statistics import WorkerStatistics
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidModel, WorkerCrashed, WorkersUnavailable
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
@@ -66,13 +66,13 @@ def faulty(tmp_path: Path) -> Callable[..., Recipe]:
 
 def later(engine: WorkersEngine, image: np.ndarray, deadline: float = np.inf) -> ResultFuture:
     return predict_later(
-        engine, engine.prediction_type(engine.model, PredictOptions(), "a.jpg"), image, Terms(deadline)
+        engine, engine.prediction_type(engine.model, PredictOptions(), "a.jpg"), image, RequestTerms(deadline)
     )
 
 
 def now(engine: WorkersEngine, image: np.ndarray) -> bytes:
     prediction = engine.prediction_type(engine.model, PredictOptions(), "a.jpg")
-    return bytes(predict_now(engine, prediction, image, Terms()).boxes.data.tobytes())
+    return bytes(predict_now(engine, prediction, image, RequestTerms()).boxes.data.tobytes())
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,15 @@ from yoloom.workers.lifecycle import (
     START_SILENCE,
     Budget,
     Kill,
-    Life,
     Phase,
     Start,
     Wait,
+    WorkerLifecycle,
 )
 
 
-def ready_life(budget: Budget | None = None) -> Life:
-    life = Life(budget or Budget(5, 60), silence_s=5, run_limit_s=100)
+def ready_life(budget: Budget | None = None) -> WorkerLifecycle:
+    life = WorkerLifecycle(budget or Budget(5, 60), silence_s=5, run_limit_s=100)
     assert life.next_step(0) == Start()
     life.started(0)
     life.ready(1)
@@ -65,14 +65,14 @@ def test_a_worker_that_is_too_long_at_one_image_is_ended() -> None:
 
 
 def test_one_that_starts_may_be_silent_for_longer() -> None:
-    life = Life(Budget(5, 60), silence_s=5, run_limit_s=100)
+    life = WorkerLifecycle(Budget(5, 60), silence_s=5, run_limit_s=100)
     life.started(0)
     assert life.next_step(5 * START_SILENCE - 1) == Wait(5 * START_SILENCE)
     assert isinstance(life.next_step(5 * START_SILENCE), Kill)
 
 
 def test_one_that_never_becomes_ready_is_ended() -> None:
-    life = Life(Budget(5, 60), silence_s=5, run_limit_s=100)
+    life = WorkerLifecycle(Budget(5, 60), silence_s=5, run_limit_s=100)
     life.started(0)
     for now in range(int(START_LIMIT_S)):
         life.seen(now + 1, math.inf, now)
@@ -89,7 +89,7 @@ def test_a_crash_loop_ends_when_the_budget_is_spent_and_goes_on_when_it_is_not()
         life.ready(now)
     life.died()
     assert life.next_step(30) == Wait(70)
-    assert life.phase is Phase.SPENT
+    assert life.phase is Phase.BACKOFF
     assert life.next_step(69) == Wait(70)
     assert life.next_step(70) == Start()
 
@@ -142,7 +142,7 @@ def test_one_that_has_no_process_leaves_at_once() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["ready", "died", "seen", "busy", "nothing"]), st.integers(0, 30))))
 def test_whatever_happens_restarts_keep_to_the_budget(events: list[tuple[str, int]]) -> None:
-    life, now, starts = Life(Budget(3, 60), 5, 40), 0, []
+    life, now, starts = WorkerLifecycle(Budget(3, 60), 5, 40), 0, []
     for beats, (event, later) in enumerate(events):
         now += later
         if event == "ready":

@@ -17,8 +17,8 @@ from yoloom.images.centre_crop import CentreCrop
 from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
 from yoloom.images.placement import Placement
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Findings
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.detections import Detections
+from yoloom.postprocess.shape import OutputLayout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.runtime.protocol import Backend, Compiled, Context, Form, Precision, Setup
 
@@ -52,13 +52,13 @@ class BareRuntime:
         return self._contexts[:callers]
 
 
-def bare_predict(model: Model, context: Context, image: Image) -> Findings:
+def bare_predict(model: Model, context: Context, image: Image) -> Detections:
     """Place, run, head: what is found, in pixels of the source."""
     placed = _placement(model, (image.shape[0], image.shape[1]))
     batch = np.empty((1, *placed.canvas_hw, 3), np.uint8)
     placed.draw(image, batch[0])
     outputs = tuple(output[0] for output in context.run(batch))
-    head = HeadShape(model.layout is Layout.END2END, len(model.names) or None, model.kpt_shape)
+    head = OutputLayout(model.layout is Layout.END2END, len(model.names) or None, model.kpt_shape)
     return TASKS[model.task](outputs, head, placed, DEFAULTS, None)
 
 

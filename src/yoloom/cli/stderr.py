@@ -15,7 +15,7 @@ def tell(line: str) -> None:
             stderr.write(f"{line}\n")
 
 
-class Teller(logging.Handler):
+class LineHandler(logging.Handler):
     """Log records as lines: "warning: ...". Shared freely."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -27,4 +27,4 @@ def tell_warnings() -> None:
     import cv2.utils.logging
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    logging.basicConfig(level=logging.WARNING, handlers=[Teller()])
+    logging.basicConfig(level=logging.WARNING, handlers=[LineHandler()])

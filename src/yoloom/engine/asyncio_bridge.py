@@ -9,9 +9,9 @@ from concurrent.futures import Future
 
 from yoloom.engine.futures import ResultFuture
 from yoloom.results.results import Results
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 
 async def awaited(future: ResultFuture, seconds: float) -> Results:

@@ -35,7 +35,7 @@ from yoloom.engine.lanes.plan import DEFAULT_PLAN, Plan
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Image, Request, Signal
 from yoloom.engine.request_trace import begin_trace
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.scheduling.policy import Expire, Lanes, Place, Policy, Run, Ticket
 from yoloom.engine.scheduling.queue_policy import QUEUE_SIZE
 from yoloom.errors import (
@@ -51,17 +51,17 @@ from yoloom.errors import (
 from yoloom.formats.model import Model
 from yoloom.results.results import Results
 from yoloom.runtime.protocol import Backend, Form, Precision
-from yoloom.sync.clock import Clock, Patience, monotonic
+from yoloom.sync.clock import Clock, TimeLimit, monotonic
 from yoloom.sync.counted_lock import CountedLock
-from yoloom.sync.deadline_timer import Timekeeper
-from yoloom.sync.lifo_condition import Idle
+from yoloom.sync.deadline_timer import DeadlineTimer
+from yoloom.sync.lifo_condition import LifoCondition
 from yoloom.sync.once import Once
 from yoloom.sync.thread_name import thread_name
-from yoloom.sync.thread_pool import Crews
+from yoloom.sync.thread_pool import ThreadPools
 from yoloom.system.files import files_bytes
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 
 class Engine:
@@ -95,13 +95,13 @@ class Engine:
         self._compilation = Compilation(model, backend, plan, precision, self.share, version)
         self._pid = os.getpid()
         self._ids = itertools.count()
-        self._crews = Crews({"helper": threads, "callback": threads})
+        self._crews = ThreadPools({"helper": threads, "callback": threads})
         self._meters = Meters()
-        self.timekeeper = Timekeeper(clock)
+        self.deadline_timer = DeadlineTimer(clock)
         self._weights_bytes = files_bytes(model.graph.files)
         # Guards all that follows. Held for a few lines at a time, never while a runtime or a caller's code runs.
         self._lock = CountedLock()
-        self._work = Idle(self._lock)  # lanes wait for something to do
+        self._work = LifoCondition(self._lock)  # lanes wait for something to do
         self._settled = self._lock.condition()  # who drains waits until nothing waits or runs
         self._policy = Policy(capacity, {}, self.share.in_company)
         self._requests: dict[int, Request] = {}  # those that wait, for a place or for their turn
@@ -275,7 +275,7 @@ class Engine:
 
     def new_request(
         self,
-        terms: Terms,
+        terms: RequestTerms,
         on_end: Callable[[Request], None],
         on_place: Callable[[Request], None] | None = None,
         keeps_place: bool = False,
@@ -363,7 +363,7 @@ class Engine:
 
     def _threads(self) -> list[threading.Thread]:
         """Those that work. Also without the lock, for a look at them: each list is copied at once."""
-        return [*self._runners(), *self._crews.threads_alive(), *self.timekeeper.threads_alive()]
+        return [*self._runners(), *self._crews.threads_alive(), *self.deadline_timer.threads_alive()]
 
     def close(self, drain: bool = False, timeout: float | None = None) -> None:
         """Take nothing new, end what waits, let what runs finish, and end the threads. Idempotent; any thread.
@@ -374,7 +374,7 @@ class Engine:
         """
         if os.getpid() != self._pid:
             return  # the threads are the parent's
-        patience = Patience(timeout)
+        patience = TimeLimit(timeout)
         with self._lock:
             self._closing = True
             turned_away = self._taken_out(self._policy.turn_away(), "closed")
@@ -393,7 +393,7 @@ class Engine:
         self._join(threads, patience)
         if not self._crews.stop("helper", patience):
             self._end_undelivered()
-        self.timekeeper.stop()
+        self.deadline_timer.stop()
         self._crews.stop("callback", patience)
         self._stop_watchdog()  # the last to go: it tells what the others wait for
 
@@ -403,7 +403,7 @@ class Engine:
         if watchdog is not None:
             watchdog.stop()
 
-    def _join(self, threads: Iterable[threading.Thread], patience: Patience) -> None:
+    def _join(self, threads: Iterable[threading.Thread], patience: TimeLimit) -> None:
         others = [thread for thread in threads if thread is not threading.current_thread()]
         for thread in others:
             thread.join(patience.left)

@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 
 from yoloom.engine.engine import Engine, too_late
-from yoloom.engine.pipeline import Loan
+from yoloom.engine.pipeline import Ownership
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import Cancelled, EngineClosed, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results.results import Results
-from yoloom.sync.once import First
-from yoloom.system.safe_log import CarefulLog
+from yoloom.sync.once import SetOnce
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 Deliver = Callable[[Results], Results]
 
@@ -32,7 +32,7 @@ def _unchanged(results: Results) -> Results:
 
 
 def predict_now(
-    engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
+    engine: Engine, prediction: Prediction, source: object, terms: RequestTerms, deliver: Deliver = _unchanged
 ) -> Results:
     """Predict in the calling thread, which waits for its turn on a lane. Raises the request's error.
 
@@ -43,15 +43,15 @@ def predict_now(
     with request.trace:
         with _taken_back(engine, request):
             engine.admit(request)
-            if _prepare(engine, request, prediction, source, Loan.LENT):
+            if _prepare(engine, request, prediction, source, Ownership.BORROWED):
                 # Those who wait for long hold one copy of their image, not two.
-                prediction.keep_picture()
+                prediction.copy_borrowed_image()
         engine.wait(request, signal)
         return _delivered(engine, request, prediction, deliver)
 
 
 def predict_later(
-    engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
+    engine: Engine, prediction: Prediction, source: object, terms: RequestTerms, deliver: Deliver = _unchanged
 ) -> ResultFuture:
     """Admit now, deliver through a future. Blocks while the queue is full, where the terms say so.
 
@@ -63,21 +63,23 @@ def predict_later(
     with future.request.trace.unless_raised(), _taken_back(engine, future.request):
         if not engine.admit(future.request):
             engine.wait_for_place(future.request, placed)
-        future.prepare(source, Loan.NONE)
+        future.prepare(source, Ownership.NONE)
     return future
 
 
-def predict_elsewhere(
-    engine: Engine, prediction: Prediction, source: object, terms: Terms, deliver: Deliver = _unchanged
+def predict_nonblocking(
+    engine: Engine, prediction: Prediction, source: object, terms: RequestTerms, deliver: Deliver = _unchanged
 ) -> ResultFuture:
     """Like `predict_later`, but never blocks: in a full queue the image is prepared once it has a place.
 
     An array is not copied: it must be nobody else's. Raises QueueFull where the terms are not to wait.
     """
-    future = ResultFuture(engine, prediction, terms, deliver, lambda _: future.prepare_on_helper(source, Loan.GIVEN))
+    future = ResultFuture(
+        engine, prediction, terms, deliver, lambda _: future.prepare_on_helper(source, Ownership.OWNED)
+    )
     with future.request.trace.unless_raised(), _taken_back(engine, future.request):
         if engine.admit(future.request):
-            future.prepare(source, Loan.GIVEN)
+            future.prepare(source, Ownership.OWNED)
     return future
 
 
@@ -93,7 +95,7 @@ class ResultFuture(Future[Results]):
         self,
         engine: Engine,
         prediction: Prediction,
-        terms: Terms,
+        terms: RequestTerms,
         deliver: Deliver,
         on_place: Callable[[Request], None] | None = None,
     ) -> None:
@@ -102,7 +104,7 @@ class ResultFuture(Future[Results]):
         self._engine = engine
         self._prediction: Prediction | None = prediction
         # Whoever is the first ends the future: with a result, an error or a cancellation, and no second one.
-        self._end = First()
+        self._end = SetOnce()
         self.request = engine.new_request(terms, self._ended, on_place, keeps_place=True)
         if self.request.trace is not NO_TRACE:
             super().add_done_callback(self.request.trace.end_with)
@@ -139,9 +141,9 @@ class ResultFuture(Future[Results]):
     def keep_time(self) -> ResultFuture:
         """Have it end at its deadline also while nobody waits in `result`, whatever the lanes do. Returns itself."""
         if self.request.terms.deadline < math.inf:
-            self._engine.timekeeper.keep(self.request.id, self.request.terms.deadline, self.expire)
+            self._engine.deadline_timer.schedule(self.request.id, self.request.terms.deadline, self.expire)
             if self._end.value:  # it may have ended before
-                self._engine.timekeeper.forget(self.request.id)
+                self._engine.deadline_timer.forget(self.request.id)
         return self
 
     def expire(self) -> None:
@@ -165,18 +167,18 @@ class ResultFuture(Future[Results]):
         """A callback of our own, which neither blocks nor predicts: it is called where the future ends."""
         super().add_done_callback(fn)
 
-    def prepare(self, source: object, loan: Loan) -> None:
+    def prepare(self, source: object, loan: Ownership) -> None:
         """Prepare the image of the admitted request, here or on a helper; its faults go to the future."""
         if isinstance(source, (str, os.PathLike, bytes)):
             self.prepare_on_helper(source, loan)
         else:
             self._prepare(source, loan)
 
-    def prepare_on_helper(self, source: object, loan: Loan) -> None:
+    def prepare_on_helper(self, source: object, loan: Ownership) -> None:
         """Prepare the image on a helper, unless the request has ended without a place."""
         self._on_helper(self._prepare, source, loan)
 
-    def _prepare(self, source: object, loan: Loan) -> None:
+    def _prepare(self, source: object, loan: Ownership) -> None:
         prediction = self._prediction
         if prediction is not None:  # else it has ended
             _prepare(self._engine, self.request, prediction, source, loan)
@@ -218,7 +220,7 @@ class ResultFuture(Future[Results]):
         self.request.forget()
         self._engine.delivered(self.request)
         if self.request.terms.deadline < math.inf:
-            self._engine.timekeeper.forget(self.request.id)
+            self._engine.deadline_timer.forget(self.request.id)
 
     def _on_helper(self, work: Callable[..., None], *args: object) -> None:
         """Have a helper do `work`; what it raises goes to the future."""
@@ -271,7 +273,7 @@ def _called(fn: Callable[[Future[Results]], object], future: Future[Results]) ->
         log.exception("a callback of a future failed")
 
 
-def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, loan: Loan) -> bool:
+def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, loan: Ownership) -> bool:
     """Prepare an admitted request. A fault gives its place back and is how the request ends. True when it runs next."""
     try:
         prediction.prepare(source, loan)

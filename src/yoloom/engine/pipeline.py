@@ -16,29 +16,29 @@ from yoloom.images.decode import MAX_PIXELS, decode_image
 from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
 from yoloom.images.placement import Placement
 from yoloom.options import PredictOptions, class_ids
-from yoloom.postprocess.detections import Findings
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.detections import Detections
+from yoloom.postprocess.shape import OutputLayout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.runtime.protocol import Outputs
 
 
-class Loan(enum.Enum):
+class Ownership(enum.Enum):
     """What the caller of a prediction does with an array until the results are there."""
 
     NONE = "none"  # it may change at once: the pixels are copied first
-    LENT = "lent"  # the caller leaves it alone until `finish`, which copies it for the results
-    GIVEN = "given"  # nobody else has it: it is never copied
+    BORROWED = "lent"  # the caller leaves it alone until `finish`, which copies it for the results
+    OWNED = "given"  # nobody else has it: it is never copied
 
 
 @dataclass(frozen=True)
 class Judged:
     """What was found in one image, and the milliseconds of preprocess, inference and postprocess."""
 
-    found: Findings
+    found: Detections
     speed: Mapping[str, float]
 
 
-class Examination:
+class ImagePipeline:
     """One image, what was asked of it, and where it was placed. One thread at a time: prepare, draw, judge."""
 
     _lent = False
@@ -54,13 +54,13 @@ class Examination:
         """Keep the classes of these ids, None for all, whatever the options say and the model's names are."""
         self._keep = ids
 
-    def prepare(self, source: object, loan: Loan = Loan.NONE) -> None:
+    def prepare(self, source: object, loan: Ownership = Ownership.NONE) -> None:
         """Decode, and plan the placement. Raises InputError for a source that is no usable image.
 
         loan: of an array. Callers that wait for their turn lend it, and hold one copy of their image, not two.
         """
-        self._image = decode_image(source, self._max_pixels, borrow=loan is not Loan.NONE)
-        self._lent = self._image is source and loan is Loan.LENT
+        self._image = decode_image(source, self._max_pixels, borrow=loan is not Ownership.NONE)
+        self._lent = self._image is source and loan is Ownership.BORROWED
         self._placed = _place(self._model, self._options, self._image.shape[:2])
 
     @property
@@ -103,5 +103,5 @@ def _place(model: Model, options: PredictOptions, source_hw: tuple[int, int]) ->
     return plan_letterbox(source_hw, canvas_hw, model.stride if free and options.rect else None)
 
 
-def _head(model: Model) -> HeadShape:
-    return HeadShape(model.layout is Layout.END2END, len(model.names) or None, model.kpt_shape)
+def _head(model: Model) -> OutputLayout:
+    return OutputLayout(model.layout is Layout.END2END, len(model.names) or None, model.kpt_shape)

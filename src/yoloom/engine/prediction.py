@@ -8,7 +8,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.pipeline import Examination, Judged
+from yoloom.engine.pipeline import ImagePipeline, Judged
 from yoloom.engine.request import Request
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
@@ -17,10 +17,10 @@ from yoloom.options import PredictOptions
 from yoloom.results.results import Results
 
 
-class Prediction(Examination):
+class Prediction(ImagePipeline):
     """An image on its way to its Results. One thread at a time: prepare, draw, finish.
 
-    But for `keep_picture`, which the caller may do while a lane draws and runs.
+    But for `copy_borrowed_image`, which the caller may do while a lane draws and runs.
     """
 
     _kept: NDArray[np.uint8] | None = None
@@ -38,7 +38,7 @@ class Prediction(Examination):
         self._path = path
         self._save_dir = save_dir
 
-    def keep_picture(self) -> None:
+    def copy_borrowed_image(self) -> None:
         """Copy a lent array for the results now, while the network runs, and not when it has run."""
         if self._lent:
             with contextlib.suppress(MemoryError):  # then it is tried once more when it has run

@@ -15,10 +15,10 @@ from concurrent.futures import Future
 
 from yoloom.engine.engine import Engine
 from yoloom.errors import EngineClosed
-from yoloom.sync.clock import Patience
-from yoloom.sync.fork import in_forked_child
+from yoloom.sync.clock import TimeLimit
+from yoloom.sync.fork import after_fork_in_child
 from yoloom.sync.once import Once
-from yoloom.sync.thread_pool import Chore, Crew
+from yoloom.sync.thread_pool import Chore, ThreadPool
 
 Key = Hashable
 
@@ -106,8 +106,8 @@ class Registry:
         self._lock = threading.Lock()
         self._engines: dict[Key, Pending] = {}
         self._claims: dict[Key, frozenset[Claim]] = {}
-        self._keeper: Crew | None = None  # there while an engine is
-        self._retired: list[Crew] = []  # keepers that may still be closing the last engine
+        self._keeper: ThreadPool | None = None  # there while an engine is
+        self._retired: list[ThreadPool] = []  # keepers that may still be closing the last engine
 
     def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
         """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error.
@@ -189,7 +189,7 @@ class Registry:
             engines = [pending for pending in self._engines.values() if pending.done()]
             self._take_keeper()
             retired = list(self._retired)
-        patience = Patience(EXIT_PATIENCE_S)
+        patience = TimeLimit(EXIT_PATIENCE_S)
         for pending in engines:
             _close(pending, timeout=patience.left)
         # A keeper may be closing the engine of a handle that was collected a moment ago. If the interpreter ended below
@@ -200,7 +200,7 @@ class Registry:
     def _have_keeper(self) -> None:
         if self._keeper is not None:
             return
-        keeper = Crew(1, "yoloom-keeper")
+        keeper = ThreadPool(1, "yoloom-keeper")
         try:
             keeper.start()
             self._keeper = keeper
@@ -217,9 +217,9 @@ class Registry:
             keeper = self._take_keeper()
             retired = list(self._retired)
         for crew in retired:
-            crew.stop(Patience(EXIT_PATIENCE_S if crew is keeper else 0))
+            crew.stop(TimeLimit(EXIT_PATIENCE_S if crew is keeper else 0))
 
-    def _take_keeper(self) -> Crew | None:
+    def _take_keeper(self) -> ThreadPool | None:
         keeper = self._keeper
         if keeper is not None:
             self._retired = [crew for crew in self._retired if crew.is_alive and crew is not keeper] + [keeper]
@@ -258,8 +258,8 @@ def registry() -> Registry:
     return _registry
 
 
-@in_forked_child
-def _begin_again() -> None:
+@after_fork_in_child
+def _reset_after_fork() -> None:
     # The child has none of the parent's threads, and the lock may have been held when it was copied.
     global _registry
     _registry = Registry()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.engine.request_trace import NO_TRACE, RequestTrace
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.timeline import Timeline
 from yoloom.errors import YoloomError
 from yoloom.runtime.protocol import Outputs
@@ -63,7 +63,7 @@ class Request:
     def __init__(
         self,
         request_id: int,
-        terms: Terms,
+        terms: RequestTerms,
         on_end: Callable[[Request], None],
         on_place: Callable[[Request], None] | None = None,
         keeps_place: bool = False,

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from yoloom.engine.futures import predict_elsewhere, predict_later, predict_now
+from yoloom.engine.futures import predict_later, predict_nonblocking, predict_now
 from yoloom.engine.prediction import Prediction, source_path
-from yoloom.engine.scheduling.client import Terms, client_of, priority_of
+from yoloom.engine.scheduling.client import RequestTerms, priority_of, resolve_client
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import InvalidOption, PartialFailure, YoloomError
@@ -62,7 +62,7 @@ class Call:
         self._save = save
         self._return_errors = errors == "return"
         self._timeout = positive_seconds(asked.timeout)
-        self._client = client_of(asked.client)
+        self._client = resolve_client(asked.client)
         self._priority = priority_of(asked.priority)
         self._on_full = asked.on_full
         self._max_pixels = max_pixels
@@ -81,10 +81,10 @@ class Call:
         """A coroutine for one image. A buffer is copied now: until it is awaited, the caller may reuse it."""
         return self._awaited(_own(source), self._terms(), self._delivered_by_helper())
 
-    async def _awaited(self, source: Any, terms: Terms, deliver: Callable[[Results], Results]) -> Results:
+    async def _awaited(self, source: Any, terms: RequestTerms, deliver: Callable[[Results], Results]) -> Results:
         from yoloom.engine.asyncio_bridge import awaited  # whoever awaits this has imported asyncio
 
-        future = predict_elsewhere(self._engine, self._prediction(source), source, terms, deliver)
+        future = predict_nonblocking(self._engine, self._prediction(source), source, terms, deliver)
         return await awaited(future, terms.deadline - monotonic())
 
     def all(self, sources: Iterable[Any]) -> list[Results | YoloomError]:
@@ -101,7 +101,7 @@ class Call:
         """Results one by one, each image within the timeout."""
         return self._stream(sources, None, self._return_errors)
 
-    def _stream(self, sources: Iterable[Any], terms: Terms | None, return_errors: bool) -> ResultStream:
+    def _stream(self, sources: Iterable[Any], terms: RequestTerms | None, return_errors: bool) -> ResultStream:
         def submit(item: tuple[int, Any]) -> Future[Results]:
             index, source = item
             if isinstance(source, YoloomError):  # it stood for no image
@@ -115,9 +115,9 @@ class Call:
         path = source_path(source, index)
         return self._engine.prediction_type(self._model, self._options, path, self._max_pixels, save_dir)
 
-    def _terms(self) -> Terms:
+    def _terms(self) -> RequestTerms:
         deadline = math.inf if self._timeout is None else monotonic() + self._timeout
-        return Terms(deadline, self._client, self._priority, self._on_full)
+        return RequestTerms(deadline, self._client, self._priority, self._on_full)
 
     def _delivered_by_helper(self) -> Callable[[Results], Results]:
         if self._save.show:

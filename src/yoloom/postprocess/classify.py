@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from yoloom.errors import InvalidModel
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Findings
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.detections import Detections
+from yoloom.postprocess.shape import OutputLayout
 
 
 def find(
     outputs: tuple[NDArray[np.float32], ...],
-    head: HeadShape,
+    head: OutputLayout,
     _placed: object,
     _options: PredictOptions,
     _keep: Set[int] | None,
-) -> Findings:
+) -> Detections:
     """Probabilities. outputs: (nc,) after the softmax, which is part of the graph.
 
     No option changes them: neither `conf` nor `classes` does in Ultralytics. Raises InvalidModel for another shape.
@@ -30,4 +30,4 @@ def find(
             f"the model gave an output of shape {probs.shape} for an image; expected one probability for each of its "
             f"{head.nc or 'some'} classes: export it again."
         )
-    return Findings(probs=probs.astype(np.float32))
+    return Detections(probs=probs.astype(np.float32))

@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.candidates import candidates, of_classes
-from yoloom.postprocess.detections import Findings
+from yoloom.postprocess.detections import Detections
 from yoloom.postprocess.nms import nms
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.shape import OutputLayout
 
 
 def find(
     outputs: tuple[NDArray[np.float32], ...],
-    head: HeadShape,
+    head: OutputLayout,
     placed: Letterbox,
     options: PredictOptions,
     keep: Set[int] | None,
-) -> Findings:
+) -> Detections:
     """Boxes. outputs: (4 + nc, A), or (N, 6) of an end2end head. Raises InvalidModel for other shapes."""
     rows = detect(outputs[0], head, 0, options, keep)
     if len(rows):
         rows[:, :4] = placed.to_source(rows[:, :4])
-    return Findings(boxes=rows)
+    return Detections(boxes=rows)
 
 
 def detect(
-    output: NDArray[np.float32], head: HeadShape, extras: int, options: PredictOptions, keep: Set[int] | None
+    output: NDArray[np.float32], head: OutputLayout, extras: int, options: PredictOptions, keep: Set[int] | None
 ) -> NDArray[np.float32]:
     """Rows (N, 6 + extras) of either kind of head. Raises InvalidModel for an output of another shape."""
     if head.end2end:

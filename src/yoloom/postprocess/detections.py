@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Findings:
+class Detections:
     """Columns of one image's detections, best first, in source pixels; None where the task has no such thing.
 
     boxes: (N, 6) float32 x1, y1, x2, y2, confidence, class. masks: (N, H, W) uint8 of 0 and 1, as large as the

@@ -11,31 +11,31 @@ from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.candidates import candidates
 from yoloom.postprocess.detect import detect_end2end
-from yoloom.postprocess.detections import Findings
+from yoloom.postprocess.detections import Detections
 from yoloom.postprocess.nms_rotated import nms_rotated
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.shape import OutputLayout
 
 _EXTRAS = 1  # the angle
 
 
 def find(
     outputs: tuple[NDArray[np.float32], ...],
-    head: HeadShape,
+    head: OutputLayout,
     placed: Letterbox,
     options: PredictOptions,
     keep: Set[int] | None,
-) -> Findings:
+) -> Detections:
     """Oriented boxes. outputs: (4 + nc + 1, A), or (N, 7) of an end2end head; the angle is last, in radians.
 
     Nothing is clipped, and angles are what the network says. Raises InvalidModel for other shapes.
     """
     rows = _rows(outputs[0], head, options, keep)
     xywh = placed.xywh_to_source(rows[:, :4])
-    return Findings(obb=np.concatenate([xywh, rows[:, 6:], rows[:, 4:6]], axis=1))
+    return Detections(obb=np.concatenate([xywh, rows[:, 6:], rows[:, 4:6]], axis=1))
 
 
 def _rows(
-    output: NDArray[np.float32], head: HeadShape, options: PredictOptions, keep: Set[int] | None
+    output: NDArray[np.float32], head: OutputLayout, options: PredictOptions, keep: Set[int] | None
 ) -> NDArray[np.float32]:
     """(N, 7) x, y, w, h in canvas pixels, score, class, angle."""
     if head.end2end:

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detect import detect
-from yoloom.postprocess.detections import Findings
+from yoloom.postprocess.detections import Detections
 from yoloom.postprocess.masks import draw_masks, to_canvas, to_source
-from yoloom.postprocess.shape import HeadShape
+from yoloom.postprocess.shape import OutputLayout
 
 
 def find(
     outputs: tuple[NDArray[np.float32], ...],
-    head: HeadShape,
+    head: OutputLayout,
     placed: Letterbox,
     options: PredictOptions,
     keep: Set[int] | None,
-) -> Findings:
+) -> Detections:
     """Boxes and masks. outputs: (4 + nc + M, A), or (N, 6 + M) of an end2end head, and prototypes (M, h, w).
 
     Masks are as large as the network's input, with `retina_masks` as large as the source. Detections whose mask is
@@ -35,4 +35,4 @@ def find(
         masks, found = draw_masks(protos, rows[:, 6:], boxes[:, :4], to_source(protos_hw, placed))
     else:
         masks, found = draw_masks(protos, rows[:, 6:], rows[:, :4], to_canvas(protos_hw, placed))
-    return Findings(boxes=boxes[found], masks=masks)
+    return Detections(boxes=boxes[found], masks=masks)

@@ -14,7 +14,7 @@ END2END_VALUES = 6
 
 
 @dataclass(frozen=True)
-class HeadShape:
+class OutputLayout:
     """The form of a head's outputs. Threads: anybody, frozen.
 
     end2end: rows that were selected in the graph, (N, 6 + extras), and not every anchor, (4 + nc + extras, A).

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.detected import Detected
+from yoloom.results.detected import BoxRows
 
 
-class Boxes(Detected):
+class Boxes(BoxRows):
     """Detected boxes, one a row, read by column. Threads: anybody, frozen.
 
     `boxes[i]`, `boxes[mask]` and iteration give `Boxes` again. All arrays are float32, read-only, and the boxes' own.

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from yoloom.results.arrays import Array
-from yoloom.results.rows import Rows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows, stacked, wrong_shape
 
 
-class Detected(Rows):
+class BoxRows(ResultRows):
     """Base of `Boxes` and `OBB`. Threads: anybody, frozen."""
 
     __slots__ = ()

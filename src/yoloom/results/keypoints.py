@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.rows import Rows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows, stacked, wrong_shape
 
 
-class Keypoints(Rows):
+class Keypoints(ResultRows):
     """The keypoints of each detection. Threads: anybody, frozen.
 
     `keypoints[i]`, `keypoints[mask]` and iteration give `Keypoints` again. All arrays are float32 and read-only.

@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from yoloom.images.fit import Fit, fit
 from yoloom.results.arrays import Array, frozen
 from yoloom.results.outline import outline
-from yoloom.results.rows import Rows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows, stacked, wrong_shape
 
 
-class Masks(Rows):
+class Masks(ResultRows):
     """One mask for each detection. Threads: anybody, frozen.
 
     `masks[i]`, `masks[mask]` and iteration give `Masks` again. All arrays are read-only.

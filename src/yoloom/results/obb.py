@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.detected import Detected
+from yoloom.results.detected import BoxRows
 
 
-class OBB(Detected):
+class OBB(BoxRows):
     """Oriented boxes, one a row, read by column. Threads: anybody, frozen.
 
     `obb[i]`, `obb[mask]` and iteration give `OBB` again. All arrays are float32, read-only, and the boxes' own.

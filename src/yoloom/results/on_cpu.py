@@ -7,10 +7,10 @@ from typing import TypeVar
 from yoloom.frozen import Frozen
 from yoloom.results.arrays import require_cpu
 
-T = TypeVar("T", bound="OnCpu")
+T = TypeVar("T", bound="TorchLike")
 
 
-class OnCpu(Frozen):
+class TorchLike(Frozen):
     """Base of frozen objects that hold numpy arrays, with the methods people call on torch's. Threads: anybody."""
 
     __slots__ = ()

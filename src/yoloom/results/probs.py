@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.rows import Rows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows, stacked, wrong_shape
 
 TOP = 5
 
 
-class Probs(Rows):
+class Probs(ResultRows):
     """How probable each class is for the picture as a whole. Threads: anybody, frozen.
 
     `probs[i]` and `probs[mask]` give `Probs` of the chosen values, whose classes count from 0 again.

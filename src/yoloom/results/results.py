@@ -24,9 +24,9 @@ from yoloom.results.drawing.plot import PlotOptions, check_idle, plot_results
 from yoloom.results.keypoints import Keypoints
 from yoloom.results.masks import Masks
 from yoloom.results.obb import OBB
-from yoloom.results.on_cpu import OnCpu
+from yoloom.results.on_cpu import TorchLike
 from yoloom.results.probs import Probs
-from yoloom.results.rows import Rows
+from yoloom.results.rows import ResultRows
 
 __all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 
@@ -35,7 +35,7 @@ NOT_TIMED = FrozenDict[str, float | None](preprocess=None, inference=None, postp
 # For type checkers, a member has its own type: who asks for it knows the task. (typeshed has the same word for this.)
 MaybeNone: TypeAlias = Any
 
-T = TypeVar("T", bound=Rows)
+T = TypeVar("T", bound=ResultRows)
 
 
 class _Kept:
@@ -48,7 +48,7 @@ class _Kept:
 KEPT: Any = _Kept()
 
 
-class Results(OnCpu):
+class Results(TorchLike):
     """What was found in one picture. Threads: anybody, frozen.
 
     A task that does not look for a member leaves it None: `boxes` is None for classify and obb.
@@ -202,7 +202,7 @@ class Results(OnCpu):
         """Raise: results never change, and doing nothing in silence would be worse. Use `replace`."""
         raise FrozenInstanceError("Results are frozen: write results = results.replace(boxes=...) instead of update()")
 
-    def _per_detection(self) -> dict[str, Rows]:
+    def _per_detection(self) -> dict[str, ResultRows]:
         """The members with a row for each detection."""
         members = {"boxes": self.boxes, "masks": self.masks, "keypoints": self.keypoints, "obb": self.obb}
         return {name: member for name, member in members.items() if member is not None}
@@ -371,13 +371,13 @@ def _frozen_dict(mapping: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
     return mapping if isinstance(mapping, FrozenDict) else FrozenDict(mapping)
 
 
-def _member(kind: type[T], values: ArrayLike | Rows | None, shape_hw: tuple[int, int]) -> T | None:
+def _member(kind: type[T], values: ArrayLike | ResultRows | None, shape_hw: tuple[int, int]) -> T | None:
     if values is None or (isinstance(values, kind) and values.orig_shape == shape_hw):
         return values
     return kind(values.data if isinstance(values, kind) else values, shape_hw)  # type: ignore[arg-type]
 
 
-def _require_equal_lengths(members: Mapping[str, Rows]) -> None:
+def _require_equal_lengths(members: Mapping[str, ResultRows]) -> None:
     if len({len(member) for member in members.values()}) > 1:
         counts = ", ".join(f"{name} of {len(member)}" for name, member in members.items())
         raise InputError(f"expected the same number of detections in each member, got {counts}; replace them together")

@@ -10,12 +10,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from yoloom.errors import InputError
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.on_cpu import OnCpu
+from yoloom.results.on_cpu import TorchLike
 
-R = TypeVar("R", bound="Rows")
+R = TypeVar("R", bound="ResultRows")
 
 
-class Rows(OnCpu):
+class ResultRows(TorchLike):
     """Base of the members of `Results`. Threads: anybody, frozen.
 
     `rows[i]`, `rows[mask]` and iteration give the same class again. All arrays are read-only, and the rows' own.

@@ -13,7 +13,7 @@ from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.runtime.openvino_quietly import openvino as ov
 from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
-from yoloom.sync.fork import in_forked_child
+from yoloom.sync.fork import after_fork_in_child
 
 _HINTS = {Form.LATENCY: "LATENCY", Form.THROUGHPUT: "THROUGHPUT"}
 _PRECISION_HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
@@ -28,8 +28,8 @@ _core_lock = threading.Lock()
 _core: tuple[int, ov.Core | None] | None = None  # with the process that made it, or was about to
 
 
-@in_forked_child
-def _begin_again() -> None:
+@after_fork_in_child
+def _reset_after_fork() -> None:
     global _core_lock, _core
     if _core is None and _core_lock.locked():  # by a thread that is not here, in the middle of OpenVINO's own code
         _core = os.getppid(), None

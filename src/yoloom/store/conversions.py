@@ -23,15 +23,15 @@ from yoloom.formats.onnx_file import declarations
 from yoloom.formats.protobuf import forget, mapped
 from yoloom.formats.signature import Signature
 from yoloom.store.conversion_cache import ConversionCache, Write, conversion_cache
-from yoloom.sync.fork import in_forked_child
-from yoloom.sync.single_flight import OnceMap
+from yoloom.sync.fork import after_fork_in_child
+from yoloom.sync.single_flight import SingleFlight
 from yoloom.system.files import file_identity
 
 _log = logging.getLogger("yoloom.cache")
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class ConvertedFile:
     """Where a converted network lies: a file of the cache, or memory. Frozen: threads, anybody."""
 
     source: Path | bytes
@@ -69,7 +69,7 @@ class CheckpointFile:
 class CachedConversion:
     """A converted network and what it declares. Immutable: shared freely. Pickles as the file to convert."""
 
-    def __init__(self, conversions: Conversions, file: CheckpointFile, key: str, place: Place) -> None:
+    def __init__(self, conversions: Converter, file: CheckpointFile, key: str, place: ConvertedFile) -> None:
         self.signature, self.notes = place.declarations()
         self.identity = file.identity
         self._conversions = conversions
@@ -87,13 +87,13 @@ class CachedConversion:
         return convert, (self._file.path, self._file.one_to_one)
 
 
-class Conversions:
+class Converter:
     """The conversions of a process. Threads: anybody."""
 
     def __init__(self, find_cache: Callable[[], ConversionCache | None] = conversion_cache) -> None:
         self._find_cache = find_cache
-        self._files: OnceMap[Hashable, CachedConversion] = OnceMap()
-        self._places: OnceMap[str, Place] = OnceMap()
+        self._files: SingleFlight[Hashable, CachedConversion] = SingleFlight()
+        self._places: SingleFlight[str, ConvertedFile] = SingleFlight()
         self._lock = threading.Lock()  # guards what follows
         self._complained: set[Path] = set()
 
@@ -104,7 +104,7 @@ class Conversions:
         file = CheckpointFile(path, file_identity((path,)), one_to_one)
         return self._files.get((file.identity, one_to_one), functools.partial(self._opened, file))
 
-    def place(self, file: CheckpointFile, key: str) -> Place:
+    def place(self, file: CheckpointFile, key: str) -> ConvertedFile:
         """Where the network of this key lies, verified now. Raises ModelError."""
         with named(file.path):
             return self._places.get(key, functools.partial(self._placed, file, key))
@@ -116,10 +116,10 @@ class Conversions:
         except OSError:  # its entry was removed a moment ago
             return CachedConversion(self, file, key, _in_memory(file))
 
-    def _placed(self, file: CheckpointFile, key: str) -> Place:
+    def _placed(self, file: CheckpointFile, key: str) -> ConvertedFile:
         cache = self._find_cache()
         found = cache and (cache.find(key) or self._stored(cache, file, key))
-        return Place(found) if found else _in_memory(file)
+        return ConvertedFile(found) if found else _in_memory(file)
 
     def _stored(self, cache: ConversionCache, file: CheckpointFile, key: str) -> Path | None:
         try:
@@ -167,17 +167,17 @@ def _key(file: CheckpointFile) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _in_memory(file: CheckpointFile) -> Place:
+def _in_memory(file: CheckpointFile) -> ConvertedFile:
     data = io.BytesIO()
     file.write_converted(data.write)
-    return Place(data.getvalue())
+    return ConvertedFile(data.getvalue())
 
 
-_conversions = Conversions()
+_conversions = Converter()
 
 
-@in_forked_child
-def _begin_again() -> None:
+@after_fork_in_child
+def _reset_after_fork() -> None:
     # A thread that is not in the child may have held a lock, or been about to finish a conversion.
     global _conversions
-    _conversions = Conversions()
+    _conversions = Converter()

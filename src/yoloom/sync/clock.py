@@ -12,7 +12,7 @@ Clock = Callable[[], float]
 monotonic: Clock = time.monotonic
 
 
-class Patience:
+class TimeLimit:
     """One limit for several waits in a row. Immutable: shared freely. seconds: None for no limit."""
 
     def __init__(self, seconds: float | None, clock: Clock = monotonic) -> None:

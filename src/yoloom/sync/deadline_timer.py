@@ -1,7 +1,7 @@
 """Ends futures at their deadline while nobody waits in `result`, and all lanes are at work.
 
 ```
-keep ─▶ Deadlines ─▶ the thread sleeps until the first of them ─▶ end, without a lock
+schedule ─▶ Deadlines ─▶ the thread sleeps until the first of them ─▶ end, without a lock
 forget ──▲
 ```
 """
@@ -14,9 +14,9 @@ import threading
 from collections.abc import Callable
 
 from yoloom.sync.clock import Clock
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 SLACK = 64
 """Entries that the heap may have more than twice those that count: less would be tidied up all the time."""
@@ -60,7 +60,7 @@ class Deadlines:
         return self._order[0][0] if self._order else math.inf
 
 
-class Timekeeper:
+class DeadlineTimer:
     """Ends what is due, in a thread that is there while something may become due. Shared freely."""
 
     def __init__(self, clock: Clock) -> None:
@@ -73,17 +73,17 @@ class Timekeeper:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def keep(self, number: int, deadline: float, end: End) -> None:
+    def schedule(self, number: int, deadline: float, end: End) -> None:
         """Call `end` at `deadline`, unless `number` is forgotten before.
 
         number: no other's, ever. end: neither blocks nor runs a caller's code.
         """
         try:
-            self._keep(number, deadline, end)
+            self._schedule(number, deadline, end)
         except RuntimeError as error:  # it is tried again; until then a lane ends what is late when it is free
             log.warning("no thread could be started for deadlines: %s", error)
 
-    def _keep(self, number: int, deadline: float, end: End) -> None:
+    def _schedule(self, number: int, deadline: float, end: End) -> None:
         with self._lock:
             if self._stopped:
                 return
@@ -98,7 +98,7 @@ class Timekeeper:
         with self._lock:
             self._deadlines.remove(number)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """End what is due now. Any thread."""
         with self._lock:
             due = self._deadlines.take_due(self._clock())
@@ -124,7 +124,7 @@ class Timekeeper:
 
     def _watch(self) -> None:
         while self._slept():
-            self.look()
+            self.poll()
 
     def _slept(self) -> bool:
         """Until something may be due. False when there is nothing to wait for: then the thread is over."""

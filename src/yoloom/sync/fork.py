@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 
-def in_forked_child(begin_again: Callable[[], None]) -> Callable[[], None]:
+def after_fork_in_child(begin_again: Callable[[], None]) -> Callable[[], None]:
     """Decorates what each child that this process forks does first. It may not wait for a lock that was there before.
 
     A lock that another thread held at the fork stays taken in the child for ever.

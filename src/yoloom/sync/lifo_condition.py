@@ -7,7 +7,7 @@ import threading
 from yoloom.sync.counted_lock import CountedLock
 
 
-class Idle:
+class LifoCondition:
     """Threads that wait under a lock, as in a `threading.Condition`, but in the other order. For whoever holds it.
 
     A runtime keeps things for each thread that calls it (OpenVINO: its share of a pool, which spins for a moment after

@@ -21,7 +21,7 @@ class Once:
         return self._lock.locked()
 
 
-class First:
+class SetOnce:
     """Keeps what the first to `put` has put, and nothing of the others. Shared freely."""
 
     __slots__ = ("_lock", "_value")

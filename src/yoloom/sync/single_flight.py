@@ -16,7 +16,7 @@ class _Abandoned(Exception):
     """Whoever computed the value was interrupted: somebody else has to."""
 
 
-class OnceMap(Generic[K, V]):
+class SingleFlight(Generic[K, V]):
     """Keeps a value for as long as somebody holds it. Threads: anybody."""
 
     def __init__(self) -> None:

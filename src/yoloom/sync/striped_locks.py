@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from yoloom.sync.fork import in_forked_child
+from yoloom.sync.fork import after_fork_in_child
 
 COUNT = 64
 
@@ -16,11 +16,11 @@ class StripedLocks:
     """
 
     def __init__(self) -> None:
-        self._begin_again()
-        in_forked_child(self._begin_again)
+        self._reset_after_fork()
+        after_fork_in_child(self._reset_after_fork)
 
     def of(self, thing: object) -> threading.Lock:
         return self._locks[(id(thing) >> 6) % COUNT]  # the lowest bits of all addresses are the same
 
-    def _begin_again(self) -> None:
+    def _reset_after_fork(self) -> None:
         self._locks = tuple(threading.Lock() for _ in range(COUNT))

@@ -11,17 +11,17 @@ import threading
 from collections.abc import Callable, Mapping
 
 from yoloom.errors import EngineClosed, RuntimeFailed
-from yoloom.sync.clock import Patience
-from yoloom.system.safe_log import CarefulLog
+from yoloom.sync.clock import TimeLimit
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 Chore = Callable[[], object]
 
-ENDLESS = Patience(None)
+ENDLESS = TimeLimit(None)
 
 
-class Crew:
+class ThreadPool:
     """Threads for chores. `later` takes no lock, so that anybody may call it at any moment, finalizers included.
 
     The garbage collector can run a finalizer in the middle of any line, under whatever lock that thread holds at the
@@ -54,7 +54,7 @@ class Crew:
     def later(self, chore: Chore) -> None:
         self._chores.put(chore)
 
-    def stop(self, patience: Patience = ENDLESS) -> bool:
+    def stop(self, patience: TimeLimit = ENDLESS) -> bool:
         """Do what was left until now, then end. Waits for that while `patience` lasts, and in a chore not at all.
 
         False when that was too short. Idempotent; any thread.
@@ -79,7 +79,7 @@ class Crew:
             del chore
 
 
-class Crews:
+class ThreadPools:
     """The crews of an engine by name, each started when it is first needed. Shared freely."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -87,7 +87,7 @@ class Crews:
         self._sizes = sizes
         # Guards the two below. Held while threads are started, never while one works.
         self._lock = threading.Lock()
-        self._crews: dict[str, Crew] = {}
+        self._crews: dict[str, ThreadPool] = {}
         self._stopped: set[str] = set()
 
     def later(self, name: str, chore: Chore) -> None:
@@ -103,18 +103,18 @@ class Crews:
             if name not in self._stopped:
                 self._started(name)
 
-    def stop(self, name: str, patience: Patience = ENDLESS) -> bool:
-        """Have a crew do what was left until now, take nothing new, and end. Waits and answers as `Crew.stop`."""
+    def stop(self, name: str, patience: TimeLimit = ENDLESS) -> bool:
+        """Have a crew do what was left until now, take nothing new, and end. Waits and answers as `ThreadPool.stop`."""
         with self._lock:
             self._stopped.add(name)
             crew = self._crews.get(name)
         return crew is None or crew.stop(patience)
 
-    def _started(self, name: str) -> Crew:
+    def _started(self, name: str) -> ThreadPool:
         """Called under the lock."""
         crew = self._crews.get(name)
         if crew is None:
-            crew = Crew(self._sizes[name], f"yoloom-{name}")
+            crew = ThreadPool(self._sizes[name], f"yoloom-{name}")
             crew.start()
             self._crews[name] = crew
         return crew

@@ -6,7 +6,7 @@ import contextlib
 import logging
 
 
-class CarefulLog:
+class SafeLogger:
     """The logger of this name. Shared freely. Never called under a lock: a handler may ask the model something."""
 
     def __init__(self, name: str) -> None:

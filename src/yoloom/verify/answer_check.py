@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yoloom.verify.answer import Answer, answer_of
-from yoloom.verify.in_flight import Board
+from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal, Mismatch
 from yoloom.verify.reference import Fault, Raised, References
 
@@ -27,7 +27,7 @@ class Kept:
 class Examiner:
     """Judges the answers of one caller. Belongs to that caller."""
 
-    def __init__(self, caller: int, place: str, references: References, board: Board, journal: Journal) -> None:
+    def __init__(self, caller: int, place: str, references: References, board: InFlight, journal: Journal) -> None:
         self._caller = caller
         self._where = f"{place}, caller {caller}"
         self._references = references

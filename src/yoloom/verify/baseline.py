@@ -19,7 +19,7 @@ from yoloom.verify.caller import Caller
 from yoloom.verify.cases import Case
 from yoloom.verify.causes import told_with_causes
 from yoloom.verify.crowd import Crowd, Hang, Watch
-from yoloom.verify.in_flight import Board
+from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal, Mismatch
 from yoloom.verify.reference import Expected, Fault, Raised
 from yoloom.verify.schedule import Act, Step
@@ -96,7 +96,7 @@ def rehearse(
 ) -> Rehearsal:
     """Ask for every case twice. Raises InvalidTarget for answers that are none, TargetFailed when no case has one."""
     latencies = Latencies()
-    board = Board()
+    board = InFlight()
     recorders = []
     elapsed_s = 0.0
     for order in (cases, cases[::-1]):  # what comes before a case is another one the second time

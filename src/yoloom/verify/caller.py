@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from yoloom.errors import DeadlineExceeded
 from yoloom.telemetry.latencies import Latencies
 from yoloom.verify.cases import Case
-from yoloom.verify.in_flight import Board
+from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal
 from yoloom.verify.schedule import Act, Step
 from yoloom.verify.target import Target
@@ -67,7 +67,7 @@ class Caller:
     target: Target
     cases: Sequence[Case]
     judge: Judge
-    board: Board
+    board: InFlight
     journal: Journal
     latencies: Latencies
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from yoloom.errors import InvalidOption
 from yoloom.sync.stacks import task_stacks, thread_stacks
 from yoloom.verify.caller import Caller, Stop
-from yoloom.verify.in_flight import Board
+from yoloom.verify.in_flight import InFlight
 from yoloom.verify.schedule import Step
 
 TICK_S = 0.02
@@ -59,7 +59,7 @@ class Crowd:
 
     place: str
     plans: Sequence[Plan]
-    board: Board
+    board: InFlight
     patience_s: float
     seconds: float | None = None
     shaken: bool = False

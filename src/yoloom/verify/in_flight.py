@@ -17,7 +17,7 @@ class Flight:
     since: float
 
 
-class Board:
+class InFlight:
     """Shared freely."""
 
     def __init__(self, clock: Clock = monotonic) -> None:

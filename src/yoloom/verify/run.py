@@ -25,7 +25,7 @@ from yoloom.verify.baseline import Rehearsal, rehearse
 from yoloom.verify.caller import Caller
 from yoloom.verify.cases import draw_cases, most_pictures
 from yoloom.verify.crowd import Crowd, Hang, Plan
-from yoloom.verify.in_flight import Board
+from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Entries, Journal
 from yoloom.verify.leaks import LEAST_LAPS, Leak, confirmed, find_leaks
 from yoloom.verify.pictures import Found, find_pictures
@@ -35,7 +35,7 @@ from yoloom.verify.resources import Resources, at_rest
 from yoloom.verify.samples import Samples
 from yoloom.verify.schedule import Act, steps
 from yoloom.verify.settings import CASES, SECONDS, THREADS, Settings, parse_settings
-from yoloom.verify.tally import Run, Tally
+from yoloom.verify.tally import LevelTally, Run
 from yoloom.verify.target import Target, target_of
 from yoloom.verify.verdict import Evidence, Verdict, find
 
@@ -89,7 +89,7 @@ class Place:
 
     name: str
     references: References
-    board: Board
+    board: InFlight
 
 
 class Check:
@@ -108,7 +108,7 @@ class Check:
         self._samples = Samples()
         self._rests: list[Resources] = []
         self._leaks: list[Leak] = []
-        self._tally = {level: Tally() for level in settings.levels}
+        self._tally = {level: LevelTally() for level in settings.levels}
         self._alone = 0  # requests of the sequential run
         self._at_once_s = 0.0
         self._ran_again = False  # because something seemed to leak
@@ -158,7 +158,7 @@ class Check:
         self, mode: str, callers: int, lap: int, seconds: float | None, references: References, slowest_s: float
     ) -> Hang | None:
         place = f"{callers} {'threads' if mode == 'threads' else 'tasks'}, lap {lap + 1}"
-        board = Board()
+        board = InFlight()
         crowd = Crowd(
             place,
             self._plans(mode, callers, lap, Place(place, references, board)),

@@ -20,7 +20,7 @@ class Run:
     latencies: Latencies
 
 
-class Tally:
+class LevelTally:
     """One thread."""
 
     def __init__(self) -> None:

@@ -16,15 +16,15 @@ LOSSES = 2
 """So many workers in a row may end before they are ready, until each compiles alone: it may be the handing over."""
 
 
-class Part(enum.Enum):
+class CompileRole(enum.Enum):
     """What a worker does that starts: compile for all, take what was given, or compile for itself."""
 
-    GIVE = "give"
-    TAKE = "take"
-    ALONE = "alone"
+    LEADER = "give"
+    FOLLOWER = "take"
+    SOLO = "alone"
 
 
-class Handover:
+class CompileSharing:
     """Of one engine. Workers are known by their generations. One thread at a time."""
 
     def __init__(self, is_wanted: bool) -> None:
@@ -35,21 +35,21 @@ class Handover:
         self._starting: set[int] = set()
         self._losses = 0
 
-    def part(self, generation: int) -> Part | None:
+    def part(self, generation: int) -> CompileRole | None:
         """What this worker is to do, once; None when it was told, or has to wait for the one that gives."""
         part = None if generation in self._starting else self._part()
         if part is not None:
             self._starting.add(generation)
-        if part is Part.GIVE:
+        if part is CompileRole.LEADER:
             self._giver = generation
         return part
 
-    def _part(self) -> Part | None:
+    def _part(self) -> CompileRole | None:
         if self._is_off:
-            return Part.ALONE
+            return CompileRole.SOLO
         if self._is_given:
-            return Part.TAKE
-        return Part.GIVE if self._giver is None else None
+            return CompileRole.FOLLOWER
+        return CompileRole.LEADER if self._giver is None else None
 
     def ready(self, generation: int, is_shared: bool) -> bool:
         """It is ready, and has or has not what is handed over. Returns whether all compile alone because of that."""

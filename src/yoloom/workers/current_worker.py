@@ -11,7 +11,7 @@ from yoloom.sync.clock import Clock
 from yoloom.workers.process import WorkerProcess
 
 
-class Post:
+class CurrentWorker:
     """Shared by one lane, which asks, and the supervisor, which puts processes in and takes them out."""
 
     def __init__(self, number: int, clock: Clock) -> None:

@@ -10,7 +10,7 @@ WORDS = 300
 
 
 @dataclass(frozen=True)
-class Death:
+class WorkerExit:
     """Immutable: shared freely.
 
     exit_code: minus the signal's number, or the exit status; None when it can not be told. doing: in words, what it was

@@ -9,7 +9,7 @@ KEPT = 4096
 """Bytes."""
 
 
-class LastWords:
+class StderrTail:
     """The reading end of a worker's stderr. Any thread."""
 
     def __init__(self, pipe: FileIO) -> None:

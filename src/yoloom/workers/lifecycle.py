@@ -40,8 +40,8 @@ class Phase(enum.Enum):
     STARTING = "starting"
     READY = "ready"
     DYING = "dying"
-    GONE = "gone"
-    SPENT = "spent"
+    EXITED = "gone"
+    BACKOFF = "spent"
     LEAVING = "leaving"
     ENDED = "ended"
 
@@ -93,7 +93,7 @@ class Budget:
             self._taken.popleft()
 
 
-class Life:
+class WorkerLifecycle:
     """The worker of one lane, over its generations. One thread at a time."""
 
     def __init__(self, budget: Budget, silence_s: float, run_limit_s: float) -> None:
@@ -129,7 +129,7 @@ class Life:
         self._busy_since = busy_since
 
     def died(self) -> None:
-        self.phase = Phase.ENDED if self._is_unwanted else Phase.GONE
+        self.phase = Phase.ENDED if self._is_unwanted else Phase.EXITED
 
     def leave(self, now: float) -> None:
         """It is wanted no longer: it ends when it has nothing to do, and nothing takes its place."""
@@ -141,7 +141,7 @@ class Life:
     def next_step(self, now: float) -> Start | Kill | Wait:
         if self.phase is Phase.NEW:
             return Start()
-        if self.phase in (Phase.GONE, Phase.SPENT):
+        if self.phase in (Phase.EXITED, Phase.BACKOFF):
             return self._replaced(now)
         if self.phase in (Phase.STARTING, Phase.READY, Phase.LEAVING):
             return self._watched(now)
@@ -158,7 +158,7 @@ class Life:
     def _replaced(self, now: float) -> Start | Wait:
         if self._budget.take(now):
             return Start()
-        self.phase = Phase.SPENT
+        self.phase = Phase.BACKOFF
         return Wait(self._budget.free_at(now))
 
     def _watched(self, now: float) -> Kill | Wait:

@@ -19,16 +19,16 @@ from typing import Any
 import numpy as np
 
 from yoloom.errors import BackendUnavailable, RuntimeFailed
-from yoloom.workers.compile_sharing import Part
-from yoloom.workers.exit_report import Death
+from yoloom.workers.compile_sharing import CompileRole
+from yoloom.workers.exit_report import WorkerExit
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
-from yoloom.workers.ipc.heartbeat import Board
+from yoloom.workers.ipc.heartbeat import Heartbeat
 from yoloom.workers.ipc.messages import Message
-from yoloom.workers.ipc.question import Question
+from yoloom.workers.ipc.question import PredictRequest
 from yoloom.workers.ipc.shared_memory import SharedMemory
 from yoloom.workers.ipc.shared_weights import SharedNetwork
 from yoloom.workers.ipc.slot_size import SlotSize
-from yoloom.workers.last_words import LastWords
+from yoloom.workers.last_words import StderrTail
 
 EXIT_S = 5.0
 """How long a process that was killed may take to end before its exit code is given up."""
@@ -66,11 +66,11 @@ class WorkerProcess:
             raise RuntimeFailed(
                 f"no worker process could be started: {error}; end some, or raise the limit."
             ) from error
-        self.last_words = LastWords(_unblocked(self._process))
+        self.last_words = StderrTail(_unblocked(self._process))
         self.exit_descriptor = _exit_descriptor(self._process.pid)
         self._tell(Message("open", notes=order))
 
-    def compile(self, part: Part) -> None:
+    def compile(self, part: CompileRole) -> None:
         """Tell it where it gets the compiled network from: then it becomes ready."""
         self._tell(Message("compile", notes={"part": part.value}))
 
@@ -80,7 +80,7 @@ class WorkerProcess:
 
     def _start(self, network: SharedNetwork | None) -> None:
         with contextlib.ExitStack() as undo:
-            self._board = Board.create()
+            self._board = Heartbeat.create()
             undo.callback(self._board.close)
             self._slot = SharedMemory.create(self._slot_size.size)
             undo.callback(self._slot.close)
@@ -120,7 +120,7 @@ class WorkerProcess:
     def has_ended(self) -> bool:
         return self._process.poll() is not None
 
-    def ask(self, question: Question) -> Message:
+    def ask(self, question: PredictRequest) -> Message:
         """Put the image in the slot, ask, and wait for the answer.
 
         Raises SharedMemoryFull, after which the worker is as good as before, or ChannelClosed.
@@ -145,7 +145,7 @@ class WorkerProcess:
             raise
         return answer
 
-    def _put(self, question: Question) -> None:
+    def _put(self, question: PredictRequest) -> None:
         wanted = self._slot_size.fit(question.pixels.size)
         if wanted != self._slot.size:
             try:
@@ -166,12 +166,14 @@ class WorkerProcess:
         """Let it end by itself: its channel ends. Idempotent."""
         self._channel.shut()
 
-    def death(self) -> Death:
+    def death(self) -> WorkerExit:
         """How it ended; ends it where it has not."""
         self.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: it is gone as far as we care
             self._process.wait(EXIT_S)
-        return Death(self.pid, self._process.poll(), self._board.doing.words, self.why_killed, self.last_words.text)
+        return WorkerExit(
+            self.pid, self._process.poll(), self._board.doing.words, self.why_killed, self.last_words.text
+        )
 
     def hold(self) -> None:
         """Keep the descriptors until `let_go`."""

@@ -8,15 +8,15 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.pipeline import Judged, Loan
+from yoloom.engine.pipeline import Judged, Ownership
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request
 from yoloom.images.decode import Encoded, decode_image, read_encoded
 from yoloom.images.lazy_image import LazyImage
-from yoloom.postprocess.detections import Findings
+from yoloom.postprocess.detections import Detections
 from yoloom.results.results import Results
 from yoloom.workers.ipc.messages import Message
-from yoloom.workers.ipc.question import Question
+from yoloom.workers.ipc.question import PredictRequest
 
 
 class RemotePrediction(Prediction):
@@ -24,12 +24,12 @@ class RemotePrediction(Prediction):
 
     _encoded: Encoded | None = None
 
-    def prepare(self, source: object, loan: Loan = Loan.NONE) -> None:
+    def prepare(self, source: object, loan: Ownership = Ownership.NONE) -> None:
         """Read a path, check an array; nothing is decoded here. Raises InputError for a source that is no image."""
         self._encoded = read_encoded(source)
         if self._encoded is None:
-            self._image = decode_image(source, self._max_pixels, borrow=loan is not Loan.NONE)
-            self._lent = self._image is source and loan is Loan.LENT
+            self._image = decode_image(source, self._max_pixels, borrow=loan is not Ownership.NONE)
+            self._lent = self._image is source and loan is Ownership.BORROWED
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
@@ -44,18 +44,18 @@ class RemotePrediction(Prediction):
     def draw(self, canvas: NDArray[np.uint8]) -> None:
         raise TypeError("the worker draws the image")
 
-    def question(self, request_id: int) -> Question:
+    def question(self, request_id: int) -> PredictRequest:
         encoded = self._encoded
         pixels = self._image if encoded is None else np.frombuffer(encoded.data or b"\0", np.uint8)[: len(encoded.data)]
         what = "" if encoded is None else encoded.what
         options = asdict(replace(self._options, classes=None))
         keep = None if self._keep is None else sorted(self._keep)
-        return Question(request_id, pixels, what, options, keep, self._max_pixels)
+        return PredictRequest(request_id, pixels, what, options, keep, self._max_pixels)
 
     def take_answer(self, answer: Message) -> Judged:
         """Keep what the worker has found."""
         self._source_hw: tuple[int, int] = tuple(answer.notes["source_hw"])
-        self._judged = Judged(Findings(**answer.arrays), answer.notes["speed"])
+        self._judged = Judged(Detections(**answer.arrays), answer.notes["speed"])
         return self._judged
 
     def finish_request(self, request: Request) -> Results:

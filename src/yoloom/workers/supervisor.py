@@ -22,21 +22,21 @@ from typing import Any
 from yoloom.engine.insight.statistics import WorkerStatistics
 from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, YoloomError
 from yoloom.sync.clock import Clock, monotonic
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 from yoloom.system.worker_memory import memory_of
-from yoloom.workers.compile_sharing import Handover
-from yoloom.workers.current_worker import Post
-from yoloom.workers.exit_report import Death
+from yoloom.workers.compile_sharing import CompileSharing
+from yoloom.workers.current_worker import CurrentWorker
+from yoloom.workers.exit_report import WorkerExit
 from yoloom.workers.ipc.channel import ChannelClosed
 from yoloom.workers.ipc.messages import Message
 from yoloom.workers.ipc.remote_errors import rebuilt
 from yoloom.workers.ipc.shared_weights import SharedNetwork
-from yoloom.workers.lifecycle import Budget, Kill, Life, Phase, Start
+from yoloom.workers.lifecycle import Budget, Kill, Phase, Start, WorkerLifecycle
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.settings import Workers
 
-log = CarefulLog("yoloom.workers")
+log = SafeLogger("yoloom.workers")
 
 LOOK_S = 0.25
 """Seconds after which the supervisor looks at its workers when nothing calls for it."""
@@ -47,13 +47,13 @@ Order = Callable[[], object]
 class Place:
     """One lane's worker over its generations. Owned by the supervisor's thread, but for `post`, which is shared."""
 
-    def __init__(self, post: Post, life: Life, threads: int) -> None:
+    def __init__(self, post: CurrentWorker, life: WorkerLifecycle, threads: int) -> None:
         self.post = post
         self.life = life
         self.threads = threads
         self.process: WorkerProcess | None = None
         self.error: YoloomError | None = None  # what the last one said that could not start
-        self.death: Death | None = None
+        self.death: WorkerExit | None = None
         self.settled: Future[Message] = Future()  # the first READY, or why there is none
         self.is_wanted = True
         self.has_left = threading.Event()
@@ -93,28 +93,28 @@ class Supervisor:
         self._budget = Budget(workers.restarts, workers.within_s)
         self._lock = threading.Lock()  # guards the three that follow
         self._orders: list[Order] = []
-        self._posts: dict[int, Post] = {}
+        self._posts: dict[int, CurrentWorker] = {}
         self._is_closed = False
         self._wake, self._woken = -1, -1
         self._resizing = threading.Lock()  # held by the one thread that resizes
         self._thread = threading.Thread(target=self._run, name="yoloom-supervisor", daemon=True)
         # Owned by the thread.
         self._places: dict[int, Place] = {}
-        self._heirs: dict[int, Place] = {}  # started beside those, to take their places
+        self._replacements: dict[int, Place] = {}  # started beside those, to take their places
         self._leaving: list[Place] = []
         self._ending = False
         self._generation = 0
         self._network: SharedNetwork | None = None
-        self._handover = Handover(is_wanted=False)
+        self._handover = CompileSharing(is_wanted=False)
 
     @property
     def thread(self) -> threading.Thread:
         return self._thread
 
-    def post(self, number: int) -> Post:
+    def post(self, number: int) -> CurrentWorker:
         """The place of a lane, whether it has a worker or not."""
         with self._lock:
-            return self._posts.setdefault(number, Post(number, self._clock))
+            return self._posts.setdefault(number, CurrentWorker(number, self._clock))
 
     def start(self) -> Message:
         """Start all workers and wait until they are ready. Raises what keeps one from it; then none is left.
@@ -124,7 +124,7 @@ class Supervisor:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._network = SharedNetwork.create() if self._recipe.is_shared else None
-        self._handover = Handover(is_wanted=self._network is not None)
+        self._handover = CompileSharing(is_wanted=self._network is not None)
         try:
             self._thread.start()
         except RuntimeError as error:
@@ -226,11 +226,11 @@ class Supervisor:
     def _renew(self, place: Place, threads: int) -> None:
         """Start a worker beside the present one, which takes its place when it is ready. Raises what keeps it."""
         heir = Place(place.post, self._new_life(), threads)
-        self._call(lambda: self._heirs.update({place.post.number: heir}))
+        self._call(lambda: self._replacements.update({place.post.number: heir}))
         heir.settled.result()
 
-    def _new_life(self) -> Life:
-        return Life(self._budget, self._workers.silence_s, self._workers.run_limit_s)
+    def _new_life(self) -> WorkerLifecycle:
+        return WorkerLifecycle(self._budget, self._workers.silence_s, self._workers.run_limit_s)
 
     # ---- The thread
 
@@ -254,9 +254,9 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._ending or self._leaving:
             now = self._clock()
-            until = min((self._tended(place, now) for place in self._all()), default=math.inf)
+            until = min((self._step(place, now) for place in self._all()), default=math.inf)
             self._give_parts()
-            self._crown()
+            self._promote_ready()
             busy = self._tell_lanes()
             unwanted = [number for number, place in self._places.items() if not place.is_wanted]
             # A lane that has a request may still need a worker to do it once more.
@@ -266,7 +266,7 @@ class Supervisor:
                 self._wait(min(until - now, LOOK_S))
 
     def _all(self) -> list[Place]:
-        return [*self._places.values(), *self._heirs.values(), *self._leaving]
+        return [*self._places.values(), *self._replacements.values(), *self._leaving]
 
     def _close_descriptors(self) -> None:
         for descriptor in (self._wake, self._woken):
@@ -294,10 +294,10 @@ class Supervisor:
         for order in orders:
             order()
 
-    def _tended(self, place: Place, now: float) -> float:
+    def _step(self, place: Place, now: float) -> float:
         """Take notice of what a worker has done, and do what its life asks for. Returns when to look again."""
         if place.process is not None:
-            self._notice(place, place.process, now)
+            self._observe(place, place.process, now)
         step = place.life.next_step(now)
         if isinstance(step, Start):
             self._begin(place, now)
@@ -306,7 +306,7 @@ class Supervisor:
             if place.process is not None:
                 place.process.kill(step.why)
             return now
-        if place.life.phase is Phase.SPENT:
+        if place.life.phase is Phase.BACKOFF:
             self._give_up(place, step.until, now)
         return step.until
 
@@ -342,7 +342,7 @@ class Supervisor:
         self._generation += 1
         return self._generation
 
-    def _notice(self, place: Place, process: WorkerProcess, now: float) -> None:
+    def _observe(self, place: Place, process: WorkerProcess, now: float) -> None:
         """Whether it has become ready, lives, or has ended."""
         if place.life.phase is Phase.STARTING:
             first = _first_word(process)
@@ -389,12 +389,12 @@ class Supervisor:
         error.__cause__ = place.error
         return error
 
-    def _crown(self) -> None:
+    def _promote_ready(self) -> None:
         """Heirs that are ready, or never will be."""
-        for number, heir in list(self._heirs.items()):
+        for number, heir in list(self._replacements.items()):
             if not heir.settled.done():
                 continue
-            del self._heirs[number]
+            del self._replacements[number]
             if heir.settled.exception() is not None:
                 self._leave(heir)
             else:
@@ -433,9 +433,9 @@ class Supervisor:
             if place.process is not None and place.post.busy_since(place.process) < math.inf:
                 place.process.kill("the model was closed")
         self._remove(list(self._places))
-        for heir in self._heirs.values():
+        for heir in self._replacements.values():
             self._leave(heir)
-        self._heirs.clear()
+        self._replacements.clear()
 
     def _tell_lanes(self) -> frozenset[int]:
         """Lanes with a worker can be used. When there is none, and none is coming, all can: to say so.
@@ -444,7 +444,7 @@ class Supervisor:
         """
         lives = {number: place.life.phase for number, place in self._places.items() if place.is_wanted}
         lanes = frozenset(number for number, phase in lives.items() if phase is Phase.READY)
-        if not lanes and all(phase is Phase.SPENT for phase in lives.values()):
+        if not lanes and all(phase is Phase.BACKOFF for phase in lives.values()):
             lanes = frozenset(lives)
         return self._on_lanes(lanes)
 

@@ -15,9 +15,9 @@ from yoloom.engine.lanes.lane import Outcome
 from yoloom.engine.request import Request
 from yoloom.errors import RuntimeFailed, WorkerCrashed, YoloomError
 from yoloom.sync.clock import Clock
-from yoloom.system.safe_log import CarefulLog
-from yoloom.workers.current_worker import Post
-from yoloom.workers.exit_report import Death
+from yoloom.system.safe_log import SafeLogger
+from yoloom.workers.current_worker import CurrentWorker
+from yoloom.workers.exit_report import WorkerExit
 from yoloom.workers.ipc.channel import ChannelClosed
 from yoloom.workers.ipc.heartbeat import Doing
 from yoloom.workers.ipc.messages import Message
@@ -25,7 +25,7 @@ from yoloom.workers.ipc.remote_errors import rebuilt
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.remote_prediction import RemotePrediction
 
-log = CarefulLog("yoloom.workers")
+log = SafeLogger("yoloom.workers")
 
 TRIES = 2
 """So many processes may end over one image."""
@@ -37,7 +37,7 @@ CHANCES = 6
 class WorkerLane:
     """One lane. One thread at a time."""
 
-    def __init__(self, post: Post) -> None:
+    def __init__(self, post: CurrentWorker) -> None:
         self._post = post
 
     @property
@@ -50,7 +50,7 @@ class WorkerLane:
         return [self._served(request, clock) for request in requests]
 
     def _served(self, request: Request, clock: Clock) -> Outcome:
-        deaths: list[Death] = []
+        deaths: list[WorkerExit] = []
         try:
             for _ in range(CHANCES):
                 outcome = self._tried(request, deaths, clock)
@@ -63,7 +63,7 @@ class WorkerLane:
             return Outcome(error=RuntimeFailed(f"the lane failed: {type(error).__name__}: {error}"))
         return Outcome(error=_crashed(deaths), retried=True)
 
-    def _tried(self, request: Request, deaths: list[Death], clock: Clock) -> Outcome | None:
+    def _tried(self, request: Request, deaths: list[WorkerExit], clock: Clock) -> Outcome | None:
         """One try; None when the process ended and another one may be asked."""
         late = deaths and request.terms.deadline <= clock()
         process = None if late else self._post.begin(request.terms.deadline, clock)
@@ -97,7 +97,7 @@ def _asked(process: WorkerProcess, request: Request) -> Outcome:
     return Outcome((), judged.speed["inference"], retried=retried)
 
 
-def _crashed(deaths: list[Death]) -> WorkerCrashed:
+def _crashed(deaths: list[WorkerExit]) -> WorkerCrashed:
     return WorkerCrashed(
         f"{len(deaths)} worker processes ended over this image, which is not tried again: "
         f"{', '.join(map(str, deaths))}.{deaths[-1].quoted}",

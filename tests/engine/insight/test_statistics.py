@@ -19,12 +19,12 @@ import pytest
 
 from yoloom import YOLO, Client
 from yoloom.engine.engine import Engine
-from yoloom.engine.futures import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.insight.lane_activity import Activity
 from yoloom.engine.insight.statistics import FormPlan, LaneState, Refused, Statistics
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.scheduling.policy import Lanes, Run
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.engine.stream import ResultStream
@@ -64,11 +64,11 @@ def prediction(engine: Engine) -> Prediction:
 
 
 def now(engine: Engine, **terms: Any) -> None:
-    predict_now(engine, prediction(engine), IMAGE, Terms(**terms))
+    predict_now(engine, prediction(engine), IMAGE, RequestTerms(**terms))
 
 
 def later(engine: Engine, **terms: Any) -> ResultFuture:
-    return predict_later(engine, prediction(engine), IMAGE, Terms(**terms))
+    return predict_later(engine, prediction(engine), IMAGE, RequestTerms(**terms))
 
 
 def held(engine: Engine, backend: FakeBackend) -> tuple[Gate, ResultFuture]:
@@ -98,7 +98,7 @@ def test_refusals_are_counted_by_reason(engine: Engine, backend: FakeBackend, cl
     with pytest.raises(QueueFull):
         now(engine, on_full=OnFull.REJECT)
     with pytest.raises(QueueFull):
-        predict_elsewhere(engine, prediction(engine), IMAGE, Terms(on_full=OnFull.REJECT))
+        predict_nonblocking(engine, prediction(engine), IMAGE, RequestTerms(on_full=OnFull.REJECT))
     with pytest.raises(DeadlineExceeded):
         now(engine, deadline=clock())
     assert engine.statistics().refusals == Refused(full=2, expired=1)
@@ -115,7 +115,7 @@ def test_refusals_are_counted_by_reason(engine: Engine, backend: FakeBackend, cl
 def test_waiting_elsewhere_for_a_place_is_no_refusal(engine: Engine, backend: FakeBackend) -> None:
     gate, first = held(engine, backend)
     waiting = [later(engine) for _ in range(2)]
-    applicant = predict_elsewhere(engine, prediction(engine), IMAGE, Terms(client=Client("door")))
+    applicant = predict_nonblocking(engine, prediction(engine), IMAGE, RequestTerms(client=Client("door")))
     found = until(engine, lambda found: found.applying == 1)
     assert (found.refused, found.waiting, found.running, found.in_flight) == (0, 2, 1, 3)
     gate.open()
@@ -143,7 +143,7 @@ def test_durations_are_those_of_the_clock(engine: Engine, backend: FakeBackend, 
 def test_waiting_for_a_place_is_waiting(engine: Engine, backend: FakeBackend, clock: ManualClock) -> None:
     gate, first = held(engine, backend)
     waiting = [later(engine) for _ in range(2)]
-    applicant = predict_elsewhere(engine, prediction(engine), IMAGE, Terms())
+    applicant = predict_nonblocking(engine, prediction(engine), IMAGE, RequestTerms())
     until(engine, lambda found: found.applying == 1)
     clock.advance(3.0)
     gate.open()
@@ -160,8 +160,8 @@ def test_postprocessing_is_measured_where_it_happens(clock: ManualClock) -> None
     engine = Engine(fake_model(), FakeBackend(), threads=1, clock=clock)
     engine.start()
     slow = Slow(engine.model, PredictOptions(), "slow.jpg")
-    predict_now(engine, slow, IMAGE, Terms())
-    predict_later(engine, slow, IMAGE, Terms()).result(30)
+    predict_now(engine, slow, IMAGE, RequestTerms())
+    predict_later(engine, slow, IMAGE, RequestTerms()).result(30)
     engine.close()
     found = engine.statistics().postprocess
     assert (found.count, found.mean_ms) == (2, pytest.approx(250))
@@ -196,7 +196,7 @@ def ends(engine: Engine) -> tuple[int, int, int, int]:
 def test_what_fails_in_the_heads_is_counted_as_failed(engine: Engine, error: BaseException) -> None:
     """Seen to be counted as succeeded."""
     with pytest.raises(type(error)):
-        predict_now(engine, Ending(engine, raising(error)), IMAGE, Terms())
+        predict_now(engine, Ending(engine, raising(error)), IMAGE, RequestTerms())
     assert later_with(engine, Ending(engine, raising(error))).exception(30)
     assert ends(engine) == (0, 2, 0, 0)
 
@@ -204,14 +204,14 @@ def test_what_fails_in_the_heads_is_counted_as_failed(engine: Engine, error: Bas
 def test_ctrl_c_in_the_heads_is_counted_as_cancelled(engine: Engine) -> None:
     """Seen to be counted as succeeded."""
     with pytest.raises(KeyboardInterrupt):
-        predict_now(engine, Ending(engine, raising(KeyboardInterrupt())), IMAGE, Terms())
+        predict_now(engine, Ending(engine, raising(KeyboardInterrupt())), IMAGE, RequestTerms())
     assert ends(engine) == (0, 0, 0, 1)
 
 
 def test_a_deadline_that_passes_in_the_heads_is_counted_as_expired(engine: Engine, clock: ManualClock) -> None:
     slow = Ending(engine, lambda: clock.advance(10))
     with pytest.raises(DeadlineExceeded):
-        predict_now(engine, slow, IMAGE, Terms(clock() + 5))
+        predict_now(engine, slow, IMAGE, RequestTerms(clock() + 5))
     with pytest.raises(DeadlineExceeded):
         later_with(engine, slow, deadline=clock() + 5).result(30)
     assert ends(engine) == (0, 0, 2, 0)
@@ -221,7 +221,7 @@ def test_a_result_that_can_not_be_delivered_is_counted_as_failed(engine: Engine)
     """Seen to be counted as succeeded: by its caller, by a helper, and by a stream."""
     full = raising(OSError(28, "No space left"))
     with pytest.raises(OSError, match="No space"):
-        predict_now(engine, prediction(engine), IMAGE, Terms(), full)
+        predict_now(engine, prediction(engine), IMAGE, RequestTerms(), full)
     assert isinstance(later_with(engine, prediction(engine), full).exception(30), OSError)
     with (
         ResultStream([IMAGE], lambda _: later(engine), full, window=1) as stream,
@@ -237,7 +237,7 @@ def later_with(
     deliver: Callable[[Results], Results] = lambda results: results,
     **terms: Any,
 ) -> ResultFuture:
-    return predict_later(engine, prediction, IMAGE, Terms(**terms), deliver)
+    return predict_later(engine, prediction, IMAGE, RequestTerms(**terms), deliver)
 
 
 def test_a_folder_that_is_full_is_counted_as_failed(
@@ -291,7 +291,7 @@ def test_the_plan_has_every_form(engine: Engine, backend: FakeBackend) -> None:
 def test_batches_are_counted_by_size() -> None:
     activity = Activity()
     activity.add_form(Form.THROUGHPUT, Lanes(2, batch=4))
-    requests = [Request(number, Terms(), lambda _: None) for number in range(5)]
+    requests = [Request(number, RequestTerms(), lambda _: None) for number in range(5)]
     for lane, members in enumerate((requests[:4], requests[4:])):
         activity.started(Run(Form.THROUGHPUT, lane, tuple(r.id for r in members)), members, 1.0)
     assert [request.timeline.batch for request in requests] == [4, 4, 4, 4, 1]

@@ -17,12 +17,12 @@ import pytest
 
 from yoloom import YOLO, Client
 from yoloom.engine.engine import Engine
-from yoloom.engine.futures import ResultFuture, predict_elsewhere, predict_later, predict_now
+from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.insight.situation import Situation, stall_report
 from yoloom.engine.insight.statistics import LaneState
 from yoloom.engine.insight.watchdog import PATIENCE_S, Stall, Verdict, Watchdog, patience_of
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms, client_of, label_of
+from yoloom.engine.scheduling.client import RequestTerms, label_of, resolve_client
 from yoloom.errors import EngineClosed, InvalidOption
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
@@ -57,7 +57,7 @@ def watchdog(engine: Engine) -> Watchdog:
 
 
 def later(engine: Engine, image: object = IMAGE, **terms: Any) -> ResultFuture:
-    return predict_later(engine, Prediction(engine.model, PredictOptions(), "image.jpg"), image, Terms(**terms))
+    return predict_later(engine, Prediction(engine.model, PredictOptions(), "image.jpg"), image, RequestTerms(**terms))
 
 
 def held(engine: Engine, backend: FakeBackend) -> tuple[Gate, ResultFuture]:
@@ -160,14 +160,14 @@ def test_the_report_of_a_lock_names_its_holder() -> None:
 
 def test_clients_are_told_by_the_name_they_gave_or_have() -> None:
     async def of_task() -> str:
-        return label_of(client_of(None))
+        return label_of(resolve_client(None))
 
     async def in_a_task() -> str:
         return await asyncio.create_task(of_task(), name="the-task")
 
     assert asyncio.run(in_a_task()) == "task the-task"
-    assert label_of(client_of(None)) == f"thread {threading.current_thread().name}"
-    assert label_of(client_of(("door", 3))) == "('door', 3)"
+    assert label_of(resolve_client(None)) == f"thread {threading.current_thread().name}"
+    assert label_of(resolve_client(("door", 3))) == "('door', 3)"
     assert label_of(Client("door")) == "'door'"
 
 
@@ -178,9 +178,12 @@ def test_a_run_that_hangs_is_reported_with_all_who_wait(
     engine: Engine, backend: FakeBackend, clock: ManualClock, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate, first = held(engine, backend)
-    waiting = [later(engine, client=client_of("door")) for _ in range(3)]
-    elsewhere = predict_elsewhere(
-        engine, Prediction(engine.model, PredictOptions(), "image.jpg"), IMAGE, Terms(client=client_of(None))
+    waiting = [later(engine, client=resolve_client("door")) for _ in range(3)]
+    elsewhere = predict_nonblocking(
+        engine,
+        Prediction(engine.model, PredictOptions(), "image.jpg"),
+        IMAGE,
+        RequestTerms(client=resolve_client(None)),
     )
     deadline = monotonic() + 30
     while not engine.statistics().applying:
@@ -206,7 +209,7 @@ def test_a_run_that_hangs_is_reported_with_all_who_wait(
 def test_an_image_that_is_decoded_for_ever_is_reported(
     engine: Engine, clock: ManualClock, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = engine.new_request(Terms(client=Client("camera")), lambda _: None)
+    request = engine.new_request(RequestTerms(client=Client("camera")), lambda _: None)
     engine.admit(request)
     clock.advance(10.5)
     watchdog.check()
@@ -220,7 +223,7 @@ def test_nothing_is_said_of_an_engine_that_waits_for_work(
     watchdog.check()
     clock.advance(3600)
     watchdog.check()
-    request = engine.new_request(Terms(), lambda _: None)
+    request = engine.new_request(RequestTerms(), lambda _: None)
     engine.admit(request)
     watchdog.check()
     clock.advance(9)
@@ -353,7 +356,10 @@ def test_debug_of_a_model_starts_it_for_all_handles(demo_model: Path) -> None:
         with YOLO(demo_model, debug=True) as watched:
             assert "yoloom-watchdog" in thread_names(plain)
             predict_now(
-                watched._opened.engine, Prediction(watched.model, PredictOptions(), "image.jpg"), IMAGE, Terms(math.inf)
+                watched._opened.engine,
+                Prediction(watched.model, PredictOptions(), "image.jpg"),
+                IMAGE,
+                RequestTerms(math.inf),
             )
         assert thread_names(plain).count("yoloom-watchdog") == 1
 

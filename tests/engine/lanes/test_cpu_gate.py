@@ -24,7 +24,7 @@ from yoloom.engine.lanes import cpu_gate as module
 from yoloom.engine.lanes.cpu_gate import CpuGate, Share
 from yoloom.engine.lanes.lane import Outcome, Slot, run_requests
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import DeadlineExceeded, RuntimeFailed
 from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Form, Setup
@@ -283,7 +283,7 @@ def lane_of(gate: CpuGate, backend: FakeBackend) -> tuple[Slot, Engine]:
 
 
 def outcomes_of(slot: Slot, engine: Engine, *deadlines: float) -> list[Outcome]:
-    requests = [engine.new_request(Terms(deadline), lambda _: None) for deadline in deadlines]
+    requests = [engine.new_request(RequestTerms(deadline), lambda _: None) for deadline in deadlines]
     for request in requests:
         request.image = Drawn()
     return run_requests(slot, requests, monotonic)
@@ -343,11 +343,11 @@ def prediction(engine: Engine) -> Prediction:
 
 
 def later(engine: Engine, seed: int, timeout: float = NEVER) -> ResultFuture:
-    return predict_later(engine, prediction(engine), picture(seed), Terms(monotonic() + timeout))
+    return predict_later(engine, prediction(engine), picture(seed), RequestTerms(monotonic() + timeout))
 
 
 def now(engine: Engine, seed: int, timeout: float = NEVER) -> None:
-    predict_now(engine, prediction(engine), picture(seed), Terms(monotonic() + timeout))
+    predict_now(engine, prediction(engine), picture(seed), RequestTerms(monotonic() + timeout))
 
 
 def started(backend: FakeBackend, threads: int = 2) -> Engine:

@@ -16,7 +16,7 @@ from yoloom.engine.engine import Engine
 from yoloom.engine.futures import ResultFuture, predict_later
 from yoloom.engine.lanes.plan import MAX_BATCH, MAX_LANES
 from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import InvalidOption
 from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Form, Precision, Setup
@@ -33,7 +33,7 @@ def picture(seed: int) -> np.ndarray:
 
 def later(engine: Engine, seed: int) -> ResultFuture:
     prediction = Prediction(engine.model, PredictOptions(), "image0.jpg")
-    return predict_later(engine, prediction, picture(seed), Terms(monotonic() + 60))
+    return predict_later(engine, prediction, picture(seed), RequestTerms(monotonic() + 60))
 
 
 # ---- What a plan may ask

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from yoloom.engine.scheduling.fair_queue import MAX_LEFT, Client, Turns
+from yoloom.engine.scheduling.fair_queue import MAX_LEFT, Client, FairQueue
 
 A, B, C = Client("a"), Client("b"), Client("c")
 
 
-def turns(*requests: tuple[int, Client], priority: float = 0) -> Turns:
-    made = Turns()
+def turns(*requests: tuple[int, Client], priority: float = 0) -> FairQueue:
+    made = FairQueue()
     for request_id, client in requests:
         made.add(request_id, client, priority)
         made.ready(request_id, ())
     return made
 
 
-def served(made: Turns) -> list[int]:
+def served(made: FairQueue) -> list[int]:
     order = []
     while (taken := made.take()) is not None:
         order.append(taken[0])
@@ -40,7 +40,7 @@ def test_a_client_that_comes_back_joins_at_the_end() -> None:
 
 
 def test_the_highest_priority_of_a_client_goes_first_and_equal_ones_in_order() -> None:
-    made = Turns()
+    made = FairQueue()
     for request_id, priority in ((1, 0), (2, 5), (3, 5), (4, -1)):
         made.add(request_id, A, priority)
         made.ready(request_id, ())
@@ -55,7 +55,7 @@ def test_priority_does_not_take_another_clients_turn() -> None:
 
 
 def test_what_is_not_ready_holds_up_nobody() -> None:
-    made = Turns()
+    made = FairQueue()
     made.add(1, A, 0)
     made.add(2, A, 0)
     made.ready(2, ())
@@ -74,22 +74,22 @@ def test_what_was_removed_is_skipped() -> None:
 
 
 def test_company_has_the_same_shape_and_comes_in_turns() -> None:
-    made = Turns()
+    made = FairQueue()
     for request_id, client, shape in ((1, A, 1), (2, A, 1), (3, B, 2), (4, C, 1), (5, C, 1), (6, A, 1)):
         made.add(request_id, client, 0)
         made.ready(request_id, (shape,))
     assert made.take() == (1, (1,))
-    assert made.company((1,), 3) == [4, 2, 5], "B's next has another shape, C is before A's second"
+    assert made.take_matching((1,), 3) == [4, 2, 5], "B's next has another shape, C is before A's second"
     assert served(made) == [3, 6]
 
 
 def test_nobody_is_overtaken_by_his_own_request_of_another_shape() -> None:
-    made = Turns()
+    made = FairQueue()
     for request_id, shape in ((1, 1), (2, 2), (3, 1)):
         made.add(request_id, A, 0)
         made.ready(request_id, (shape,))
     assert made.take() == (1, (1,))
-    assert made.company((1,), 8) == []
+    assert made.take_matching((1,), 8) == []
 
 
 def test_clear_takes_everything() -> None:
@@ -101,9 +101,9 @@ def test_clear_takes_everything() -> None:
 
 def test_the_longest_line_and_its_oldest() -> None:
     made = turns((1, A), (2, B), (3, B))
-    assert made.oldest_of_longest() == 2
+    assert made.oldest_of_busiest() == 2
     made.add(4, B, -1)
-    assert made.oldest_of_longest() == 4, "the lowest priority goes before the oldest"
+    assert made.oldest_of_busiest() == 4, "the lowest priority goes before the oldest"
     assert made.of("b") == (2, 3, 4)
     assert made.of("nobody") == ()
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from checkpoint_writer import archive, checkpoint, dump, network
 from yoloom.errors import ModelError
 from yoloom.formats.checkpoint.pickled.archive import read_archive
-from yoloom.formats.checkpoint.pickled.pickle_machine import Machine
+from yoloom.formats.checkpoint.pickled.pickle_machine import PickleMachine
 from yoloom.formats.checkpoint.read import parse_checkpoint
 
 REAL = (Path(__file__).parents[2] / "data/tiny-classify.pt").read_bytes()
 REAL_MEMBERS = {name: bytes(member.content) for name, member in read_archive(memoryview(REAL)).items()}
 REAL_STORAGES = {name[5:]: content for name, content in REAL_MEMBERS.items() if name.startswith("data/")}
 SMALL = checkpoint(network())
-OPCODES = bytes(Machine._STEPS)
+OPCODES = bytes(PickleMachine._STEPS)
 INPUTS = 3_000
 
 edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8)

@@ -17,7 +17,7 @@ from typing import Any
 from yoloom.engine.insight.situation import Situation, stall_report
 from yoloom.errors import InvalidOption, RuntimeFailed
 from yoloom.options import number, shown
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
 PATIENCE_S = 10.0
 """How long nothing may move before it is reported, unless asked otherwise."""
@@ -25,7 +25,7 @@ PATIENCE_S = 10.0
 _TICKS = 10  # looks in that time
 _LONGEST_TICK_S = 1.0
 
-log = CarefulLog("yoloom.watchdog")
+log = SafeLogger("yoloom.watchdog")
 
 
 def patience_of(debug: Any) -> float | None:

@@ -19,9 +19,9 @@ from yoloom.errors import InvalidModel
 from yoloom.formats.model import Model
 from yoloom.runtime.probe import have_same_bits
 from yoloom.runtime.protocol import Backend, Compiled, Form, Precision, Setup, Sharing
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 
 class Compilation:

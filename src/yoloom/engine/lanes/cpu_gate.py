@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 
 from yoloom.sync.clock import Clock, monotonic
-from yoloom.sync.fork import in_forked_child
+from yoloom.sync.fork import after_fork_in_child
 from yoloom.system.cpus import available_cpus
 
 GRACE_S = 0.01
@@ -235,8 +235,8 @@ def cpu_gate() -> CpuGate:
     return _gate
 
 
-@in_forked_child
-def _begin_again() -> None:
+@after_fork_in_child
+def _reset_after_fork() -> None:
     # A thread that is not in the child may have held the lock, or a turn.
     global _gate
     _gate = CpuGate()

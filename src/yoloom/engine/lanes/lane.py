@@ -22,9 +22,9 @@ from yoloom.formats.model import Model
 from yoloom.runtime.probe import blank
 from yoloom.runtime.protocol import Batch, Compiled, Context, Outputs
 from yoloom.sync.clock import Clock
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
-log = CarefulLog("yoloom.engine")
+log = SafeLogger("yoloom.engine")
 
 
 class Outcome(NamedTuple):

@@ -16,13 +16,13 @@ from yoloom.engine.scheduling.fair_queue import ANYBODY, Client
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.errors import InvalidOption
 from yoloom.options import number, positive, shown
-from yoloom.sync.fork import in_forked_child
+from yoloom.sync.fork import after_fork_in_child
 
 MAX_WEIGHT = 1000
 
 
 @dataclass(frozen=True)
-class Terms:
+class RequestTerms:
     """Immutable: shared freely. deadline: on the engine's clock, infinity for none."""
 
     deadline: float = math.inf
@@ -46,13 +46,13 @@ _tasks_lock = threading.Lock()  # guards the marks of tasks
 _tasks: weakref.WeakKeyDictionary[Any, _Mark] = weakref.WeakKeyDictionary()
 
 
-@in_forked_child
-def _begin_again() -> None:
+@after_fork_in_child
+def _reset_after_fork() -> None:
     global _tasks_lock, _tasks
     _tasks_lock, _tasks = threading.Lock(), weakref.WeakKeyDictionary()
 
 
-def client_of(asked: Any) -> Client:
+def resolve_client(asked: Any) -> Client:
     """The client that was named, by a `Client`, a text, a number or a tuple of them; else the calling task or thread.
 
     Raises InvalidOption.

@@ -56,7 +56,7 @@ class _Line:
         return self.ready[0][1] if self.ready else None
 
 
-class Turns:
+class FairQueue:
     """The waiting requests of all clients, and who is next. One thread at a time."""
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class Turns:
             self._order = deque(line for line in self._order if line.waiting)
             self._left = 0
 
-    def company(self, shape: Shape, most: int) -> list[int]:
+    def take_matching(self, shape: Shape, most: int) -> list[int]:
         """Up to `most` further requests of this shape, which wait no longer, in the order of turns.
 
         Nobody is overtaken by requests of his own: a client whose next request has another shape is passed over.
@@ -151,7 +151,7 @@ class Turns:
                 taken += self._company_of(line, shape, min(line.weight, most - len(taken)))
         return taken
 
-    def oldest_of_longest(self) -> int:
+    def oldest_of_busiest(self) -> int:
         """Of the client with the most waiting requests: of its lowest priority, the one that came first.
 
         Among equal clients, the one that has waited longest.

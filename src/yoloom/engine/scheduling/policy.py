@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from yoloom.engine.scheduling.fair_queue import ANYBODY, Client, Shape, Turns
+from yoloom.engine.scheduling.fair_queue import ANYBODY, Client, FairQueue, Shape
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.runtime.protocol import Form
 
@@ -94,8 +94,8 @@ class Policy:
         """capacity: how many tickets may wait or be held. lanes: those of each form that is compiled. in_company:
         whether so much else computes that a single request is better served as one of many."""
         self.capacity = capacity
-        self._turns = Turns()  # those that wait
-        self._applicants = Turns()
+        self._turns = FairQueue()  # those that wait
+        self._applicants = FairQueue()
         self._applying: dict[int, tuple[Ticket, Shape | None]] = {}  # with the canvas of those that are prepared
         self._placed: list[int] = []
         self._held = 0
@@ -253,7 +253,7 @@ class Policy:
             return self._turns.of(client.key) + self._applicants.of(client.key)
         if on_full is OnFull.DROP_OLDEST and self.waiting and not self._has_place:
             # From whoever has most: a client that floods pays for it, and not the one that comes with a single request.
-            return (self._turns.oldest_of_longest(),)
+            return (self._turns.oldest_of_busiest(),)
         return ()
 
     def _drop(self, ticket_ids: tuple[int, ...]) -> None:
@@ -277,7 +277,7 @@ class Policy:
         if first is None:
             return ()
         first_id, shape = first
-        return first_id, *self._turns.company(shape, most - 1)
+        return first_id, *self._turns.take_matching(shape, most - 1)
 
     def _take_expired(self, now: float) -> tuple[int, ...]:
         expired = []

@@ -22,18 +22,18 @@ from yoloom.engine.tuning.tuner import SECONDS, Tuner, Tuning
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Backend, Precision
-from yoloom.sync.fork import in_forked_child
-from yoloom.sync.single_flight import OnceMap
+from yoloom.sync.fork import after_fork_in_child
+from yoloom.sync.single_flight import SingleFlight
 from yoloom.system.cpu_model import cpu_model
 from yoloom.system.cpus import available_cpus
-from yoloom.system.safe_log import CarefulLog
+from yoloom.system.safe_log import SafeLogger
 
 TUNER = 1
 """Goes up when plans that were measured before are no longer worth having."""
 
 _READ_BYTES = 1 << 20
 
-log = CarefulLog("yoloom.plans")
+log = SafeLogger("yoloom.plans")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Plans:
     def __init__(self, measure: Measure, find_cache: Callable[[], PlanCache | None] = plan_cache) -> None:
         self._measure = measure
         self._find_cache = find_cache
-        self._once: OnceMap[str, Plan] = OnceMap()
+        self._once: SingleFlight[str, Plan] = SingleFlight()
         self._lock = threading.Lock()  # guards what follows
         self._known: dict[str, Plan] = {}
 
@@ -156,8 +156,8 @@ def plans() -> Plans:
     return _plans
 
 
-@in_forked_child
-def _begin_again() -> None:
+@after_fork_in_child
+def _reset_after_fork() -> None:
     # A thread that is not in the child may have held a lock, or been about to finish a measurement.
     global _plans
     _plans = Plans(tune)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from yoloom.runtime.probe import have_same_bits
 from yoloom.runtime.protocol import Compiled, Setup, Sharing
-from yoloom.workers.compile_sharing import Part
+from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.ipc.shared_weights import SharedNetwork
 from yoloom.workers.recipe import Opened
 
 
-def compiled_for(part: Part, opened: Opened, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
+def compiled_for(part: CompileRole, opened: Opened, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
     """The network, and why it is not the shared one, nothing if it is. Raises what compiling raises."""
     backend, model = opened.backend, opened.model
-    if part is Part.ALONE or not isinstance(backend, Sharing):
+    if part is CompileRole.SOLO or not isinstance(backend, Sharing):
         return backend.compile(model, setup), "this one compiles alone"
-    own = backend.compile(model, setup) if part is Part.GIVE else None
+    own = backend.compile(model, setup) if part is CompileRole.LEADER else None
     try:
         if own is not None and not network.is_sealed:  # one that has given before may have ended a moment later
             network.write(backend.exported(own))

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from yoloom.engine.lanes.cpu_gate import cpu_gate
 from yoloom.engine.lanes.lane import Slot, run_requests, warm_up
-from yoloom.engine.pipeline import Examination, Loan
+from yoloom.engine.pipeline import ImagePipeline, Ownership
 from yoloom.engine.request import Request
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.images.decode import Encoded
@@ -34,9 +34,9 @@ from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Form, Outputs, Setup
 from yoloom.sync.clock import monotonic
 from yoloom.workers.child.compile import compiled_for
-from yoloom.workers.compile_sharing import Part
+from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
-from yoloom.workers.ipc.heartbeat import Board, Doing
+from yoloom.workers.ipc.heartbeat import Doing, Heartbeat
 from yoloom.workers.ipc.messages import Message
 from yoloom.workers.ipc.remote_errors import described
 from yoloom.workers.ipc.shared_memory import SharedMemory
@@ -56,7 +56,7 @@ def main(channel: int, board: int, slot: int, network: int, generation: int) -> 
     faulthandler.enable(all_threads=False)
     _leave_out_converters()
     channel_end = Channel(socket.socket(fileno=channel), generation)
-    worker = Worker(channel_end, Board(SharedMemory(board)), SharedMemory(slot), SharedNetwork(network))
+    worker = Worker(channel_end, Heartbeat(SharedMemory(board)), SharedMemory(slot), SharedNetwork(network))
     try:
         worker.serve()
     except ChannelClosed:
@@ -67,7 +67,7 @@ def main(channel: int, board: int, slot: int, network: int, generation: int) -> 
 class Worker:
     """The whole life of a worker. One thread serves; one more shows signs of life."""
 
-    def __init__(self, channel: Channel, board: Board, slot: SharedMemory, network: SharedNetwork) -> None:
+    def __init__(self, channel: Channel, board: Heartbeat, slot: SharedMemory, network: SharedNetwork) -> None:
         self._channel = channel
         self._board = board
         self._slot = slot
@@ -103,7 +103,7 @@ class Worker:
         cv2.setNumThreads(threads)
         opened = Recipe(order["opener"], order["arguments"]).open()
         setup = Setup(Form.LATENCY, threads, opened.precision)
-        part = Part(self._channel.receive().notes["part"])
+        part = CompileRole(self._channel.receive().notes["part"])
         compiled, unshared = compiled_for(part, opened, setup, self._network)
         self._network.close()
         slot = _Watched(compiled, threads, self._board)
@@ -149,10 +149,10 @@ class LoadedModel:
     def answer(self, question: Message, image: NDArray[np.uint8] | Encoded) -> Message:
         """What is found in one image. Raises what fails."""
         notes = question.notes
-        examination = Examination(self._model, _options(notes["options"]), notes["max_pixels"])
+        examination = ImagePipeline(self._model, _options(notes["options"]), notes["max_pixels"])
         examination.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
-        examination.prepare(image, Loan.GIVEN)
-        request = Request(question.request, Terms(), _nobody)
+        examination.prepare(image, Ownership.OWNED)
+        request = Request(question.request, RequestTerms(), _nobody)
         request.image = examination
         (outcome,) = run_requests(self._slot, [request], monotonic)
         if outcome.error is not None:
@@ -166,7 +166,7 @@ class LoadedModel:
 class _Watched(Slot):
     """A slot that shows on the board when the network runs."""
 
-    def __init__(self, compiled: Any, threads: int, board: Board) -> None:
+    def __init__(self, compiled: Any, threads: int, board: Heartbeat) -> None:
         super().__init__(compiled, cpu_gate().share(threads), threads)
         self._board = board
 

@@ -35,7 +35,7 @@ _WORDS = {
 }
 
 
-class Board:
+class Heartbeat:
     """Two numbers of eight bytes, each written by one side only and in one piece. Shared freely."""
 
     def __init__(self, memory: SharedMemory) -> None:
@@ -43,7 +43,7 @@ class Board:
         self._numbers = memory.view()[:16].view(np.int64)
 
     @classmethod
-    def create(cls) -> Board:
+    def create(cls) -> Heartbeat:
         return cls(SharedMemory.create(SIZE))
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictRequest:
     """One image on its way. Immutable; the pixels may be the caller's, who waits.
 
     pixels: (H, W, 3) uint8 BGR, or the bytes of an encoded image (N,). what: what errors call an encoded one. options:

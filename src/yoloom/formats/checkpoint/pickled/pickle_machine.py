@@ -37,7 +37,7 @@ class Call:
     state: Any
 
 
-class Machine:
+class PickleMachine:
     """Runs one pickle once. One thread."""
 
     def __init__(
@@ -273,7 +273,7 @@ class Machine:
     def _storage(self) -> None:
         self._stack[-1] = self._find_storage(self._stack[-1])
 
-    _STEPS: ClassVar[dict[int, Callable[[Machine], None]]] = {
+    _STEPS: ClassVar[dict[int, Callable[[PickleMachine], None]]] = {
         0x80: _protocol,
         ord("N"): _none,
         0x88: _true,

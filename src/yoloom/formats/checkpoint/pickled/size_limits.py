@@ -22,7 +22,7 @@ class Weight(NamedTuple):
 ONE = Weight(1, 0, 0)
 
 
-class Tally:
+class SizeLimits:
     """Counts a tree while it grows, and stops it: a few shared values can stand for more than any memory holds.
 
     One thread.

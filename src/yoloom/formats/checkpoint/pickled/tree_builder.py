@@ -9,14 +9,14 @@ from yoloom.errors import InvalidModel
 from yoloom.formats.checkpoint.pickled.allowed_globals import Global, Meaning
 from yoloom.formats.checkpoint.pickled.pickle_machine import Call
 from yoloom.formats.checkpoint.pickled.rebuild import rebuild_scalar, rebuild_tensor
-from yoloom.formats.checkpoint.pickled.size_limits import ONE, Tally, Weight
+from yoloom.formats.checkpoint.pickled.size_limits import ONE, SizeLimits, Weight
 from yoloom.formats.checkpoint.pickled.storage import Storage
 from yoloom.formats.checkpoint.pickled.tree import Module, Opaque, Tensor
 from yoloom.formats.checkpoint.pickled.wording import shown
 from yoloom.frozen import FrozenDict
 
 
-class Growth:
+class TreeBuilder:
     """Turns the machine's notes into the tree, each note once. One thread.
 
     A note that is used in several places is one object in the tree, too. What it would weigh if all of these were
@@ -24,7 +24,7 @@ class Growth:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._tally = Tally(max_bytes)
+        self._tally = SizeLimits(max_bytes)
         self._grown: dict[int, tuple[Any, Weight]] = {}  # by id of the note
 
     def grow(self, noted: Any) -> Any:
@@ -37,7 +37,7 @@ class Growth:
             return Opaque(noted.name)
         return Opaque("torch.Storage") if kind is Storage else noted
 
-    def _once(self, noted: Any, grower: Callable[[Growth, Any], Any]) -> Any:
+    def _once(self, noted: Any, grower: Callable[[TreeBuilder, Any], Any]) -> Any:
         key = id(noted)
         if key in self._grown:
             value, weight = self._grown[key]
@@ -106,17 +106,17 @@ class Growth:
         return rebuild_scalar(noted)
 
 
-_GROWERS: dict[type, Callable[[Growth, Any], Any]] = {
-    list: Growth._list,
-    tuple: Growth._tuple,
-    dict: Growth._dict,
-    Call: Growth._call,
+_GROWERS: dict[type, Callable[[TreeBuilder, Any], Any]] = {
+    list: TreeBuilder._list,
+    tuple: TreeBuilder._tuple,
+    dict: TreeBuilder._dict,
+    Call: TreeBuilder._call,
 }
-_CALL_GROWERS: dict[Meaning, Callable[[Growth, Call], Any]] = {
-    Meaning.MODULE: Growth._module,
-    Meaning.NAMESPACE: Growth._namespace,
-    Meaning.SIZE: Growth._first,
-    Meaning.TENSOR: Growth._tensor,
-    Meaning.PARAMETER: Growth._parameter,
-    Meaning.SCALAR: Growth._scalar,
+_CALL_GROWERS: dict[Meaning, Callable[[TreeBuilder, Call], Any]] = {
+    Meaning.MODULE: TreeBuilder._module,
+    Meaning.NAMESPACE: TreeBuilder._namespace,
+    Meaning.SIZE: TreeBuilder._first,
+    Meaning.TENSOR: TreeBuilder._tensor,
+    Meaning.PARAMETER: TreeBuilder._parameter,
+    Meaning.SCALAR: TreeBuilder._scalar,
 }

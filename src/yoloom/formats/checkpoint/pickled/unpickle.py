@@ -8,9 +8,9 @@ from typing import Any
 from yoloom.errors import UnsupportedModel
 from yoloom.formats.checkpoint.pickled.allowed_globals import find_global
 from yoloom.formats.checkpoint.pickled.archive import Member
-from yoloom.formats.checkpoint.pickled.pickle_machine import Machine
+from yoloom.formats.checkpoint.pickled.pickle_machine import PickleMachine
 from yoloom.formats.checkpoint.pickled.storage import Storages
-from yoloom.formats.checkpoint.pickled.tree_builder import Growth
+from yoloom.formats.checkpoint.pickled.tree_builder import TreeBuilder
 
 # What tensors and texts may take together when each use counts: a sound file needs its own size.
 _SPARE_BYTES = 2**20
@@ -23,8 +23,8 @@ def unpickle(members: Mapping[str, Member], file_bytes: int) -> Any:
     damaged, contradicts itself or is absurdly large; time and memory are bounded.
     """
     _check_byte_order(members)
-    noted = Machine(members["data.pkl"].checked(), find_global, Storages(members).find).run()
-    return Growth(max_bytes=2 * file_bytes + _SPARE_BYTES).grow(noted)
+    noted = PickleMachine(members["data.pkl"].checked(), find_global, Storages(members).find).run()
+    return TreeBuilder(max_bytes=2 * file_bytes + _SPARE_BYTES).grow(noted)
 
 
 def _check_byte_order(members: Mapping[str, Member]) -> None:
