@@ -56,7 +56,7 @@ from yoloom.sync.counted_lock import CountedLock
 from yoloom.sync.deadline_timer import DeadlineTimer
 from yoloom.sync.lifo_condition import LifoCondition
 from yoloom.sync.once import Once
-from yoloom.sync.thread_name import thread_name
+from yoloom.sync.stacks import thread_name
 from yoloom.sync.thread_pool import ThreadPools
 from yoloom.system.files import files_bytes
 from yoloom.system.safe_log import SafeLogger

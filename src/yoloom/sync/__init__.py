@@ -1,1 +1,1 @@
-"""Locks, threads and clocks: nothing here knows a model."""
+"""Locks, threads and clocks for the layers above; nothing here knows a model."""

@@ -1,4 +1,4 @@
-"""A lock that counts how often, and for how long, somebody had to wait for it."""
+"""A lock that counts how often, and for how long, threads had to wait for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # what typeshed does not say of it
+if TYPE_CHECKING:  # the part of it that typeshed leaves out
 
-    class _Owned:
+    class _OwnedLock:
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
         def release(self) -> None: ...
         def __exit__(self, *raised: object) -> None: ...
@@ -18,14 +18,18 @@ if TYPE_CHECKING:  # what typeshed does not say of it
         def _acquire_restore(self, state: Any) -> None: ...
         def _release_save(self) -> Any: ...
 else:
-    _Owned = _thread.RLock
+    _OwnedLock = _thread.RLock
 
 
 @dataclass(frozen=True)
 class LockWaits:
-    """How often a lock was not to be had at once, and for how long it was waited for. Immutable: shared freely.
+    """How contended a lock was. Immutable. Thread safety: any number of threads.
 
-    taken: how often it was taken by `with`. waited: how many of those had to wait. total_ms, max_ms: for how long.
+    Attributes:
+        taken: How often it was taken by `with`.
+        waited: How many of those had to wait.
+        total_ms: How long they waited together, in milliseconds.
+        max_ms: The longest wait, in milliseconds.
     """
 
     taken: int = 0
@@ -34,20 +38,22 @@ class LockWaits:
     max_ms: float = 0.0
 
 
-class CountedLock(_Owned):
-    """A lock for `with` and `threading.Condition` that keeps count. Shared freely; not reentrant: RuntimeError.
+class CountedLock(_OwnedLock):
+    """A lock for `with` and `threading.Condition` that keeps count. Not reentrant: a second `with` raises RuntimeError.
 
-    It is tried first without waiting, and the time is taken only when that fails. What a condition does to come back
-    from a wait is not counted.
+    It is tried first without waiting, and the clock is read only when that fails. The return from a condition's wait is
+    not counted.
 
-    An RLock, because that knows its owner: Ctrl-C may strike right after it was taken, before a line of ours could
-    note that. And `__exit__` is inherited, because Ctrl-C may strike before the first line of one in Python, and the
-    lock would stay taken for ever.
+    It is an RLock, because that knows its owner: Ctrl-C may strike right after the lock was taken, before a line of
+    ours could note it. And `__exit__` is inherited, because Ctrl-C may strike before the first line of one in Python,
+    and the lock would stay taken for ever.
+
+    Thread safety: any number of threads.
     """
 
     def __init__(self) -> None:
         self._taken_by = 0
-        # Written by whoever holds the lock.
+        # Written by the thread that holds the lock.
         self._taken = 0
         self._waited = 0
         self._total_s = 0.0
@@ -55,15 +61,15 @@ class CountedLock(_Owned):
 
     @property
     def taken_by(self) -> int:
-        """The ident of the thread that took it last, and may have given it back since. Any thread, without the lock."""
+        """The ident of the thread that took it last, which may have released it since. Any thread, without the lock."""
         return self._taken_by
 
     def waits(self) -> LockWaits:
-        """The numbers until now. For whoever holds it."""
+        """Return the numbers until now. Only for the thread that holds the lock."""
         return LockWaits(self._taken, self._waited, self._total_s * 1e3, self._max_s * 1e3)
 
     def condition(self) -> threading.Condition:
-        """A new condition on this lock."""
+        """Return a new condition on this lock."""
         return threading.Condition(self)  # type: ignore[arg-type]
 
     def __enter__(self) -> bool:
@@ -74,22 +80,23 @@ class CountedLock(_Owned):
                 self._wait()
             self._taken += 1
             self._taken_by = threading.get_ident()
-        except BaseException:  # Ctrl-C
+        except BaseException:
+            # Ctrl-C, before or after the lock was taken: `with` calls no `__exit__` for an `__enter__` that raises.
             if self._is_owned():
                 self.release()
             raise
         return True
 
-    def let_go(self) -> Any:
-        """Whoever holds it waits for something without it, and then takes it back with what this returns."""
+    def release_for_wait(self) -> Any:
+        """Release the lock to wait for something without it. Return the state that `reacquire` needs."""
         return self._release_save()
 
-    def take_back(self, held: Any) -> None:
-        """Not counted, as it is not for a condition."""
-        self._acquire_restore(held)
+    def reacquire(self, saved: Any) -> None:
+        """Take the lock again after `release_for_wait`. Not counted, as the return from a condition's wait is not."""
+        self._acquire_restore(saved)
 
     def _acquire_restore(self, state: Any) -> None:
-        """For `threading.Condition`."""
+        """Take the lock again; `threading.Condition` calls this."""
         super()._acquire_restore(state)
         self._taken_by = threading.get_ident()
 

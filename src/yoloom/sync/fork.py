@@ -1,4 +1,4 @@
-"""What must be made anew in a forked child: threads are not copied, but the locks that they hold are."""
+"""Resetting state in a forked child: threads are not copied by a fork, but the locks that they hold are."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable
 
 
-def after_fork_in_child(begin_again: Callable[[], None]) -> Callable[[], None]:
-    """Decorates what each child that this process forks does first. It may not wait for a lock that was there before.
+def after_fork_in_child(reset: Callable[[], None]) -> Callable[[], None]:
+    """Register a function that every child forked from this process calls first, and return it (a decorator).
 
-    A lock that another thread held at the fork stays taken in the child for ever.
+    A lock that another thread held at the moment of the fork stays taken in the child for ever, because its owner does
+    not exist there. The function must therefore replace such locks and never wait for one.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=begin_again)
-    return begin_again
+        os.register_at_fork(after_in_child=reset)
+    return reset

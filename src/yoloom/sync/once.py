@@ -1,4 +1,4 @@
-"""Something that may happen once, whoever comes first."""
+"""Flags and values that can be set once, by whichever thread comes first."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ import threading
 
 
 class Once:
-    """True for the first `take`, False for all others. Shared freely; safe in finalizers, for it never waits."""
+    """A flag that exactly one caller wins.
+
+    Safe in finalizers, because it never waits. Thread safety: any number of threads.
+    """
 
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
+        # The lock is the flag: it is acquired once and never released.
         self._lock = threading.Lock()
 
     def take(self) -> bool:
+        """Return True to the first caller and False to all others."""
         return self._lock.acquire(blocking=False)
 
     @property
     def taken(self) -> bool:
+        """Whether somebody has won already."""
         return self._lock.locked()
 
 
 class SetOnce:
-    """Keeps what the first to `put` has put, and nothing of the others. Shared freely."""
+    """A text that keeps the first value put into it and ignores all later ones.
+
+    Thread safety: any number of threads.
+    """
 
     __slots__ = ("_lock", "_value")
 
@@ -31,7 +40,11 @@ class SetOnce:
         self._value = ""
 
     def put(self, value: str) -> bool:
-        """Whether this was the first. value: not empty."""
+        """Set the value unless there is one. Return whether this call has set it.
+
+        Args:
+            value: Any text but the empty one, which means "not set".
+        """
         with self._lock:
             first = not self._value
             if first:
@@ -40,5 +53,5 @@ class SetOnce:
 
     @property
     def value(self) -> str:
-        """Empty before the first `put`."""
+        """The text that was put first; empty before."""
         return self._value

@@ -13,11 +13,14 @@ V = TypeVar("V")
 
 
 class _Abandoned(Exception):
-    """Whoever computed the value was interrupted: somebody else has to."""
+    """The thread that computed the value was interrupted: another one has to compute it."""
 
 
 class SingleFlight(Generic[K, V]):
-    """Keeps a value for as long as somebody holds it. Threads: anybody."""
+    """A table of shared values: one computation for each key, kept for as long as somebody holds the value.
+
+    Thread safety: any number of threads.
+    """
 
     def __init__(self) -> None:
         # Guards what follows. Never held while a value is computed.
@@ -26,24 +29,25 @@ class SingleFlight(Generic[K, V]):
         self._values: WeakValueDictionary[K, V] = WeakValueDictionary()
 
     def get(self, key: K, compute: Callable[[], V]) -> V:
-        """The value of `key`. The first to ask computes it, the others wait; all get its error, and none keeps it."""
+        """Return the value of `key`: the first caller computes it, the others wait. All get its error; none is kept."""
         while True:
             with self._lock:
                 value, pending = self._values.get(key), self._pending.get(key)
                 if value is not None:
                     return value
-                if mine := pending is None:
+                if is_first := pending is None:
                     pending = self._pending[key] = Future()
             try:
-                if mine:
-                    return self._computed(key, pending, compute)
+                if is_first:
+                    return self._compute(key, pending, compute)
                 return pending.result()
             except _Abandoned:
                 continue
             finally:
                 del pending  # it may hold an error, and that error this frame
 
-    def _computed(self, key: K, pending: Future[V], compute: Callable[[], V]) -> V:
+    def _compute(self, key: K, pending: Future[V], compute: Callable[[], V]) -> V:
+        """Compute the value in this thread and hand the outcome to all that wait for `pending`."""
         try:
             value = compute()
         except BaseException as error:
@@ -53,7 +57,7 @@ class SingleFlight(Generic[K, V]):
             pending.set_exception(error if isinstance(error, Exception) else _Abandoned())
             raise
         with self._lock:
-            # Both at once: whoever asks in between would find neither, and compute it a second time.
+            # Both in one step: a caller in between would find neither, and compute the value a second time.
             self._values[key] = value
             del self._pending[key]
         pending.set_result(value)

@@ -1,4 +1,4 @@
-"""Where all threads stand, as text."""
+"""Stack dumps as text: the code that threads and asyncio tasks are in the middle of."""
 
 from __future__ import annotations
 
@@ -10,27 +10,48 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-DEPTH = 8  # innermost lines of a stack
-LISTED = 6  # names in front of a stack that several share
+DEPTH = 8
+"""Innermost lines of a stack that a dump of many threads or tasks shows."""
+
+LISTED = 6
+"""Names in front of a stack that several threads or tasks share."""
 
 
-def thread_stacks() -> str:
-    """The innermost lines of every thread but the calling one; threads that stand at the same place together."""
+def thread_name(ident: int) -> str:
+    """Return the name of a thread, or its number when it is none of Python's or has ended."""
+    return next((thread.name for thread in threading.enumerate() if thread.ident == ident), str(ident))
+
+
+def thread_stacks(threads: Iterable[threading.Thread]) -> dict[str, str]:
+    """Return the whole stack of each thread by the thread's name, without those that do not run.
+
+    Takes no lock, so that it can also report threads that wait for one another.
+    """
+    frames = sys._current_frames()
+    return {
+        thread.name: "".join(traceback.format_stack(frames[thread.ident]))
+        for thread in dict.fromkeys(threads)
+        if thread.ident in frames
+    }
+
+
+def all_thread_stacks() -> str:
+    """Render the innermost lines of every thread but the calling one; threads at the same place stand together."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    frames = {ident: frame for ident, frame in sys._current_frames().items() if ident != threading.get_ident()}
     return _grouped(
         (names.get(ident, f"thread {ident}"), "".join(traceback.format_stack(frame)[-DEPTH:]))
-        for ident, frame in frames.items()
+        for ident, frame in sys._current_frames().items()
+        if ident != threading.get_ident()
     )
 
 
 def task_stacks(tasks: Iterable[asyncio.Task[object]]) -> str:
-    """Where the tasks of an event loop stand. Only in that loop's thread."""
+    """Render where the tasks of an event loop stand. To be called in that loop's thread only."""
     return _grouped((task.get_name(), _task_stack(task)) for task in tasks)
 
 
 def _task_stack(task: asyncio.Task[object]) -> str:
-    """The coroutines that a task waits in, the outermost first."""
+    """Follow the coroutines that a task waits in, the outermost first."""
     lines: list[str] = []
     waiting: Any = task.get_coro()
     while (frame := getattr(waiting, "cr_frame", None)) is not None:
@@ -40,12 +61,12 @@ def _task_stack(task: asyncio.Task[object]) -> str:
 
 
 def _grouped(stacks: Iterable[tuple[str, str]]) -> str:
-    together: defaultdict[str, list[str]] = defaultdict(list)
+    """Show each distinct stack once, under the names of all that share it."""
+    sharing: defaultdict[str, list[str]] = defaultdict(list)
     for name, stack in stacks:
-        together[stack].append(name)
-    return "\n".join(f"{_listed(sorted(names))}:\n{stack}" for stack, names in together.items())
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+        sharing[stack].append(name)
+    blocks = []
+    for stack, names in sharing.items():
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        blocks.append(f"{', '.join(sorted(names)[:LISTED])}{more}:\n{stack}")
+    return "\n".join(blocks)

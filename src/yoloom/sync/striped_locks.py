@@ -1,4 +1,4 @@
-"""A few locks for any number of objects."""
+"""A fixed number of locks for any number of objects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ COUNT = 64
 
 
 class StripedLocks:
-    """Each object has one of them: two objects may share one, and then wait for each other. Shared freely.
+    """Locks that are assigned to objects by their address; two objects may share one, and then wait for each other.
 
-    In a forked child all are free. For modules: one that is made stays for the life of the process.
+    In a forked child all of them are free. Meant for module level: an instance stays for the life of the process.
+
+    Thread safety: any number of threads.
     """
 
     def __init__(self) -> None:
@@ -20,6 +22,7 @@ class StripedLocks:
         after_fork_in_child(self._reset_after_fork)
 
     def of(self, thing: object) -> threading.Lock:
+        """Return the lock of an object, the same one for as long as the object lives."""
         return self._locks[(id(thing) >> 6) % COUNT]  # the lowest bits of all addresses are the same
 
     def _reset_after_fork(self) -> None:

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from yoloom.errors import InvalidOption
-from yoloom.sync.stacks import task_stacks, thread_stacks
+from yoloom.sync.stacks import all_thread_stacks, task_stacks
 from yoloom.verify.caller import Caller, Stop
 from yoloom.verify.in_flight import InFlight
 from yoloom.verify.schedule import Step
@@ -161,7 +161,7 @@ class Crowd:
         self._ended.wait(PARTING_S)
 
     def _stacks(self) -> str:
-        stacks = [thread_stacks()]
+        stacks = [all_thread_stacks()]
         loop = self._loop
         if loop is not None:
             told = threading.Event()
