@@ -20,8 +20,8 @@ ROOT = Path(yoloom.__file__).parent
 
 ORDER = [
     "errors",
-    "counted",
-    "frozen",
+    "values",
+    "validation",
     "assets",
     "options",
     "formats",

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yoloom.errors import InputError, InvalidOption, UnknownClass, UnknownDevice, UnknownOption, UnsupportedOption
-from yoloom.options import MAX_IMGSZ, PredictOptions, SaveOptions, class_ids, parse_options
+from yoloom.options import PredictOptions, SaveOptions, class_ids, parse_options
+from yoloom.validation import MAX_IMGSZ
 
 NAMES = {0: "person", 1: "car", 2: "bus", 3: "car"}
 OPTIONS = [field.name for kind in (PredictOptions, SaveOptions) for field in dataclasses.fields(kind)]

@@ -26,7 +26,7 @@ from yoloom.facade.export import export_model, parse_export_options
 from yoloom.facade.open_model import Opened, Settings, open_file
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import WAITING, flag, parse_options, positive, positive_seconds, shown
+from yoloom.options import WAITING, parse_options
 from yoloom.results.results import Results
 from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
@@ -35,6 +35,7 @@ from yoloom.store.hub import resolve
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
+from yoloom.validation import flag, positive, positive_seconds, shown
 from yoloom.workers.settings import Workers, asked_workers, check_count
 from yoloom.workers.worker_engine import WorkersEngine
 

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper
 from yoloom.errors import InvalidModel, ModelError, ModelNotFound, UnsupportedModel, UnsupportedTask
 from yoloom.formats.model import Layout
 from yoloom.formats.read import read_model
-from yoloom.frozen import FrozenDict
+from yoloom.values import FrozenDict
 
 Factory = Callable[..., Path]
 Notes = Callable[..., dict[str, str]]

@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from yoloom.errors import BackendUnavailable, InputError, InvalidImage, InvalidOption, UnknownDevice
-from yoloom.frozen import FrozenDict
 from yoloom.results.arrays import Array
 from yoloom.results.drawing import display
 from yoloom.results.results import Boxes, Results
+from yoloom.values import FrozenDict
 
 NAMES = {0: "person", 1: "fire hydrant", 5: "bus"}
 ROWS = np.array(

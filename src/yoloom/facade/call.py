@@ -19,9 +19,10 @@ from yoloom.errors import InvalidOption, PartialFailure, YoloomError
 from yoloom.facade.open_model import Opened
 from yoloom.facade.output_folder import open_output, plot_options
 from yoloom.images.decode import copied_bytes
-from yoloom.options import PredictOptions, SaveOptions, class_ids, positive_seconds
+from yoloom.options import PredictOptions, SaveOptions, class_ids
 from yoloom.results.results import Results
 from yoloom.sync.clock import monotonic
+from yoloom.validation import positive_seconds
 
 Errors = Literal["raise", "return"]
 

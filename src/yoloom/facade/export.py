@@ -35,8 +35,8 @@ from yoloom.formats.checkpoint.file import mapped_checkpoint, named
 from yoloom.formats.checkpoint.onnx_model import write_onnx
 from yoloom.formats.checkpoint.read import parse_checkpoint
 from yoloom.formats.onnx_file import read_onnx
-from yoloom.options import flag, positive, shown, size_hw
 from yoloom.store.hub import cache_folder
+from yoloom.validation import flag, positive, shown, size_hw
 
 if TYPE_CHECKING:
     from yoloom.runtime.openvino_quietly import openvino as ov

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from yoloom.frozen import FrozenDict
+from yoloom.values import FrozenDict
 
 T = TypeVar("T")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from yoloom.frozen import Frozen
 from yoloom.results.arrays import require_cpu
+from yoloom.values import Frozen
 
 T = TypeVar("T", bound="TorchLike")
 

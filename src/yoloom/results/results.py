@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yoloom.errors import InputError, InvalidImage
-from yoloom.frozen import FrozenDict
 from yoloom.images.lazy_image import LazyImage, read_only
 from yoloom.results import export_results
 from yoloom.results import summary as words
@@ -27,6 +26,7 @@ from yoloom.results.obb import OBB
 from yoloom.results.on_cpu import TorchLike
 from yoloom.results.probs import Probs
 from yoloom.results.rows import ResultRows
+from yoloom.values import FrozenDict
 
 __all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from yoloom.errors import InvalidOption, UnsupportedOption
-from yoloom.options import shown
 from yoloom.runtime.protocol import Backend, Precision
+from yoloom.validation import shown
 
 PRECISIONS = ("fp32", "bf16", "auto")
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from yoloom.errors import InvalidOption
-from yoloom.options import positive
+from yoloom.validation import positive
 
 MAX_THREADS = 1024
 

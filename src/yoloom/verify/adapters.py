@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from yoloom.errors import BackendUnavailable, InvalidOption, ModelNotFound
 from yoloom.images.letterbox import plan_letterbox
-from yoloom.options import positive
+from yoloom.validation import positive
 from yoloom.verify.target import CONFIDENCES, OVERLAPS, Target
 
 DEFAULT_IMGSZ = 640

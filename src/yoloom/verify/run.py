@@ -15,10 +15,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from yoloom.counted import counted
 from yoloom.errors import InvalidOption
 from yoloom.system.machine import describe_machine
 from yoloom.telemetry.latencies import Latencies, merged
+from yoloom.values import counted
 from yoloom.verify.allowance import Allowance
 from yoloom.verify.answer_check import Examiner
 from yoloom.verify.baseline import Rehearsal, rehearse

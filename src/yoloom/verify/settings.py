@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yoloom.errors import InvalidOption
-from yoloom.options import number, positive, shown
+from yoloom.validation import number, positive, shown
 
 THREADS = (1, 2, 8, 64)
 SECONDS = 20.0

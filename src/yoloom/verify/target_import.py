@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from yoloom.errors import InvalidTarget, TargetFailed, YoloomError
-from yoloom.options import shown
+from yoloom.validation import shown
 from yoloom.verify.causes import told_with_causes
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from yoloom.counted import counted
+from yoloom.values import counted
 from yoloom.verify.journal import Failure, Mismatch
 from yoloom.verify.leaks import MIB
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yoloom.errors import InvalidOption
-from yoloom.options import number, positive, shown
+from yoloom.validation import number, positive, shown
 
 MAX_RESTARTS = 10**6
 

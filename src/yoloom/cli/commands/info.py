@@ -12,11 +12,11 @@ from typing import Any
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.stderr import tell
 from yoloom.cli.table import print_facts
-from yoloom.counted import counted
 from yoloom.facade.cpu_budget import cpu_budget
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
+from yoloom.values import counted
 from yoloom.yolo import YOLO
 
 

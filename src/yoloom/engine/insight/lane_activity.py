@@ -12,9 +12,9 @@ from yoloom.engine.insight.snapshot import Moment
 from yoloom.engine.insight.statistics import FormPlan, LaneState, Refused
 from yoloom.engine.request import Request
 from yoloom.engine.scheduling.policy import Lanes, Run
-from yoloom.frozen import FrozenDict
 from yoloom.runtime.protocol import Form
 from yoloom.sync.counted_lock import LockWaits
+from yoloom.values import FrozenDict
 
 _Key = tuple[Form, int]
 

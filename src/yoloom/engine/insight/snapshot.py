@@ -12,8 +12,8 @@ from yoloom.engine.insight.statistics import FormPlan, HeldBytes, LaneState, Ref
 from yoloom.engine.request import Request
 from yoloom.engine.scheduling.client import label_of
 from yoloom.engine.scheduling.fair_queue import Client
-from yoloom.frozen import FrozenDict
 from yoloom.sync.counted_lock import LockWaits
+from yoloom.values import FrozenDict
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from typing import Any
 
 from yoloom.engine.insight.situation import Situation, stall_report
 from yoloom.errors import InvalidOption, RuntimeFailed
-from yoloom.options import number, shown
 from yoloom.system.safe_log import SafeLogger
+from yoloom.validation import number, shown
 
 PATIENCE_S = 10.0
 """How long nothing may move before it is reported, unless asked otherwise."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
-from yoloom.options import positive, shown
 from yoloom.runtime.protocol import Backend, Form, Precision, Setup
+from yoloom.validation import positive, shown
 
 MAX_LANES = 1024
 MAX_BATCH = 256

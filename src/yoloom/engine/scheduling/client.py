@@ -15,8 +15,8 @@ from typing import Any
 from yoloom.engine.scheduling.fair_queue import ANYBODY, Client
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.errors import InvalidOption
-from yoloom.options import number, positive, shown
 from yoloom.sync.fork import after_fork_in_child
+from yoloom.validation import number, positive, shown
 
 MAX_WEIGHT = 1000
 

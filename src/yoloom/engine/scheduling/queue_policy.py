@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from yoloom.errors import InvalidOption
-from yoloom.options import positive, shown
+from yoloom.validation import positive, shown
 
 QUEUE_SIZE = 1024
 MAX_QUEUE_SIZE = 2**20

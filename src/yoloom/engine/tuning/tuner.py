@@ -25,12 +25,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yoloom.counted import counted
 from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Backend, Batch, Compiled, Context, Form, Precision
 from yoloom.sync.clock import Clock, monotonic
+from yoloom.values import counted
 
 log = logging.getLogger("yoloom.plans")
 

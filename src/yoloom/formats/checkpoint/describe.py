@@ -10,7 +10,7 @@ from yoloom.errors import InvalidModel, UnsupportedModel, UnsupportedTask
 from yoloom.formats.checkpoint.pickled.tree import Module, Tensor
 from yoloom.formats.checkpoint.pickled.wording import shown
 from yoloom.formats.metadata import parse_names
-from yoloom.frozen import FrozenDict
+from yoloom.values import FrozenDict
 
 T = TypeVar("T")
 

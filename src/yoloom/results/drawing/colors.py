@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from yoloom.errors import InvalidOption
-from yoloom.options import number, shown
+from yoloom.validation import number, shown
 
 Color: TypeAlias = tuple[int, int, int]  # blue, green, red
 

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yoloom.errors import InvalidOption, UnknownOption
-from yoloom.options import shown
 from yoloom.results.drawing.boxes import paint_frames, paint_labels
 from yoloom.results.drawing.colors import Color, palette_color
 from yoloom.results.drawing.drawing_obb import label_corners, paint_oriented
@@ -20,6 +19,7 @@ from yoloom.results.drawing.poses import paint_poses
 from yoloom.results.drawing.style import DrawingStyle, drawing_style
 from yoloom.results.obb import OBB
 from yoloom.results.summary import named
+from yoloom.validation import shown
 
 if TYPE_CHECKING:
     from yoloom.results.results import Results

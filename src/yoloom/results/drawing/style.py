@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from yoloom.errors import InvalidOption
-from yoloom.options import number, shown
 from yoloom.results.drawing.colors import Color, text_color, text_color_on
+from yoloom.validation import number, shown
 
 MAX_FONT_SIZE = 1000  # pixels: OpenCV draws every glyph in memory, and ends the process when that runs out
 

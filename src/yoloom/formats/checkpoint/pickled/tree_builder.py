@@ -13,7 +13,7 @@ from yoloom.formats.checkpoint.pickled.size_limits import ONE, SizeLimits, Weigh
 from yoloom.formats.checkpoint.pickled.storage import Storage
 from yoloom.formats.checkpoint.pickled.tree import Module, Opaque, Tensor
 from yoloom.formats.checkpoint.pickled.wording import shown
-from yoloom.frozen import FrozenDict
+from yoloom.values import FrozenDict
 
 
 class TreeBuilder:

@@ -1,4 +1,4 @@
-"""Frozen values: objects and dictionaries that never change once they are made, and may therefore be shared."""
+"""Plain values without behaviour: frozen objects and dictionaries, and counts in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ V = TypeVar("V")
 
 
 class Frozen:
-    """Base of objects whose attributes are set once, in `__init__`, with `_store`. Threads: anybody."""
+    """Base of objects whose attributes are set once, in `__init__`, with `_store`.
+
+    Thread safety: any number of threads.
+    """
 
     __slots__ = ("__weakref__",)
 
@@ -27,7 +30,10 @@ class Frozen:
 
 
 class FrozenDict(dict[K, V]):
-    """A `dict` in every way except that changing it raises TypeError; `copy()` gives a plain one. Threads: anybody."""
+    """A `dict` that raises TypeError when it is changed, and is one in every other way.
+
+    Thread safety: any number of threads.
+    """
 
     __slots__ = ()
 
@@ -37,7 +43,13 @@ class FrozenDict(dict[K, V]):
     __setitem__ = __delitem__ = clear = pop = popitem = setdefault = update = __ior__ = _refuse
 
     def copy(self) -> dict[K, V]:
+        """Return a plain `dict` with the same items, which can be changed."""
         return dict(self)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return FrozenDict, (dict(self),)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: "1 lane", "2 lanes"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
