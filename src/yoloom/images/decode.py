@@ -1,12 +1,8 @@
-"""Anything that shows one picture → one (H, W, 3) uint8 BGR array that belongs to the request."""
+"""Pictures of any kind → one (H, W, 3) uint8 BGR array that belongs to the request."""
 
 from __future__ import annotations
 
-import io
 import os
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound
+from yoloom.images.header import Encoded, is_pil_image, read_size_hw
 from yoloom.sync.striped_locks import StripedLocks
 
 MAX_PIXELS = 2**26
-"""Largest picture that is accepted unless asked otherwise: 67 megapixels, 200 MB once decoded."""
+"""Largest picture that is accepted unless the model is opened with another: 67 megapixels, 200 MB once decoded."""
 
 # Guard the first look at a PIL image, which reads its file and its EXIF into it: two threads that share an image must
 # not do that at once, two images may.
@@ -29,63 +26,51 @@ _EXPECTED = (
 )
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """An image that is not decoded yet. Immutable: shared freely. what: what errors call it."""
-
-    data: bytes
-    what: str
-
-
-def read_encoded(source: object) -> Encoded | None:
-    """The bytes behind a path, or those given; None for a source of another kind.
-
-    Raises SourceNotFound, ImageDecodeError or InvalidImage. Any thread.
-    """
-    if isinstance(source, (str, os.PathLike)):
-        return _read_file(Path(source))
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return Encoded(copied_bytes(source), "the bytes given")
-    return None
-
-
 def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = False) -> NDArray[np.uint8]:
-    """One picture as (H, W, 3) uint8 BGR, in memory that nobody else holds.
+    """Decode one picture into memory that nobody else holds.
 
-    source: a path (decoded by OpenCV, EXIF orientation applied), encoded bytes, a PIL image, or an array of uint8 or
-    uint16: gray, BGR or BGRA. borrow: return `source` itself when it is such an array already,
-    and a plain one.
+    Thread safety: any number of threads, also with the same PIL image.
 
-    Raises SourceNotFound, ImageDecodeError, ImageTooLarge or InvalidImage. Any thread.
+    Args:
+        source: a path or encoded bytes (decoded by OpenCV, EXIF orientation applied), a PIL image, or an array of uint8
+            or uint16: gray, BGR or BGRA.
+        max_pixels: the largest picture that is accepted.
+        borrow: return `source` itself where it is a plain, contiguous (H, W, 3) array of uint8.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceNotFound: for a path that names no file.
+        ImageDecodeError: for bytes that are no image, or are cut short.
+        ImageTooLarge: for more than `max_pixels`, before their memory is taken.
+        InvalidImage: for an array that is no image, or a source of another kind.
     """
+    if isinstance(source, np.ndarray):
+        return _from_array(source, max_pixels, borrow)
     encoded = source if isinstance(source, Encoded) else read_encoded(source)
     if encoded is not None:
         return _decode_bytes(encoded.data, encoded.what, max_pixels)
-    if isinstance(source, np.ndarray):
-        return _bgr(source, max_pixels, borrow)
-    if _is_pil(source):
+    if is_pil_image(source):
         return _from_pil(source, max_pixels)
     raise InvalidImage(f"{_EXPECTED}, got {type(source).__module__}.{type(source).__qualname__}.{_hint(source)}")
 
 
-def copied_bytes(source: bytes | bytearray | memoryview) -> bytes:
-    """The bytes in memory that nobody writes to. Raises InvalidImage for a memoryview that was released."""
-    try:
-        return bytes(source)
-    except ValueError as error:
-        raise InvalidImage(f"{_EXPECTED}, got a memoryview without its memory: {error}") from None
+def read_encoded(source: object) -> Encoded | None:
+    """Read the bytes behind a path, or copy those given; None for a source of another kind.
 
-
-def _is_endless(path: Path) -> bool:
-    """Whether it is a pipe or a device, which would be read for ever."""
+    Raises SourceNotFound, ImageDecodeError or InvalidImage.
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return Encoded(copied_bytes(source), "the bytes given")
+    if not isinstance(source, (str, os.PathLike)):
+        return None
+    path = Path(source)
     try:
-        return path.exists() and not (path.is_file() or path.is_dir())
+        is_endless = path.exists() and not (path.is_file() or path.is_dir())
     except (OSError, ValueError):  # reading it will say why
-        return False
-
-
-def _read_file(path: Path) -> Encoded:
-    if _is_endless(path):
+        is_endless = False
+    if is_endless:
         raise ImageDecodeError(f"{path} is no file, but a pipe or a device: read it, and give its bytes.")
     try:
         return Encoded(path.read_bytes(), str(path))
@@ -95,34 +80,44 @@ def _read_file(path: Path) -> Encoded:
         raise ImageDecodeError(f"{path} can not be read: {error.strerror or error}") from error
 
 
-def _decode_bytes(encoded: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
-    if not encoded:
-        raise ImageDecodeError(f"{what}: expected an encoded image, got 0 bytes.")
-    _check_header(encoded, what, max_pixels)
+def copied_bytes(source: bytes | bytearray | memoryview) -> bytes:
+    """Return the bytes in memory that nobody writes to. Raises InvalidImage for a memoryview that was released."""
     try:
-        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+        return bytes(source)
+    except ValueError as error:
+        raise InvalidImage(f"{_EXPECTED}, got a memoryview without its memory: {error}") from None
+
+
+def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
+    if not data:
+        raise ImageDecodeError(f"{what}: expected an encoded image, got 0 bytes.")
+    # A decompression bomb is refused before its memory is taken. Formats without a readable header go to OpenCV.
+    try:
+        size_hw = read_size_hw(data)
+    except Exception as error:  # a damaged header makes the parser raise errors of any class
+        raise ImageDecodeError(f"{what}: the image header is damaged: {error}") from error
+    if size_hw is not None:
+        _check_size(size_hw, what, max_pixels)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # absurd sizes in the header
         raise ImageDecodeError(f"{what}: OpenCV can not decode it: {error}") from error
     if image is None:
-        raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(encoded)} bytes).")
+        raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(data)} bytes).")
     _check_size(image.shape, what, max_pixels)
     return np.asarray(image, np.uint8)
 
 
-def _check_header(encoded: bytes, what: str, max_pixels: int) -> None:
-    """Refuse a decompression bomb before its memory is taken. Formats without a readable header go to OpenCV."""
-    import imagesize  # here, because it imports an HTTP client
-
-    try:
-        width, height = imagesize.get(io.BytesIO(encoded))
-    except Exception as error:  # a damaged header makes the parser raise whatever it stumbled on
-        raise ImageDecodeError(f"{what}: the image header is damaged: {error}") from error
-    if width > 0 and height > 0:
-        _check_size((height, width), what, max_pixels)
-
-
-def _bgr(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8]:
-    _check_array(array, max_pixels)
+def _from_array(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8]:
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
+        raise InvalidImage(
+            f"expected an array of uint8 or uint16, got {array.dtype}: scale it to 0..255 and convert it."
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
+        raise InvalidImage(f"{_EXPECTED}, got shape {array.shape}.{_hint(array)}")
+    if 0 in array.shape:
+        raise InvalidImage(f"expected an image with at least one pixel, got shape {array.shape}.")
+    _check_size(array.shape, "the array", max_pixels)
     is_plain = type(array) is np.ndarray  # no masked array, matrix or file in memory
     if borrow and is_plain and array.dtype == np.uint8 and array.shape[2:] == (3,) and array.flags.c_contiguous:
         return array
@@ -135,33 +130,6 @@ def _bgr(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8
     return np.array(pixels[:, :, :3], np.uint8, order="C", copy=True)
 
 
-def _check_array(array: NDArray[Any], max_pixels: int) -> None:
-    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16):
-        raise InvalidImage(
-            f"expected an array of uint8 or uint16, got {array.dtype}: scale it to 0..255 and convert it."
-        )
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
-        raise InvalidImage(f"{_EXPECTED}, got shape {array.shape}.{_hint(array)}")
-    if 0 in array.shape:
-        raise InvalidImage(f"expected an image with at least one pixel, got shape {array.shape}.")
-    _check_size(array.shape, "the array", max_pixels)
-
-
-def _check_size(shape: Sequence[int], what: str, max_pixels: int) -> None:
-    height, width = shape[:2]
-    if height * width > max_pixels:
-        raise ImageTooLarge(
-            f"{what} has {height} x {width} = {height * width / 1e6:.0f} million pixels, the limit is "
-            f"{max_pixels / 1e6:.0f}: shrink or tile it, or open the model with a higher max_pixels."
-        )
-
-
-def _is_pil(source: object) -> bool:
-    # Pillow is no dependency: whoever holds one of its images has imported it.
-    pil = sys.modules.get("PIL.Image")
-    return pil is not None and isinstance(source, pil.Image)
-
-
 def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
     from PIL import ImageOps
 
@@ -172,11 +140,20 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
         with _pil_locks.of(source):
             upright = ImageOps.exif_transpose(source)
         if upright.mode.startswith("I;16"):
-            return _bgr(np.asarray(upright, np.uint16), max_pixels, borrow=False)
+            return _from_array(np.asarray(upright, np.uint16), max_pixels, borrow=False)
         rgb = np.asarray(upright.convert("RGB"), np.uint8)
     except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
         raise ImageDecodeError(f"the PIL image can not be decoded: {error}") from error
     return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _check_size(shape: tuple[int, ...], what: str, max_pixels: int) -> None:
+    height, width = shape[:2]
+    if height * width > max_pixels:
+        raise ImageTooLarge(
+            f"{what} has {height} x {width} = {height * width / 1e6:.0f} million pixels, the limit is "
+            f"{max_pixels / 1e6:.0f}: shrink or tile it, or open the model with a higher max_pixels."
+        )
 
 
 def _hint(source: object) -> str:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from yoloom.engine.pipeline import Judged, Ownership
 from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request
-from yoloom.images.decode import Encoded, decode_image, read_encoded
+from yoloom.images.decode import decode_image, read_encoded
+from yoloom.images.header import Encoded
 from yoloom.images.lazy_image import LazyImage
 from yoloom.postprocess.detections import Detections
 from yoloom.results.results import Results

@@ -29,7 +29,7 @@ from yoloom.engine.request import Request
 from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.errors import RuntimeFailed
 from yoloom.formats.model import Model
-from yoloom.images.decode import Encoded
+from yoloom.images.header import Encoded
 from yoloom.options import PredictOptions
 from yoloom.runtime.protocol import Form, Outputs, Setup
 from yoloom.sync.clock import monotonic

@@ -1,0 +1,82 @@
+"""The size of a picture by its header: known before a pixel is decoded, and before its memory is taken."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+CHANNELS = 3  # of a decoded picture, a byte each
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An image that is not decoded yet.
+
+    Thread safety: any number of threads.
+
+    Args:
+        data: the bytes of its file.
+        what: what errors call it.
+    """
+
+    data: bytes
+    what: str
+
+
+def decoded_nbytes(source: object) -> int | None:
+    """Return how many bytes the decoded picture of a source will take, from its header alone.
+
+    A picture that is cut short still has its header; whether it can be decoded shows when it is.
+
+    Thread safety: any number of threads.
+
+    Args:
+        source: a path, encoded bytes, `Encoded`, a PIL image, or an array (H, W) or (H, W, 1, 3 or 4).
+
+    Returns:
+        Height x width x 3; None where the size can not be told: no image, a damaged header, a format that OpenCV may
+        know all the same, a pipe, a file that is not there.
+    """
+    try:
+        size_hw = _size_hw_of(source)
+    except Exception:  # noqa: BLE001  a damaged header, a file that can not be read; decoding it will say why
+        return None
+    return None if size_hw is None or min(size_hw) < 1 else size_hw[0] * size_hw[1] * CHANNELS
+
+
+def _size_hw_of(source: object) -> tuple[int, int] | None:
+    if isinstance(source, np.ndarray):
+        is_picture = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4))
+        return (source.shape[0], source.shape[1]) if is_picture else None
+    if isinstance(source, Encoded):
+        return read_size_hw(source.data)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return read_size_hw(bytes(source))
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        # A pipe would be read for ever. imagesize fetches addresses where they are text, so it gets a `Path`.
+        return read_size_hw(path) if path.is_file() else None
+    return (int(source.height), int(source.width)) if is_pil_image(source) else None
+
+
+def read_size_hw(encoded: bytes | Path) -> tuple[int, int] | None:
+    """Return height and width in pixels, or None for a format that has no header known here.
+
+    Raises errors of any class where the header is damaged.
+    """
+    import imagesize  # here, because it imports an HTTP client
+
+    width, height = imagesize.get(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
+    return (height, width) if width > 0 and height > 0 else None
+
+
+def is_pil_image(source: object) -> TypeGuard[Any]:
+    """Return whether a source is a PIL image, without importing PIL: who holds one has imported it."""
+    pil = sys.modules.get("PIL.Image")
+    return pil is not None and isinstance(source, pil.Image)
