@@ -25,8 +25,8 @@ with atheris.instrument_imports(include=["yoloom.formats.checkpoint"]):
     from checkpoint_corpus import corpus
     from checkpoint_writer import STORAGES, archive, checkpoint, network
     from yoloom.errors import ModelError
+    from yoloom.formats.checkpoint.parse import parse_checkpoint
     from yoloom.formats.checkpoint.pickled.archive import read_archive
-    from yoloom.formats.checkpoint.read import parse_checkpoint
 
 FILE, PICKLE = b"F", b"P"
 MAX_SEED_BYTES = 20_000

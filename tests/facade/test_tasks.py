@@ -11,7 +11,7 @@ import pytest
 
 from yoloom import YOLO, Results
 from yoloom.formats.checkpoint.onnx_model import build_onnx
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
 

@@ -23,7 +23,7 @@ from yoloom import YOLO, Results, errors
 from yoloom.engine.registry import registry
 from yoloom.formats.checkpoint import convert as converter
 from yoloom.formats.checkpoint.onnx_model import build_onnx
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.model import Graph
 from yoloom.formats.protobuf import mapped
 from yoloom.formats.read import read_model

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yoloom.errors import ModelError
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 
 events: list[tuple[str, str]] = []
 listening = False

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yoloom.formats.checkpoint.onnx_model import build_onnx
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 
 Array = npt.NDArray[Any]
 Runner = Callable[[bytes, Array], "list[Array]"]

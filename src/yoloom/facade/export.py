@@ -30,10 +30,10 @@ from yoloom.errors import (
     UnsupportedModel,
     UnsupportedOption,
 )
+from yoloom.formats.checkpoint.checkpoint_file import errors_about, mapped_checkpoint
 from yoloom.formats.checkpoint.convert import default_imgsz_hw
-from yoloom.formats.checkpoint.file import mapped_checkpoint, named
 from yoloom.formats.checkpoint.onnx_model import write_onnx
-from yoloom.formats.checkpoint.read import parse_checkpoint
+from yoloom.formats.checkpoint.parse import parse_checkpoint
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.store.hub import cache_folder
 from yoloom.validation import flag, positive, shown, size_hw
@@ -211,7 +211,7 @@ def _swap(part: Path, target: Path, old: Path) -> None:
 
 def _write_network(source: Path, target: Path, options: ExportOptions) -> None:
     """The ONNX file of a checkpoint."""
-    with named(source):
+    with errors_about(source):
         checkpoint = parse_checkpoint(mapped_checkpoint(source))
         with target.open("xb", buffering=1 << 20) as file:
             write_onnx(

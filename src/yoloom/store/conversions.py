@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yoloom.errors import InvalidModel
-from yoloom.formats.checkpoint.file import CONVERTER, mapped_checkpoint, named
+from yoloom.formats.checkpoint.checkpoint_file import CONVERTER, errors_about, mapped_checkpoint
 from yoloom.formats.onnx_file import declarations
 from yoloom.formats.protobuf import forget, mapped
 from yoloom.formats.signature import Signature
@@ -99,14 +99,14 @@ class Converter:
 
     def convert(self, path: Path, one_to_one: bool = False) -> CachedConversion:
         """The conversion of a checkpoint file. Raises ModelError with the path in it, and OSError."""
-        with named(path):
+        with errors_about(path):
             mapped_checkpoint(path)  # says what is wrong with a folder, a pipe, an empty file
         file = CheckpointFile(path, file_identity((path,)), one_to_one)
         return self._files.get((file.identity, one_to_one), functools.partial(self._opened, file))
 
     def place(self, file: CheckpointFile, key: str) -> ConvertedFile:
         """Where the network of this key lies, verified now. Raises ModelError."""
-        with named(file.path):
+        with errors_about(file.path):
             return self._places.get(key, functools.partial(self._placed, file, key))
 
     def _opened(self, file: CheckpointFile) -> CachedConversion:

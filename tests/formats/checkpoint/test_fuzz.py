@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from checkpoint_writer import archive, checkpoint, dump, network
 from yoloom.errors import ModelError
+from yoloom.formats.checkpoint.parse import parse_checkpoint
 from yoloom.formats.checkpoint.pickled.archive import read_archive
 from yoloom.formats.checkpoint.pickled.pickle_machine import PickleMachine
-from yoloom.formats.checkpoint.read import parse_checkpoint
 
 REAL = (Path(__file__).parents[2] / "data/tiny-classify.pt").read_bytes()
 REAL_MEMBERS = {name: bytes(member.content) for name, member in read_archive(memoryview(REAL)).items()}

@@ -14,7 +14,7 @@ import pytest
 from checkpoint_corpus import corpus
 from checkpoint_writer import checkpoint, network
 from yoloom.errors import ModelError
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 
 GROUPS = corpus()
 CORPUS = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}

@@ -14,11 +14,11 @@ import pytest
 
 from checkpoint_parity import RUNNERS, TOLERANCE, compare, run_openvino
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedModel
+from yoloom.formats.checkpoint.checkpoint_file import CONVERTER
 from yoloom.formats.checkpoint.describe import Checkpoint
-from yoloom.formats.checkpoint.file import CONVERTER
 from yoloom.formats.checkpoint.onnx_model import build_onnx
+from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.checkpoint.pickled.tree import Module
-from yoloom.formats.checkpoint.read import read_checkpoint
 from yoloom.formats.protobuf_writer import Deferred, Message
 
 FOLDER = Path(__file__).parents[2] / "data" / "checkpoints"

@@ -27,8 +27,8 @@ from checkpoint_writer import (
 )
 from yoloom.errors import InvalidModel, ModelError, ModelNotFound, UnsupportedModel, UnsupportedTask
 from yoloom.formats.checkpoint.describe import Checkpoint
+from yoloom.formats.checkpoint.parse import parse_checkpoint, read_checkpoint
 from yoloom.formats.checkpoint.pickled.tree import Module, Opaque, Tensor
-from yoloom.formats.checkpoint.read import parse_checkpoint, read_checkpoint
 
 DATA = Path(__file__).parents[2] / "data"
 WEIGHTS = {  # sha256 of every name and its float32 numbers, as PyTorch 2.13 reads them

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from yoloom.formats.checkpoint.checkpoint_file import errors_about, mapped_checkpoint
 from yoloom.formats.checkpoint.describe import Checkpoint
-from yoloom.formats.checkpoint.file import mapped_checkpoint, named
 from yoloom.formats.checkpoint.onnx_model import write_onnx
-from yoloom.formats.checkpoint.read import parse_checkpoint
+from yoloom.formats.checkpoint.parse import parse_checkpoint
 from yoloom.formats.onnx_file import declarations
 from yoloom.formats.protobuf import forget
 from yoloom.formats.protobuf_writer import Chunk
@@ -49,7 +49,7 @@ class ConvertedInMemory:
 
 def convert_in_memory(path: Path) -> ConvertedInMemory:
     """Convert and keep nothing on disk. Raises ModelError, with the path in it."""
-    with named(path):
+    with errors_about(path):
         data = io.BytesIO()
         write_converted(mapped_checkpoint(path), data.write)
         signature, notes = declarations(data.getbuffer())

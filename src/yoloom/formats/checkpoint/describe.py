@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from yoloom.errors import InvalidModel, UnsupportedModel, UnsupportedTask
+from yoloom.formats.checkpoint.pickled.allowed_globals import short_repr
 from yoloom.formats.checkpoint.pickled.tree import Module, Tensor
-from yoloom.formats.checkpoint.pickled.wording import shown
 from yoloom.formats.metadata import parse_names
 from yoloom.values import FrozenDict
 
@@ -93,7 +93,7 @@ def describe(content: Any) -> Checkpoint:
 
 def _network(content: Any) -> Module:
     if not isinstance(content, dict):
-        raise InvalidModel(f"expected a dict with the network under 'ema' or 'model', got {shown(content)}.")
+        raise InvalidModel(f"expected a dict with the network under 'ema' or 'model', got {short_repr(content)}.")
     found = content.get("ema") or content.get("model")
     if not isinstance(found, Module):
         raise _no_network(content, found)
@@ -111,7 +111,7 @@ def _no_network(content: Mapping[Any, Any], found: Any) -> InvalidModel:
                 'installed, and save that: model.save("best.pt").'
             )
     keys = ", ".join(str(key)[:30] for key in list(content)[:8]) or "none"
-    return InvalidModel(f"no network under 'ema' or 'model', got {shown(found)}; its keys are: {keys}.")
+    return InvalidModel(f"no network under 'ema' or 'model', got {short_repr(found)}; its keys are: {keys}.")
 
 
 def _head(module: Module) -> Module:
@@ -127,7 +127,7 @@ def _task(module: Module, args: Mapping[str, Any]) -> str:
     said = module.get("task") or args.get("task")
     task = _HEADS.get(_head(module).kind)
     if said is not None and said not in TASKS:
-        raise UnsupportedTask(f"its task is {shown(said)}, expected one of {', '.join(TASKS)}.")
+        raise UnsupportedTask(f"its task is {short_repr(said)}, expected one of {', '.join(TASKS)}.")
     if task is None:
         raise UnsupportedModel(f"its head is a {_head(module).cls}, expected one of {', '.join(_HEADS)}.")
     if said is not None and said != task:
@@ -152,7 +152,7 @@ def _optional(name: str, value: Any, convert: Callable[[Any], T]) -> T | None:
 def _names(value: Any) -> dict[int, str]:
     for name in value.values() if isinstance(value, dict) else value:
         if not isinstance(name, (str, int, float)):
-            raise ValueError(f"expected texts, got {shown(name)}")
+            raise ValueError(f"expected texts, got {short_repr(name)}")
     return parse_names(value)
 
 
@@ -166,7 +166,7 @@ def _strides(value: Any) -> tuple[int, ...]:
 
 def _size(value: Any) -> int:
     if not isinstance(value, (int, float)) or value != value // 1 or not 0 < value < _MAX_SIZE:
-        raise ValueError(f"expected a positive whole number below {_MAX_SIZE}, got {shown(value)}")
+        raise ValueError(f"expected a positive whole number below {_MAX_SIZE}, got {short_repr(value)}")
     return int(value)
 
 
@@ -176,7 +176,7 @@ def _size_hw(value: Any) -> tuple[int, int]:
 
 def _pair(value: Any) -> tuple[int, int]:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise ValueError(f"expected two numbers, got {shown(value)}")
+        raise ValueError(f"expected two numbers, got {short_repr(value)}")
     return _size(value[0]), _size(value[1])
 
 
@@ -187,7 +187,7 @@ def _check_classes(checkpoint: Checkpoint) -> None:
         "the head": checkpoint.head.get("nc"),
         "the weights of the head": _classes_of_weights(checkpoint),
     }
-    wrong = [f"{where} has {shown(nc)}" for where, nc in said.items() if nc is not None and nc != checkpoint.nc]
+    wrong = [f"{where} has {short_repr(nc)}" for where, nc in said.items() if nc is not None and nc != checkpoint.nc]
     if wrong:
         raise InvalidModel(f"it has {checkpoint.nc} class names, but {' and '.join(wrong)[:200]} classes.")
 

@@ -1,1 +1,1 @@
-"""Rebuilding a checkpoint's network."""
+"""Rebuilding the network of a checkpoint from its tree of modules. Knows no file."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yoloom.formats.checkpoint.network.block_registry import apply, defines
-from yoloom.formats.checkpoint.network.conv_weights import Kernel, convolution, identity
+from yoloom.formats.checkpoint.network.conv_weights import ConvWeights, convolution, identity
 from yoloom.formats.checkpoint.network.ops import Ops, V
 from yoloom.formats.checkpoint.pickled.tree import Module
 
@@ -69,7 +69,7 @@ def channels_out(module: Module) -> int:
     return convolution(module if "weight" in module.parameters else module.children["conv"]).channels_out
 
 
-def _rep_kernel(module: Module) -> Kernel:
+def _rep_kernel(module: Module) -> ConvWeights:
     if "conv" in module.children:  # saved after it was fused
         return convolution(module.children["conv"])
     kernel = _kernel(module.children["conv1"]).merged(_kernel(module.children["conv2"]))
@@ -77,7 +77,7 @@ def _rep_kernel(module: Module) -> Kernel:
     return kernel if norm is None else kernel.merged(identity(kernel, norm))
 
 
-def _kernel(module: Module) -> Kernel:
+def _kernel(module: Module) -> ConvWeights:
     """Of a torch convolution, or of one with its norm; a file saved after fusing has none."""
     if "weight" in module.parameters:
         return convolution(module)

@@ -42,7 +42,7 @@ class Computed:
 
 
 @dataclass(frozen=True, eq=False)
-class Kernel:
+class ConvWeights:
     """A convolution: what it multiplies with, and how it moves. Immutable: shared freely.
 
     weight: (out, in / groups, height, width); (in, out / groups, height, width) when transposed.
@@ -61,7 +61,7 @@ class Kernel:
     def channels_out(self) -> int:
         return int(self.weight.shape[1] * self.groups if self.transposed else self.weight.shape[0])
 
-    def normalised(self, norm: Module | None) -> Kernel:
+    def normalised(self, norm: Module | None) -> ConvWeights:
         """This convolution and the batch-norm after it as one, computed in float64."""
         if norm is None or norm.kind == "Identity":
             return self
@@ -70,7 +70,7 @@ class Kernel:
         scaled = Computed(self.weight.shape, functools.partial(self._scaled, scale))
         return replace(self, weight=scaled, bias=bias.astype(np.float32))
 
-    def merged(self, other: Kernel) -> Kernel:
+    def merged(self, other: ConvWeights) -> ConvWeights:
         """The sum of two convolutions of the same input, the smaller one centred in the larger."""
         height, width = (max(sizes) for sizes in zip(self.weight.shape[2:], other.weight.shape[2:], strict=True))
         larger = self if self.weight.shape[2:] == (height, width) else other
@@ -92,7 +92,7 @@ class Kernel:
         return scaled.reshape(self.weight.shape)
 
 
-def convolution(module: Module) -> Kernel:
+def convolution(module: Module) -> ConvWeights:
     """The weights of a torch `Conv2d` or `ConvTranspose2d`."""
     at = module.attributes
     if at.get("padding_mode", "zeros") != "zeros" or isinstance(at["padding"], str):
@@ -100,7 +100,7 @@ def convolution(module: Module) -> Kernel:
             f"a convolution pads by {at.get('padding_mode')!r}, {at['padding']!r}; yoloom pads zeros."
         )
     bias = module.parameters.get("bias")
-    return Kernel(
+    return ConvWeights(
         weight=module.parameters["weight"],
         bias=None if bias is None else bias.numpy(),
         stride=pair(at["stride"]),
@@ -112,7 +112,7 @@ def convolution(module: Module) -> Kernel:
     )
 
 
-def identity(like: Kernel, norm: Module) -> Kernel:
+def identity(like: ConvWeights, norm: Module) -> ConvWeights:
     """The batch-norm of an input that a branch passes on unchanged, as a convolution of the shape of `like`."""
     shape = like.weight.shape
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from yoloom.errors import UnsupportedModel
-from yoloom.formats.checkpoint.network.conv_weights import Array, Kernel, Pair
+from yoloom.formats.checkpoint.network.conv_weights import Array, ConvWeights, Pair
 from yoloom.formats.protobuf_writer import Deferred, Message
 
 OPSET = 17
@@ -142,7 +142,7 @@ class OnnxGraph:
 
     # Convolution and pooling
 
-    def convolve(self, x: str, kernel: Kernel) -> str:
+    def convolve(self, x: str, kernel: ConvWeights) -> str:
         weights = [self._matrix(kernel.weight.shape, kernel.weight.numpy)]
         weights += [] if kernel.bias is None else [self._weight(_single(kernel.bias))]
         settings: dict[str, Any] = {

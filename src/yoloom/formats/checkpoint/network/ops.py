@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from yoloom.formats.checkpoint.network.conv_weights import Array, Kernel, Pair
+from yoloom.formats.checkpoint.network.conv_weights import Array, ConvWeights, Pair
 
 V = TypeVar("V")
 """What an `Ops` works on. Definitions pass it along and never look inside."""
@@ -40,7 +40,7 @@ class Ops(Protocol[V]):
     def hard_swish(self, x: V) -> V: ...
     def softmax(self, x: V, axis: int) -> V: ...
 
-    def convolve(self, x: V, kernel: Kernel) -> V: ...
+    def convolve(self, x: V, kernel: ConvWeights) -> V: ...
     def linear(self, x: V, weight: Array, bias: Array | None) -> V:
         """(B, in) → (B, out); weight: (out, in)."""
 

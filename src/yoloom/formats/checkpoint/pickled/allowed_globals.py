@@ -1,4 +1,4 @@
-"""The names that a checkpoint may use, and what each stands for. None of them is ever imported or called."""
+"""The allow-list: the names that a checkpoint may use, and the meaning of each. None is ever imported or called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yoloom.errors import UnsupportedModel
 
 
 class Meaning(enum.Enum):
-    """What to make of a name when it is used."""
+    """The meaning of an allowed name: what the reader makes of a call of it."""
 
     MODULE = enum.auto()  # a class of the network, or of what surrounds it
     NAMESPACE = enum.auto()  # named values
@@ -26,7 +26,10 @@ class Meaning(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Global:
-    """A name out of the file. Inert."""
+    """An allowed name out of the file: a text with a meaning, no object of Python.
+
+    Thread safety: any number of threads.
+    """
 
     name: str
     meaning: Meaning
@@ -44,6 +47,7 @@ STORAGES = {
     "torch.ByteStorage": "uint8",
     "torch.BoolStorage": "bool",
 }
+"""The class of a storage → torch's name of the type of its numbers."""
 
 _MEANINGS = {
     "collections.OrderedDict": Meaning.DICT,
@@ -58,6 +62,7 @@ _MEANINGS = {
     **dict.fromkeys(STORAGES, Meaning.STORAGE),
 }
 
+# Harmless names whose values nothing here needs: calls of them become `Opaque`.
 _OPAQUE = re.compile(
     r"""
     builtins\.(?:getattr | set | frozenset | slice)
@@ -69,6 +74,7 @@ _OPAQUE = re.compile(
     """,
     re.VERBOSE | re.ASCII,
 )
+# Any class of these packages: its instances become `Module`, and none of its code is needed.
 _MODULE = re.compile(r"(?:torch\.nn\.modules|ultralytics)(?:\.\w+)+", re.ASCII)
 
 # Names of earlier versions, under which their files still know them.
@@ -89,36 +95,38 @@ _WAY_OUT = "Where you trust the file, export it to ONNX with the program that ma
 
 
 def find_global(module: str, name: str) -> Global:
-    """What the file's `module` and `name` stand for. Raises UnsupportedModel, which names them, for all others."""
-    full = _current(f"{module}.{name}")
-    meaning = _meaning(full)
-    if meaning is None:
-        raise _unknown(module, full)
-    return Global(full, meaning)
+    """Look up a name of the file in the allow-list, under the name that it has today.
 
-
-def _current(name: str) -> str:
+    Raises:
+        UnsupportedModel: the list does not have it. The message says the name.
+    """
+    full = f"{module}.{name}"
     for old, new in _RENAMED_PACKAGES.items():
-        if name.startswith(old):
-            name = new + name[len(old) :]
-    return _RENAMED.get(name, name)
-
-
-def _meaning(name: str) -> Meaning | None:
-    if name in _MEANINGS:
-        return _MEANINGS[name]
-    if _MODULE.fullmatch(name):
-        return Meaning.MODULE
-    return Meaning.OPAQUE if _OPAQUE.fullmatch(name) else None
-
-
-def _unknown(module: str, name: str) -> UnsupportedModel:
+        if full.startswith(old):
+            full = new + full[len(old) :]
+    full = _RENAMED.get(full, full)
+    if full in _MEANINGS:
+        return Global(full, _MEANINGS[full])
+    if _MODULE.fullmatch(full):
+        return Global(full, Meaning.MODULE)
+    if _OPAQUE.fullmatch(full):
+        return Global(full, Meaning.OPAQUE)
     if module in _YOLOV5_MODULES:
-        return UnsupportedModel(
+        raise UnsupportedModel(
             "a checkpoint of the original YOLOv5 repository (or one of its kin), whose networks differ from those of "
             f"the ultralytics package. {_WAY_OUT}"
         )
-    shown = name if len(name) < 100 else name[:100] + "..."
-    return UnsupportedModel(
-        f"it names {shown!r}, which does not belong in an Ultralytics checkpoint; nothing of it was run. {_WAY_OUT}"
+    text = full if len(full) < 100 else full[:100] + "..."
+    raise UnsupportedModel(
+        f"it names {text!r}, which does not belong in an Ultralytics checkpoint; nothing of it was run. {_WAY_OUT}"
     )
+
+
+def short_repr(value: object) -> str:
+    """Print any value in a few words, for an error message.
+
+    Quick for every value: one from a file may be endless in print, so only texts and numbers are printed themselves.
+    """
+    if value is None or isinstance(value, (str, int, float)):
+        return repr(value[:50] if isinstance(value, str) else value)
+    return f"a {type(value).__name__}"

@@ -1,7 +1,9 @@
-"""A machine for the pickle language that knows no Python: names stay names, and calls stay notes of calls.
+"""A machine for the pickle language that knows no Python: names stay names, and calls are recorded, not made.
 
-It understands the opcodes that torch writes (pickle protocol 2) and refuses the others. What it may take is
+It understands the opcodes that torch writes (pickle protocol 2) and refuses the others. Everything it may take is
 bounded before it is taken: steps, text, and, since every step adds at most a few small objects, memory.
+
+Opcodes: https://docs.python.org/3/library/pickletools.html, and `pickletools.opcodes` for each one's arguments.
 """
 
 from __future__ import annotations
@@ -23,12 +25,35 @@ _MAX_KEY = 2**31
 _MAX_LONG_BYTES = 16
 _MAX_NAME_BYTES = 256
 
-_UINT16, _UINT32, _INT32, _FLOAT64 = (struct.Struct(code) for code in ("<H", "<I", "<i", ">d"))
+_UINT8, _UINT16, _UINT32, _INT32, _FLOAT64 = (struct.Struct(code) for code in ("<B", "<H", "<I", "<i", ">d"))
+
+# Opcodes that differ in one thing only: the value they push, the form of their number, the length of their tuple.
+_STOP = ord(".")
+_CONSTANTS = {ord("N"): None, 0x88: True, 0x89: False, ord(")"): ()}
+_NUMBERS = {ord("K"): _UINT8, ord("M"): _UINT16, ord("J"): _INT32, ord("G"): _FLOAT64}
+_MEMO_INDEXES = {ord("q"): _UINT8, ord("r"): _UINT32, ord("h"): _UINT8, ord("j"): _UINT32}
+_TUPLE_LENGTHS = {0x85: 1, 0x86: 2, 0x87: 3}
+
+Step = Callable[["PickleMachine", int], None]
+_steps: dict[int, Step] = {}  # filled while the class is defined, and only read afterwards
+
+
+def step_of(*opcodes: int | str) -> Callable[[Step], Step]:
+    """Register the method below as the step of these opcodes: numbers, or the characters that they are."""
+
+    def register(step: Step) -> Step:
+        _steps.update((code if isinstance(code, int) else ord(code), step) for code in opcodes)
+        return step
+
+    return register
 
 
 @dataclass(eq=False)
-class Call:
-    """A note that the file asks for `function(*args)`, and to give what comes out the `state`. It is not done."""
+class RecordedCall:
+    """A call `function(*args)` that the pickle asks for, and the `state` that its result is to get. It is not made.
+
+    Thread safety: one thread at a time.
+    """
 
     __slots__ = ("args", "function", "state")
 
@@ -38,7 +63,12 @@ class Call:
 
 
 class PickleMachine:
-    """Runs one pickle once. One thread."""
+    """Runs one pickle once.
+
+    Thread safety: one thread at a time.
+    """
+
+    _STEPS: ClassVar[dict[int, Step]] = _steps
 
     def __init__(
         self,
@@ -57,48 +87,48 @@ class PickleMachine:
         self._memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        """The value: None, bool, int, float, str, list, tuple, dict, Storage, Global or Call, also within itself.
+        """Run the pickle to its end.
 
-        Raises InvalidModel for a pickle that is damaged, too large, or not one of torch's.
+        Returns:
+            Its value: None, bool, int, float, str, list, tuple, dict, Storage, Global or RecordedCall, also within
+            itself.
+
+        Raises:
+            InvalidModel: the pickle is damaged, too large, or not one of torch's.
+            UnsupportedModel: it uses a name that `find_global` does not allow.
         """
         try:
             for _ in range(MAX_STEPS):
                 opcode = self._code[self._at]
                 self._at += 1
                 if opcode == _STOP:
-                    return self._result()
-                step = self._STEPS.get(opcode)
+                    value = self._stack.pop()
+                    if self._stack or self._marked:
+                        raise self._damaged("ends with values left over")
+                    return value
+                step = _steps.get(opcode)
                 if step is None:
                     raise InvalidModel(f"its pickle has the opcode {opcode:#04x}, which torch does not write.")
-                step(self)
+                step(self, opcode)
         except (IndexError, struct.error) as error:
+            # The one place where the end of the code and an empty stack are noticed: the steps do not look first.
             raise InvalidModel(f"its pickle is damaged or cut short at byte {self._at}.") from error
         raise InvalidModel(f"its pickle has more than {MAX_STEPS} steps, too many for a checkpoint.")
-
-    def _result(self) -> Any:
-        value = self._stack.pop()
-        if self._stack or self._marked:
-            raise self._damaged("ends with values left over")
-        return value
 
     def _damaged(self, what: str) -> InvalidModel:
         return InvalidModel(f"its pickle {what} at byte {self._at}: the file is damaged.")
 
     # Reading the code
 
-    def _take(self, packed: struct.Struct) -> Any:
+    def _read(self, packed: struct.Struct) -> Any:
         (value,) = packed.unpack_from(self._code, self._at)
         self._at += packed.size
         return value
 
-    def _byte(self) -> int:
-        self._at += 1
-        return self._code[self._at - 1]
-
-    def _text(self, length: int) -> str:
+    def _read_text(self, length: int) -> str:
         self._text_left -= length
         end = self._at + length
-        if self._text_left < 0 or end > len(self._code):
+        if self._text_left < 0 or end > len(self._code):  # a slice would just be shorter
             raise self._damaged(f"has a text of {length} bytes")
         try:
             text = str(self._code[self._at : end], "utf-8")
@@ -107,56 +137,48 @@ class PickleMachine:
         self._at = end
         return text
 
-    def _line(self) -> str:
+    def _read_line(self) -> str:
         length = bytes(self._code[self._at : self._at + _MAX_NAME_BYTES]).find(b"\n")
         if length < 0:
             raise self._damaged("has an endless name")
-        line = self._text(length)
+        line = self._read_text(length)
         self._at += 1
         return line
 
     # Values
 
-    def _protocol(self) -> None:
-        version = self._byte()
+    @step_of(0x80)
+    def _protocol(self, _: int) -> None:
+        version = self._read(_UINT8)
         if version != 2:
             raise InvalidModel(f"its pickle has protocol {version}, expected 2: save it with torch.save as it comes.")
 
-    def _none(self) -> None:
-        self._stack.append(None)
+    @step_of(*_CONSTANTS)
+    def _constant(self, opcode: int) -> None:
+        self._stack.append(_CONSTANTS[opcode])
 
-    def _true(self) -> None:
-        self._stack.append(True)
+    @step_of(*_NUMBERS)
+    def _number(self, opcode: int) -> None:
+        self._stack.append(self._read(_NUMBERS[opcode]))
 
-    def _false(self) -> None:
-        self._stack.append(False)
-
-    def _int1(self) -> None:
-        self._stack.append(self._byte())
-
-    def _int2(self) -> None:
-        self._stack.append(self._take(_UINT16))
-
-    def _int4(self) -> None:
-        self._stack.append(self._take(_INT32))
-
-    def _long(self) -> None:
-        length = self._byte()
+    @step_of(0x8A)
+    def _long(self, _: int) -> None:
+        length = self._read(_UINT8)
         end = self._at + length
+        # Twice what 64-bit numbers need: numbers of any length would take for ever to print in an error message.
         if length > _MAX_LONG_BYTES or end > len(self._code):
             raise self._damaged(f"has a number of {length} bytes")
         self._stack.append(int.from_bytes(self._code[self._at : end], "little", signed=True))
         self._at = end
 
-    def _float(self) -> None:
-        self._stack.append(self._take(_FLOAT64))
-
-    def _unicode(self) -> None:
-        self._stack.append(self._text(self._take(_UINT32)))
+    @step_of("X")
+    def _unicode(self, _: int) -> None:
+        self._stack.append(self._read_text(self._read(_UINT32)))
 
     # Containers
 
-    def _mark(self) -> None:
+    @step_of("(")
+    def _mark(self, _: int) -> None:
         self._marked.append(self._stack)
         self._stack = []
 
@@ -164,148 +186,88 @@ class PickleMachine:
         values, self._stack = self._stack, self._marked.pop()
         return values
 
-    def _empty_tuple(self) -> None:
-        self._stack.append(())
-
-    def _tuple(self) -> None:
+    @step_of("t")
+    def _marked_tuple(self, _: int) -> None:
         values = tuple(self._pop_marked())
         self._stack.append(values)
 
-    def _tuple1(self) -> None:
-        self._stack[-1] = (self._stack[-1],)
+    @step_of(*_TUPLE_LENGTHS)
+    def _short_tuple(self, opcode: int) -> None:
+        values = [self._stack.pop() for _ in range(_TUPLE_LENGTHS[opcode])]
+        self._stack.append(tuple(reversed(values)))
 
-    def _tuple2(self) -> None:
-        last = self._stack.pop()
-        self._stack[-1] = (self._stack[-1], last)
-
-    def _tuple3(self) -> None:
-        last, middle = self._stack.pop(), self._stack.pop()
-        self._stack[-1] = (self._stack[-1], middle, last)
-
-    def _empty_list(self) -> None:
+    @step_of("]")
+    def _empty_list(self, _: int) -> None:
         self._stack.append([])
 
-    def _append(self) -> None:
-        value = self._stack.pop()
-        self._extend([value])
-
-    def _appends(self) -> None:
-        self._extend(self._pop_marked())
-
-    def _extend(self, values: list[Any]) -> None:
+    @step_of("a", "e")
+    def _append(self, opcode: int) -> None:
+        values = [self._stack.pop()] if opcode == ord("a") else self._pop_marked()
         target = self._stack[-1]
         if type(target) is not list:
             raise self._damaged("appends to something that is no list")
         target.extend(values)
 
-    def _empty_dict(self) -> None:
+    @step_of("}")
+    def _empty_dict(self, _: int) -> None:
         self._stack.append({})
 
-    def _set_item(self) -> None:
-        value, key = self._stack.pop(), self._stack.pop()
-        self._update([key, value])
-
-    def _set_items(self) -> None:
-        self._update(self._pop_marked())
-
-    def _update(self, pairs: list[Any]) -> None:
+    @step_of("s", "u")
+    def _set_items(self, opcode: int) -> None:
+        pairs = [self._stack.pop(), self._stack.pop()][::-1] if opcode == ord("s") else self._pop_marked()
         target = self._stack[-1]
         if type(target) is not dict or len(pairs) % 2:
             raise self._damaged("sets items of something that is no dict")
         for key in pairs[::2]:
-            self._check_key(key)
+            # Only what hashes fast and spreads well: a nested tuple may take for ever, large numbers may all collide.
+            if not (type(key) is str or key is None or (isinstance(key, int) and abs(key) < _MAX_KEY)):
+                raise self._damaged(f"has a dict key that is a {type(key).__name__}")
         target.update(zip(pairs[::2], pairs[1::2], strict=True))
 
-    def _check_key(self, key: Any) -> None:
-        # Only what hashes fast and spreads well: a nested tuple may take for ever, large numbers may all collide.
-        if not (type(key) is str or key is None or (isinstance(key, int) and abs(key) < _MAX_KEY)):
-            raise self._damaged(f"has a dict key that is a {type(key).__name__}")
+    # Memo: values that are used again, by number
 
-    # Memo
+    @step_of("q", "r")
+    def _put(self, opcode: int) -> None:
+        self._memo[self._read(_MEMO_INDEXES[opcode])] = self._stack[-1]
 
-    def _put1(self) -> None:
-        self._memo[self._byte()] = self._stack[-1]
-
-    def _put4(self) -> None:
-        self._memo[self._take(_UINT32)] = self._stack[-1]
-
-    def _get1(self) -> None:
-        self._get(self._byte())
-
-    def _get4(self) -> None:
-        self._get(self._take(_UINT32))
-
-    def _get(self, index: int) -> None:
+    @step_of("h", "j")
+    def _get(self, opcode: int) -> None:
+        index = self._read(_MEMO_INDEXES[opcode])
         if index not in self._memo:
             raise self._damaged(f"refers to value {index}, which it did not have yet,")
         self._stack.append(self._memo[index])
 
-    # Names, calls and storages: noted, not done
+    # Names, calls and storages: recorded, not made
 
-    def _global(self) -> None:
+    @step_of("c")
+    def _global(self, _: int) -> None:
         self._names_left -= 1
         if self._names_left < 0:
             raise self._damaged("has too many names")
-        module, name = self._line(), self._line()
+        module, name = self._read_line(), self._read_line()
         self._stack.append(self._find_global(module, name))
 
-    def _call(self) -> None:
+    @step_of("R", 0x81)
+    def _call(self, _: int) -> None:
         args, function = self._stack.pop(), self._stack.pop()
         if type(function) is not Global or type(args) is not tuple:
             raise self._damaged("calls something that is no name")
-        self._stack.append(self._called(function, args))
-
-    def _called(self, function: Global, args: tuple[Any, ...]) -> Any:
         if function.meaning is Meaning.DICT and not args:
-            return {}
-        if function.meaning is Meaning.BUILTIN and len(args) == 1 and type(args[0]) is str:
-            return self._find_global("builtins", args[0])
-        return Call(function, args, None)
+            self._stack.append({})
+        elif function.meaning is Meaning.BUILTIN and len(args) == 1 and type(args[0]) is str:
+            self._stack.append(self._find_global("builtins", args[0]))
+        else:
+            self._stack.append(RecordedCall(function, args, None))
 
-    def _build(self) -> None:
+    @step_of("b")
+    def _build(self, _: int) -> None:
         state, target = self._stack.pop(), self._stack[-1]
         if type(target) is dict:
             return  # the attributes of an OrderedDict: a state dict has its versions there
-        if type(target) is not Call or target.state is not None:
+        if type(target) is not RecordedCall or target.state is not None:
             raise self._damaged("gives a state to something that takes none")
         target.state = state
 
-    def _storage(self) -> None:
+    @step_of("Q")
+    def _storage(self, _: int) -> None:
         self._stack[-1] = self._find_storage(self._stack[-1])
-
-    _STEPS: ClassVar[dict[int, Callable[[PickleMachine], None]]] = {
-        0x80: _protocol,
-        ord("N"): _none,
-        0x88: _true,
-        0x89: _false,
-        ord("K"): _int1,
-        ord("M"): _int2,
-        ord("J"): _int4,
-        0x8A: _long,
-        ord("G"): _float,
-        ord("X"): _unicode,
-        ord("("): _mark,
-        ord(")"): _empty_tuple,
-        ord("t"): _tuple,
-        0x85: _tuple1,
-        0x86: _tuple2,
-        0x87: _tuple3,
-        ord("]"): _empty_list,
-        ord("a"): _append,
-        ord("e"): _appends,
-        ord("}"): _empty_dict,
-        ord("s"): _set_item,
-        ord("u"): _set_items,
-        ord("q"): _put1,
-        ord("r"): _put4,
-        ord("h"): _get1,
-        ord("j"): _get4,
-        ord("c"): _global,
-        ord("R"): _call,
-        0x81: _call,
-        ord("b"): _build,
-        ord("Q"): _storage,
-    }
-
-
-_STOP = ord(".")

@@ -1,9 +1,9 @@
-"""What a checkpoint holds, as plain values: modules, tensors, and marks for what has no meaning here."""
+"""The values in a checkpoint: modules, tensors, and marks for those that have no meaning here."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,17 @@ from yoloom.formats.checkpoint.pickled.storage import Storage
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """Numbers that lie in the file, taken when they are asked for. Immutable: shared freely.
+    """An array whose numbers lie in the file, and are read when they are asked for. Immutable.
 
-    shape and stride: in elements. dtype: torch's name, such as "float16". Never reaches outside of its storage.
+    It never reaches outside of its storage: `rebuild_tensor` has checked that.
+
+    Thread safety: any number of threads.
+
+    Attributes:
+        shape: the length of each axis.
+        stride: the step of each axis, in elements.
+        offset: the place of the first element in the storage, in elements.
+        storage: the numbers.
     """
 
     shape: tuple[int, ...]
@@ -27,31 +35,43 @@ class Tensor:
 
     @property
     def dtype(self) -> str:
+        """The type of the numbers by its name in torch, such as "float16"."""
         return self.storage.dtype
 
     @property
     def size(self) -> int:
-        """The number of elements."""
+        """The count of elements."""
         return math.prod(self.shape)
 
     def numpy(self) -> npt.NDArray[Any]:
-        """A read-only view on the mapped file; of bfloat16 and bool, a new array of float32 and bool.
+        """Read the numbers.
 
-        Raises InvalidModel when the bytes do not match their checksum in the file.
+        Returns:
+            A read-only view of the mapped file, in the file's type; for bfloat16 and bool, a new array of float32 and
+            of bool.
+
+        Raises:
+            InvalidModel: the bytes do not match their checksum in the file.
         """
         flat = self.storage.numbers
         strides = [step * flat.itemsize for step in self.stride]
         array: npt.NDArray[Any] = np.ndarray(self.shape, flat.dtype, flat.data, self.offset * flat.itemsize, strides)
-        return _CONVERSIONS[self.dtype](array) if self.dtype in _CONVERSIONS else array
+        if self.dtype == "bfloat16":  # its bits are the upper half of those of a float32
+            return (array.astype(np.uint32) << 16).view(np.float32)
+        return array != 0 if self.dtype == "bool" else array
 
 
 @dataclass(frozen=True, eq=False)
 class Module:
-    """One module of the network: no code, only what the file says about it. Immutable: shared freely.
+    """A module of the network: its values in the file, without any code. Immutable.
 
-    cls: its class, such as "ultralytics.nn.modules.conv.Conv", under the name it has today.
-    attributes: None, bool, int, float, str, list, tuple, dict, Tensor, Module or Opaque.
-    parameters: its own parameters and buffers. children: the modules inside it, in order.
+    Thread safety: any number of threads.
+
+    Attributes:
+        cls: its class, such as "ultralytics.nn.modules.conv.Conv", under the name that it has today.
+        attributes: None, bool, int, float, str, list, tuple, dict, Tensor, Module or Opaque, by name.
+        parameters: its own parameters and buffers.
+        children: the modules inside it, in order.
     """
 
     cls: str
@@ -61,18 +81,18 @@ class Module:
 
     @property
     def kind(self) -> str:
-        """The class without its package: "Conv". What to decide by: packages have changed between versions."""
+        """The class without its package, such as "Conv". Decide by this: packages have changed between versions."""
         return self.cls.rpartition(".")[2]
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The attribute, parameter or child of this name, as `module.name` finds it in Python."""
+        """Find the attribute, parameter or child of this name, as `module.name` does in Python."""
         for values in (self.attributes, self.parameters, self.children):
             if name in values:
                 return values[name]
         return default
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module ("") and all below it by their dotted path ("model.0.conv"), parents first."""
+        """Yield this module ("") and all below it with their dotted path ("model.0.conv"), parents first."""
         yield prefix, self
         for name, child in self.children.items():
             yield from child.walk(f"{prefix}.{name}" if prefix else name)
@@ -80,17 +100,9 @@ class Module:
 
 @dataclass(frozen=True)
 class Opaque:
-    """Something that belongs in a checkpoint and means nothing here: a path, a function, a loss."""
+    """A mark for a value that belongs in a checkpoint and has no use here: a path, a function, a loss. Immutable.
+
+    Thread safety: any number of threads.
+    """
 
     name: str
-
-
-def _widened(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """bfloat16, given as uint16, is the upper half of float32."""
-    return (array.astype(np.uint32) << 16).view(np.float32)
-
-
-_CONVERSIONS: dict[str, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
-    "bfloat16": _widened,
-    "bool": lambda array: array != 0,
-}

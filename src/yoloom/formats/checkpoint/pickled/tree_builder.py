@@ -1,122 +1,155 @@
-"""The machine's notes → a tree of plain values."""
+"""From the recorded calls of a pickle to a tree of plain values: modules, tensors, and marks for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from yoloom.errors import InvalidModel
-from yoloom.formats.checkpoint.pickled.allowed_globals import Global, Meaning
-from yoloom.formats.checkpoint.pickled.pickle_machine import Call
-from yoloom.formats.checkpoint.pickled.rebuild import rebuild_scalar, rebuild_tensor
-from yoloom.formats.checkpoint.pickled.size_limits import ONE, SizeLimits, Weight
+from yoloom.formats.checkpoint.pickled.allowed_globals import Global, Meaning, short_repr
+from yoloom.formats.checkpoint.pickled.pickle_machine import RecordedCall
+from yoloom.formats.checkpoint.pickled.size_limits import LEAF, SizeLimits, TreeSize
 from yoloom.formats.checkpoint.pickled.storage import Storage
 from yoloom.formats.checkpoint.pickled.tree import Module, Opaque, Tensor
-from yoloom.formats.checkpoint.pickled.wording import shown
 from yoloom.values import FrozenDict
+
+_MAX_DIMENSIONS = 8
+_SCALARS = frozenset({"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"})
 
 
 class TreeBuilder:
-    """Turns the machine's notes into the tree, each note once. One thread.
+    """Builds the tree, each recorded value once.
 
-    A note that is used in several places is one object in the tree, too. What it would weigh if all of these were
-    copies is counted, because that is what those who walk the tree will find.
+    A value that is used in several places is one object in the tree, too. Its size is counted at each of them, because
+    that is what a walk through the tree will find.
+
+    Thread safety: one thread at a time.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._tally = SizeLimits(max_bytes)
-        self._grown: dict[int, tuple[Any, Weight]] = {}  # by id of the note
+        self._limits = SizeLimits(max_bytes)
+        # By id of the recorded value. The machine's result holds all of these, so no id is used again meanwhile.
+        self._built: dict[int, tuple[Any, TreeSize]] = {}
 
-    def grow(self, noted: Any) -> Any:
-        """The value of a note, and of all within it."""
-        kind = type(noted)
-        if kind in _GROWERS:
-            return self._once(noted, _GROWERS[kind])
-        self._tally.add(Weight(1, len(noted), 0) if kind is str else ONE)
-        if kind is Global:
-            return Opaque(noted.name)
-        return Opaque("torch.Storage") if kind is Storage else noted
+    def build(self, recorded: Any) -> Any:
+        """Build the value of a recorded one, and of all within it.
 
-    def _once(self, noted: Any, grower: Callable[[TreeBuilder, Any], Any]) -> Any:
-        key = id(noted)
-        if key in self._grown:
-            value, weight = self._grown[key]
-            self._tally.add(weight)
+        Raises:
+            InvalidModel: the tree is too large, too deep, contains itself, or has parts that contradict each other.
+        """
+        kind = type(recorded)
+        if kind not in (list, tuple, dict, RecordedCall):
+            self._limits.add(TreeSize(1, len(recorded), 0) if kind is str else LEAF)
+            if kind is Global:
+                return Opaque(recorded.name)
+            return Opaque("torch.Storage") if kind is Storage else recorded
+        key = id(recorded)
+        if key in self._built:
+            value, size = self._built[key]
+            self._limits.add(size)
             return value
-        before = self._tally.enter(key, 0 if type(noted) is Call else len(noted))
-        value = grower(self, noted)
-        self._grown[key] = value, self._tally.leave(key, before)
+        before = self._limits.enter(key, 0 if kind is RecordedCall else len(recorded))
+        if kind is list:
+            value = [self.build(item) for item in recorded]
+        elif kind is tuple:
+            value = tuple(self.build(item) for item in recorded)
+        elif kind is dict:
+            value = {name: self.build(item) for name, item in recorded.items()}
+        else:
+            value = self._called(recorded)
+        self._built[key] = value, self._limits.leave(key, before)
         return value
 
-    def _list(self, noted: list[Any]) -> list[Any]:
-        return [self.grow(value) for value in noted]
-
-    def _tuple(self, noted: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(self.grow(value) for value in noted)
-
-    def _dict(self, noted: Mapping[Any, Any]) -> dict[Any, Any]:
-        return {key: self.grow(value) for key, value in noted.items()}
-
-    def _call(self, noted: Call) -> Any:
-        grower = _CALL_GROWERS.get(noted.function.meaning)
-        return Opaque(noted.function.name) if grower is None else grower(self, noted)
-
-    def _module(self, noted: Call) -> Any:
-        state = noted.state
-        if not isinstance(state, dict) or "_modules" not in state:
-            return Opaque(noted.function.name)  # a loss, a stopper: not part of the network
-        self._tally.add(Weight(len(state), 0, 0))
-        # What else starts with an underscore is torch's own book-keeping: hooks and the like.
-        attributes = {name: self.grow(value) for name, value in state.items() if not str(name).startswith("_")}
-        parameters = {**self._entries(noted, "_parameters", Tensor), **self._entries(noted, "_buffers", Tensor)}
-        children = self._entries(noted, "_modules", Module)
-        return Module(noted.function.name, FrozenDict(attributes), FrozenDict(parameters), FrozenDict(children))
-
-    def _entries(self, noted: Call, group: str, expected: type) -> dict[str, Any]:
-        entries = noted.state.get(group)
-        if not isinstance(entries, dict):
-            raise InvalidModel(f"{noted.function.name} in it has no {group}.")
-        self._tally.add(Weight(len(entries), 0, 0))
-        grown = {name: self.grow(value) for name, value in entries.items() if value is not None}
-        for name, value in grown.items():
-            if type(name) is not str or not isinstance(value, expected):
-                raise InvalidModel(f"{group} of a {noted.function.name} in it has {shown(name)}, which is none.")
-        return grown
-
-    def _namespace(self, noted: Call) -> Any:
-        return {} if noted.state is None else self.grow(noted.state)
-
-    def _first(self, noted: Call) -> Any:
-        if not noted.args:
-            raise InvalidModel(f"{noted.function.name} in it wraps nothing.")
-        return self.grow(noted.args[0])
-
-    def _parameter(self, noted: Call) -> Tensor:
-        value = self._first(noted)
-        if not isinstance(value, Tensor):
+    def _called(self, call: RecordedCall) -> Any:
+        """Build the value that a call stands for, by the meaning of its function."""
+        meaning = call.function.meaning
+        if meaning is Meaning.MODULE:
+            return self._module(call)
+        if meaning is Meaning.TENSOR:
+            tensor = rebuild_tensor(call)
+            self._limits.add(TreeSize(0, tensor.size * tensor.storage.itemsize, 0))
+            return tensor
+        if meaning is Meaning.NAMESPACE:
+            return {} if call.state is None else self.build(call.state)
+        if meaning is Meaning.SCALAR:
+            return rebuild_scalar(call)
+        if meaning not in (Meaning.PARAMETER, Meaning.SIZE):
+            return Opaque(call.function.name)
+        if not call.args:
+            raise InvalidModel(f"{call.function.name} in it wraps nothing.")
+        value = self.build(call.args[0])
+        if meaning is Meaning.PARAMETER and not isinstance(value, Tensor):
             raise InvalidModel("a parameter in it is no tensor.")
         return value
 
-    def _tensor(self, noted: Call) -> Tensor:
-        tensor = rebuild_tensor(noted)
-        self._tally.add(Weight(0, tensor.size * tensor.storage.itemsize, 0))
-        return tensor
+    def _module(self, call: RecordedCall) -> Module | Opaque:
+        state = call.state
+        if not isinstance(state, dict) or "_modules" not in state:
+            return Opaque(call.function.name)  # a loss, a stopper: not part of the network
+        self._limits.add(TreeSize(len(state), 0, 0))
+        # What else starts with an underscore is torch's own book-keeping: hooks and the like.
+        attributes = {name: self.build(value) for name, value in state.items() if not str(name).startswith("_")}
+        parameters = {**self._entries(call, "_parameters", Tensor), **self._entries(call, "_buffers", Tensor)}
+        children = self._entries(call, "_modules", Module)
+        return Module(call.function.name, FrozenDict(attributes), FrozenDict(parameters), FrozenDict(children))
 
-    def _scalar(self, noted: Call) -> Any:
-        return rebuild_scalar(noted)
+    def _entries(self, call: RecordedCall, group: str, expected: type) -> dict[str, Any]:
+        """Build one of the dicts that a module keeps its parts in, each part of the type `expected`."""
+        entries = call.state.get(group)
+        if not isinstance(entries, dict):
+            raise InvalidModel(f"{call.function.name} in it has no {group}.")
+        self._limits.add(TreeSize(len(entries), 0, 0))
+        built = {name: self.build(value) for name, value in entries.items() if value is not None}
+        for name, value in built.items():
+            if type(name) is not str or not isinstance(value, expected):
+                raise InvalidModel(f"{group} of a {call.function.name} in it has {short_repr(name)}, which is none.")
+        return built
 
 
-_GROWERS: dict[type, Callable[[TreeBuilder, Any], Any]] = {
-    list: TreeBuilder._list,
-    tuple: TreeBuilder._tuple,
-    dict: TreeBuilder._dict,
-    Call: TreeBuilder._call,
-}
-_CALL_GROWERS: dict[Meaning, Callable[[TreeBuilder, Call], Any]] = {
-    Meaning.MODULE: TreeBuilder._module,
-    Meaning.NAMESPACE: TreeBuilder._namespace,
-    Meaning.SIZE: TreeBuilder._first,
-    Meaning.TENSOR: TreeBuilder._tensor,
-    Meaning.PARAMETER: TreeBuilder._parameter,
-    Meaning.SCALAR: TreeBuilder._scalar,
-}
+def rebuild_tensor(call: RecordedCall) -> Tensor:
+    """Make the tensor of a call `_rebuild_tensor_v2(storage, offset, shape, stride, ...)`.
+
+    Raises:
+        InvalidModel: the arguments are not of this kind, or the tensor would reach outside of its storage.
+    """
+    if len(call.args) < 6:
+        raise InvalidModel("a tensor in it is not described in full.")
+    storage, offset, shape, stride = call.args[:4]
+    if type(storage) is not Storage:
+        raise InvalidModel("a tensor in it has no storage.")
+    if not (_are_sizes(shape) and _are_sizes(stride) and _are_sizes((offset,)) and len(shape) == len(stride)):
+        raise InvalidModel("a tensor in it has a shape, stride or offset that is not made of small numbers.")
+    tensor = Tensor(shape, stride, offset, storage)
+    # No stride is negative, so the last element lies at offset + sum((dim - 1) * stride): that one must be inside.
+    end = offset + (1 + sum((dim - 1) * step for dim, step in zip(shape, stride, strict=True)) if tensor.size else 0)
+    # With a stride of 0 a few numbers stand for any count: no tensor has more elements than its storage.
+    if end > storage.size or tensor.size > storage.size:
+        raise InvalidModel(
+            f"a tensor of shape {shape}, stride {stride} and offset {offset} in it reaches outside of its storage, "
+            f"{storage.member.name} with {storage.size} elements."
+        )
+    return tensor
+
+
+def _are_sizes(values: Any) -> bool:
+    small = type(values) is tuple and len(values) <= _MAX_DIMENSIONS
+    return small and all(type(value) is int and 0 <= value < 2**31 for value in values)
+
+
+def rebuild_scalar(call: RecordedCall) -> Any:
+    """Make a Python number of a numpy one: a call `scalar(dtype("f8", ...), encode(text, "latin1"))`.
+
+    Returns:
+        The number; `Opaque` for every other form, because nothing that the network needs is written so.
+    """
+    opaque = Opaque(call.function.name)
+    dtype, packed = (*call.args, None, None)[:2]
+    if not (isinstance(dtype, RecordedCall) and isinstance(packed, RecordedCall) and dtype.args and packed.args):
+        return opaque
+    code, text = dtype.args[0], packed.args[0]
+    if not (isinstance(code, str) and code in _SCALARS and isinstance(text, str) and len(text) <= 16):
+        return opaque
+    raw = text.encode("latin1", errors="ignore")
+    kind = np.dtype(f"<{code}")
+    return np.frombuffer(raw, kind)[0].item() if len(raw) == kind.itemsize else opaque
