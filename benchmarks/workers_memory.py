@@ -27,7 +27,7 @@ import measure
 from rival import Rival
 from workers import MIB, SIZES_HW, Image, frame
 from yoloom import YOLO
-from yoloom.system.worker_memory import memory_of
+from yoloom.system.memory import memory_of
 
 WORKERS = 2
 CALLERS = 4

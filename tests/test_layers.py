@@ -22,6 +22,7 @@ ORDER = [
     "errors",
     "values",
     "validation",
+    "_version",
     "assets",
     "options",
     "formats",
@@ -100,8 +101,7 @@ def imports(module: str, with_types: bool = True) -> set[str]:
             found |= {alias.name for alias in node.names}
         else:
             assert node.level == 0, f"{module}: relative imports hide the layer"
-            # The version stands where packaging tools look for it, and whoever shows it looks there too.
-            names = {f"{node.module}.{alias.name}" for alias in node.names if alias.name != "__version__"}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= {name if name in MODULES else str(node.module) for name in names}
     return {name for name in found if name.split(".")[0] == "yoloom"}
 

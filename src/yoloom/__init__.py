@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from yoloom import errors
+from yoloom._version import __version__  # noqa: F401  the one way in which users ask for it
 from yoloom.system import opencv_import  # noqa: F401  before anything else imports cv2
 
 # Worker processes need little of it, and find that in its modules. All others have it at once: exit handlers of the
@@ -27,7 +28,6 @@ if not getattr(sys, "yoloom_worker", False):
 # Without a handler of the program's own, Python would print warnings of a library to stderr.
 logging.getLogger("yoloom").addHandler(logging.NullHandler())
 
-__version__ = "0.1.0"
 __all__ = [
     "OBB",
     "YOLO",

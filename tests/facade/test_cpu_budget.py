@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -76,9 +77,12 @@ def test_torch_and_opencv_with_more_threads_than_cpus() -> None:
 
 @pytest.mark.parametrize(("quota", "cpus"), [("150000 100000", 1), ("max 100000", 8), ("800000 100000", 8)])
 def test_a_containers_quota(quota: str, cpus: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "cpu.max"
+    file = tmp_path / "sys/fs/cgroup/cpu.max"
+    file.parent.mkdir(parents=True)
     file.write_text(quota)
-    monkeypatch.setattr(budget_module, "_CGROUP_V2", file)
+    of_tree = functools.partial(budget_module.container_cpus, tmp_path)
+    monkeypatch.setattr(budget_module, "container_cpus", of_tree)
+    monkeypatch.setattr(module, "container_cpus", of_tree)
     monkeypatch.setattr(budget_module, "affinity_cpus", lambda: 8)
     found = cpu_budget()
     assert found.cpus == cpus

@@ -212,9 +212,5 @@ def test_its_place_and_limit_are_read_at_each_call(monkeypatch: pytest.MonkeyPat
 def test_without_a_home_folder_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("YOLOOM_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-
-    def no_home() -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "home", no_home)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     assert conversion_cache() is None

@@ -9,9 +9,9 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import metadata
-from pathlib import Path
 from typing import Any
+
+from yoloom.system.machine import cpu_model, package_versions
 
 PACKAGES = ("yoloom", "numpy", "opencv-python-headless", "openvino", "onnxruntime")
 
@@ -68,19 +68,9 @@ class BenchReport:
 def machine() -> dict[str, Any]:
     """The CPU by its name, and how many of them this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": _cpu_model(), "cores": cores, "system": platform.system()}
+    return {"cpu": cpu_model(), "cores": cores, "system": platform.system()}
 
 
 def versions_of(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
     """Of Python and of those packages that are installed."""
-    installed = {found.name: found.version for found in metadata.distributions()}
-    return {"python": platform.python_version(), **{name: installed[name] for name in packages if name in installed}}
-
-
-def _cpu_model() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return {"python": platform.python_version(), **package_versions(packages)}

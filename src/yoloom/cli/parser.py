@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import NoReturn
 
-from yoloom import __version__
+from yoloom._version import __version__
 from yoloom.cli.exit_codes import HELP, VERDICTS, ExitCode
 from yoloom.cli.writers import FORMATS
 from yoloom.engine.tuning.tuner import SECONDS

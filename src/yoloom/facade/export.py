@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import ast
 import difflib
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +33,7 @@ from yoloom.formats.checkpoint.onnx_model import write_onnx
 from yoloom.formats.checkpoint.parse import parse_checkpoint
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.store.hub import cache_folder
+from yoloom.system.files import replacing
 from yoloom.validation import flag, positive, shown, size_hw
 
 if TYPE_CHECKING:
@@ -99,11 +97,10 @@ def export_model(source: Path, options: ExportOptions, target: Path | None = Non
     target = (target or default_target(source, options.format)).absolute()
     _check_target(source, target, options.format)
     try:
-        if options.format == "onnx":
-            with _replacing(target) as part:
+        with replacing(target) as part:
+            if options.format == "onnx":
                 _write_network(source, part, options)
-        else:
-            with _replacing(target) as part:
+            else:
                 _write_ir_folder(source, part, options)
     except OSError as error:
         if isinstance(error, ModelError):
@@ -181,32 +178,6 @@ def _is_ir_folder(folder: Path) -> bool:
         return False
     own = {networks[0], f"{networks[0].removesuffix('.xml')}.bin"}
     return own <= names <= own | {"metadata.yaml"}
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A name beside the target to write to; what is there in the end takes the target's place, or nothing does."""
-    part, old = (target.with_name(f".{target.name}.{secrets.token_hex(4)}.{kind}") for kind in ("part", "old"))
-    try:
-        yield part
-        _swap(part, target, old)
-    finally:
-        for rest in (part, old):
-            if rest.is_dir():
-                shutil.rmtree(rest)
-            rest.unlink(missing_ok=True)
-
-
-def _swap(part: Path, target: Path, old: Path) -> None:
-    if not target.is_dir():
-        part.replace(target)
-        return
-    target.rename(old)  # a folder can not be replaced in one step
-    try:
-        part.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
 
 
 def _write_network(source: Path, target: Path, options: ExportOptions) -> None:

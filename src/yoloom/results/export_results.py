@@ -11,7 +11,6 @@ import io
 import itertools
 import json
 import re
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -28,6 +27,7 @@ from yoloom.results.boxes import Boxes
 from yoloom.results.label_txt import label_lines
 from yoloom.results.obb import OBB
 from yoloom.results.summary import Row, columns, corner_names, summary
+from yoloom.system.files import replacing
 
 if TYPE_CHECKING:
     from yoloom.results.results import Results
@@ -112,12 +112,8 @@ def save_image(image: NDArray[np.uint8], path: Path) -> str:
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Under its name only when it is whole, whoever is interrupted or looks meanwhile.
-        part = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-        try:
+        with replacing(path) as part:
             part.write_bytes(encoded)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     return str(path)
 
 

@@ -1,9 +1,9 @@
 """Converted checkpoints on disk: a folder of files that certify themselves.
 
 ```
-KEY.onnx          a whole ONNX file, and behind it (in a field that readers of ONNX pass over) its seal:
-                  the name of its checkpoint, KEY again, and the SHA-256 of all bytes before
-.KEY.RANDOM.part  an entry that somebody writes; only its writer knows the name
+KEY.onnx               a whole ONNX file, and behind it (in a field that readers of ONNX pass over) its seal:
+                       the name of its checkpoint, KEY again, and the SHA-256 of all bytes before
+.KEY.onnx.RANDOM.part  an entry that somebody writes; only its writer knows the name
 ```
 
 An entry appears under its name by a rename, whole. Whatever is found there later is read through before it is used:
@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -25,6 +24,7 @@ from typing import IO
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.protobuf_writer import Chunk, Message
+from yoloom.system.files import replacing
 from yoloom.system.user_cache import check_own, own_files, user_cache
 
 DEFAULT_LIMIT_BYTES = 2 << 30
@@ -90,15 +90,11 @@ class ConversionCache:
         """
         check_own(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{key}.{secrets.token_hex(8)}.part"
         try:
-            with part.open("xb", buffering=_READ_BYTES) as file:
+            with replacing(self._path(key)) as part, part.open("xb", buffering=_READ_BYTES) as file:
                 _write_sealed(file, key, name, produce, self.limit_bytes)
-            part.replace(self._path(key))
         except _TooLarge:
             return None
-        finally:
-            part.unlink(missing_ok=True)
         self._make_room(self._path(key))
         return self._path(key)
 

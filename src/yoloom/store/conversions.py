@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from yoloom._version import __version__
 from yoloom.errors import InvalidModel
 from yoloom.formats.checkpoint.checkpoint_file import CONVERTER, errors_about, mapped_checkpoint
 from yoloom.formats.onnx_file import declarations
@@ -158,8 +159,6 @@ def write_converted(data: memoryview, write: Write, one_to_one: bool) -> None:
 
 def _key(file: CheckpointFile) -> str:
     """Of the content and all that makes a network of it."""
-    from yoloom import __version__  # here: the package is still being imported when this module is
-
     data = file.mapped()
     content = hashlib.sha256(data).hexdigest()
     forget(data)

@@ -1,50 +1,57 @@
-"""How many CPUs this process may use."""
+"""How many CPUs this process may use: those of its affinity mask, and what is left of them by a container's quota."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from yoloom.errors import InvalidOption
+from yoloom.system.cgroups import ROOT, group_folders, read_limit
 from yoloom.validation import positive
 
 MAX_THREADS = 1024
 
-_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_V1_QUOTA = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-_CGROUP_V1_PERIOD = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
-
 
 def available_cpus() -> int:
-    """CPUs that the affinity mask and the container's quota leave to this process, at least 1."""
+    """Return the CPUs that the affinity mask and the container's quota leave to this process, at least 1."""
     return max(1, math.floor(min(affinity_cpus(), container_cpus())))
 
 
-def cpu_threads(asked: int | None) -> int:
-    """The CPU budget in threads: what was asked for, else what is there. Raises InvalidOption."""
-    if asked is None:
+def cpu_threads(threads: int | None) -> int:
+    """Return the CPU budget in threads: `threads`, or all available CPUs for None. Raises InvalidOption."""
+    if threads is None:
         return available_cpus()
-    threads = positive("threads", asked)
-    if threads > MAX_THREADS:
-        raise InvalidOption(f"threads must be at most {MAX_THREADS}, got {asked!r}.")
-    return threads
+    count = positive("threads", threads)
+    if count > MAX_THREADS:
+        raise InvalidOption(f"threads must be at most {MAX_THREADS}, got {threads!r}.")
+    return count
 
 
 def affinity_cpus() -> int:
-    """CPUs that this process may run on."""
+    """Return the number of CPUs that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def container_cpus() -> float:
-    """CPUs' worth of time that the container may use, infinity without a limit."""
-    try:
-        if _CGROUP_V2.exists():
-            quota, period = _CGROUP_V2.read_text().split()[:2]
-        else:
-            quota, period = _CGROUP_V1_QUOTA.read_text(), _CGROUP_V1_PERIOD.read_text()
-        return float(quota) / float(period) if float(quota) > 0 else math.inf
-    except (OSError, ValueError):  # no such limit here, or the word "max"
-        return math.inf
+def container_cpus(root: Path = ROOT) -> float:
+    """Return how many CPUs' worth of time the control groups allow, infinity without a limit.
+
+    Quotas are nested: each group on the way up has one, and the smallest counts.
+    """
+    return min(_quotas(root), default=math.inf)
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    for folder in group_folders("cpu", root):
+        version2 = read_limit(folder / "cpu.max")
+        version1 = read_limit(folder / "cpu.cfs_quota_us") + read_limit(folder / "cpu.cfs_period_us")
+        for limit in (version2, version1):
+            try:
+                quota, period = map(float, limit)  # microseconds of CPU time in each period of so many microseconds
+            except ValueError:  # no such file, or the word "max"
+                continue
+            if quota > 0 and period > 0:  # -1 says "no limit" in version 1
+                yield quota / period

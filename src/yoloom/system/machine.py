@@ -1,32 +1,49 @@
-"""Where a check ran."""
+"""The machine and the packages that something ran with, for reports.
+
+Only the standard library: `yoloom.bench` reads it where nothing else of yoloom can be imported.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 
-PACKAGES = ("yoloom", "numpy", "openvino", "onnxruntime", "torch", "ultralytics")
+REPORTED_PACKAGES = ("yoloom", "numpy", "openvino", "onnxruntime", "torch", "ultralytics")
+
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def describe_machine() -> dict[str, str]:
-    """Python, system and the versions of what is installed, as texts."""
+    """Return Python, the system and the versions of `REPORTED_PACKAGES` as texts."""
+    gil_enabled = getattr(sys, "_is_gil_enabled", lambda: True)()
+    gil = "with a GIL" if gil_enabled else "free-threaded"
     return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}, {_gil()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {gil}",
         "system": platform.platform(),
         "cpus": str(os.cpu_count() or "unknown"),
-        **{name: version for name in PACKAGES if (version := _version(name))},
+        **package_versions(REPORTED_PACKAGES),
     }
 
 
-def _gil() -> str:
-    enabled = getattr(sys, "_is_gil_enabled", None)
-    return "with a GIL" if enabled is None or enabled() else "free-threaded"
+def package_versions(packages: Sequence[str]) -> dict[str, str]:
+    """Return {package: version} of those packages that are installed, in the order of `packages`."""
+    versions = {}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions
 
 
-def _version(package: str) -> str:
+def cpu_model() -> str:
+    """Return the name that the CPU gives itself, or its architecture."""
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())

@@ -1,4 +1,4 @@
-"""`import cv2` without what it does to the environment.
+"""`import cv2` without its changes to the environment.
 
 OpenCV puts a folder of its own, and with it the working directory, in front of LD_LIBRARY_PATH. It is too late for this
 process, which read that variable when it started; but every program that it starts would look for its libraries there.

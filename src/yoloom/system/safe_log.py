@@ -1,4 +1,4 @@
-"""Logging from threads that others wait for: what a handler of the program raises ends nothing but its own record."""
+"""Logging from threads that others wait for: a handler that raises loses its record and stops nothing else."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ import logging
 
 
 class SafeLogger:
-    """The logger of this name. Shared freely. Never called under a lock: a handler may ask the model something."""
+    """A logger whose handlers can not fail its caller. Thread safety: any number of threads.
+
+    Never call it under a lock: a handler of the program may use the model.
+    """
 
     def __init__(self, name: str) -> None:
+        """Take the logger of `name`, as `logging.getLogger` does."""
         self._logger = logging.getLogger(name)
 
-    def debug(self, words: str, *values: object, exc_info: bool = False) -> None:
-        self._log(logging.DEBUG, words, values, exc_info)
+    def debug(self, message: str, *values: object, exc_info: bool = False) -> None:
+        """Log `message % values` at the level DEBUG."""
+        self._log(logging.DEBUG, message, values, exc_info)
 
-    def info(self, words: str, *values: object) -> None:
-        self._log(logging.INFO, words, values)
+    def info(self, message: str, *values: object) -> None:
+        """Log `message % values` at the level INFO."""
+        self._log(logging.INFO, message, values)
 
-    def warning(self, words: str, *values: object, exc_info: bool = False) -> None:
-        self._log(logging.WARNING, words, values, exc_info)
+    def warning(self, message: str, *values: object, exc_info: bool = False) -> None:
+        """Log `message % values` at the level WARNING."""
+        self._log(logging.WARNING, message, values, exc_info)
 
-    def error(self, words: str, *values: object) -> None:
-        self._log(logging.ERROR, words, values)
+    def error(self, message: str, *values: object) -> None:
+        """Log `message % values` at the level ERROR."""
+        self._log(logging.ERROR, message, values)
 
-    def exception(self, words: str, *values: object) -> None:
-        """An error, with the exception that is being handled."""
-        self._log(logging.ERROR, words, values, exc_info=True)
+    def exception(self, message: str, *values: object) -> None:
+        """Log an error, with the exception that is being handled."""
+        self._log(logging.ERROR, message, values, exc_info=True)
 
-    def _log(self, level: int, words: str, values: tuple[object, ...], exc_info: bool = False) -> None:
+    def _log(self, level: int, message: str, values: tuple[object, ...], exc_info: bool = False) -> None:
         with contextlib.suppress(Exception):  # handlers that keep to the rules of `logging` raise nothing
-            self._logger.log(level, words, *values, exc_info=exc_info, stacklevel=3)
+            self._logger.log(level, message, *values, exc_info=exc_info, stacklevel=3)

@@ -8,14 +8,22 @@ from pathlib import Path
 
 
 def user_cache() -> Path:
-    """`YOLOOM_CACHE`, or `yoloom` in the user's cache. Read at each call; creates nothing. Threads: anybody.
+    """Return `YOLOOM_CACHE`, or the system's place for the caches of a program. Creates nothing.
 
-    Raises RuntimeError when there is no home folder.
+    `~/.cache/yoloom` (or below `XDG_CACHE_HOME`) on Linux, `~/Library/Caches/yoloom` on macOS,
+    `%LOCALAPPDATA%\\yoloom\\Cache` on Windows. The environment is read at each call. Thread safety: any number of
+    threads.
+
+    Raises:
+        RuntimeError: This user has no home folder.
     """
     if own := os.environ.get("YOLOOM_CACHE"):
         return Path(own)
-    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (shared if shared.is_absolute() else Path.home() / ".cache") / "yoloom"
+    from platformdirs import user_cache_dir  # here: most processes that never open a model never need it
+
+    folder = Path(user_cache_dir("yoloom", appauthor=False))
+    # A relative XDG_CACHE_HOME counts as none, by its specification; and without a home folder "~" stays in the path.
+    return folder if folder.is_absolute() else Path.home() / ".cache" / "yoloom"
 
 
 def check_own(folder: Path) -> None:
@@ -25,7 +33,7 @@ def check_own(folder: Path) -> None:
 
 
 def own_files(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder of the cache that match, and none behind a symbolic link."""
+    """Return the files of a folder of the cache that match `pattern`, none behind a symbolic link."""
     if folder.is_symlink():
         return []
     return [path for path in folder.glob(pattern) if not path.is_symlink()]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
-from yoloom.errors import InvalidOption
+from yoloom.errors import BackendUnavailable, InvalidOption
 from yoloom.validation import number, positive, shown
 
 MAX_RESTARTS = 10**6
@@ -38,10 +39,12 @@ class Workers:
 def asked_workers(asked: Any, threads: int) -> Workers | None:
     """What `YOLO(path, workers=...)` was given: None, a number, or `Workers`.
 
-    threads: the CPU budget, of which each worker gets an equal share. Raises InvalidOption.
+    threads: the CPU budget, of which each worker gets an equal share. Raises InvalidOption or BackendUnavailable.
     """
     if asked is None:
         return None
+    if find_spec("fcntl") is None:  # Windows
+        raise BackendUnavailable("worker processes need a POSIX system, such as Linux or macOS: leave workers out.")
     workers = asked if isinstance(asked, Workers) else Workers(asked)
     check_count(workers.count, threads)
     return workers

@@ -22,8 +22,8 @@ from typing import Any
 from yoloom.engine.insight.statistics import WorkerStatistics
 from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, YoloomError
 from yoloom.sync.clock import Clock, monotonic
+from yoloom.system.memory import memory_of
 from yoloom.system.safe_log import SafeLogger
-from yoloom.system.worker_memory import memory_of
 from yoloom.workers.compile_sharing import CompileSharing
 from yoloom.workers.current_worker import CurrentWorker
 from yoloom.workers.exit_report import WorkerExit

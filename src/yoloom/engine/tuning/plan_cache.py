@@ -1,8 +1,8 @@
 """Plans that were measured, kept for this user: small files that are read with distrust.
 
 ```
-KEY.json           what it is for (machine, runtime, model), the plan and why, and a digest of all that
-.KEY.RANDOM.part   one that somebody writes; only its writer knows the name
+KEY.json                what it is for (machine, runtime, model), the plan and why, and a digest of all that
+.KEY.json.RANDOM.part   one that somebody writes; only its writer knows the name
 ```
 
 An entry appears under its name by a rename, whole. What is torn, changed, of another key or no plan at all is ignored,
@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Any
 
 from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
+from yoloom.system.files import replacing
 from yoloom.system.user_cache import check_own, own_files, user_cache
 
 LARGEST_BYTES = 1 << 16
@@ -70,12 +70,8 @@ class PlanCache:
         path = self._path(about)
         check_own(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{path.stem}.{secrets.token_hex(8)}.part"
-        try:
+        with replacing(path) as part:
             part.write_text(json.dumps({**told, "digest": _digest(told)}, indent=1) + "\n", encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
         return path
 
     def entries(self) -> list[PlanEntry]:

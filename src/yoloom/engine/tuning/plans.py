@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from yoloom._version import __version__
 from yoloom.engine.lanes.plan import Plan
 from yoloom.engine.tuning.plan_cache import PlanCache, plan_cache
 from yoloom.engine.tuning.tuner import SECONDS, Tuner, Tuning
@@ -24,8 +25,8 @@ from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Backend, Precision
 from yoloom.sync.fork import after_fork_in_child
 from yoloom.sync.single_flight import SingleFlight
-from yoloom.system.cpu_model import cpu_model
 from yoloom.system.cpus import available_cpus
+from yoloom.system.machine import cpu_model
 from yoloom.system.safe_log import SafeLogger
 
 TUNER = 1
@@ -47,8 +48,6 @@ class Subject:
 
     def about(self) -> dict[str, str]:
         """All that a plan depends on, in words. Raises ModelError or OSError when the model's file is gone."""
-        from yoloom import __version__  # here: the package is still being imported when this module is
-
         return {
             "cpu": cpu_model(),
             "machine": platform.machine(),

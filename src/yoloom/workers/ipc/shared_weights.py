@@ -7,12 +7,15 @@ parent: create ──▶ the worker that gives: write, seal ──▶ the worker
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import mmap
 import os
 
 import numpy as np
 from numpy.typing import NDArray
+
+with contextlib.suppress(ImportError):  # Windows has none, and no memory that can be sealed: `create` gives None there
+    import fcntl
 
 _SEALS = ("F_SEAL_WRITE", "F_SEAL_GROW", "F_SEAL_SHRINK", "F_SEAL_SEAL")
 
