@@ -98,7 +98,7 @@ def test_geometry(source: tuple[int, int], canvas: tuple[int, int]) -> None:
         assert whole == canvas
     else:
         assert min(whole) == canvas[0]
-    for axis, corner in enumerate(crop._corner):
+    for axis, corner in enumerate([crop._start(0), crop._start(1)]):
         assert 0 <= corner <= whole[axis] - canvas[axis]
         assert abs(whole[axis] - canvas[axis] - 2 * corner) <= 1
 

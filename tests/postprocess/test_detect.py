@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 
@@ -12,8 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from yoloom.options import PredictOptions
-from yoloom.postprocess.candidates import candidates
-from yoloom.postprocess.detect import detect_end2end, detect_raw
+from yoloom.postprocess.detect import candidates, detect_end2end, detect_raw
 from yoloom.postprocess.nms import MAX_CANDIDATES
 from yoloom.testing import barrier_run, shaken
 
@@ -57,6 +57,17 @@ def test_score_equal_to_conf_is_dropped(conf: float) -> None:
 
 def test_first_of_equal_classes_wins() -> None:
     assert detect_raw(raw((50, 50, 9, 9, 0.5, 0.75, 0.75)), PredictOptions(), None)[0, 5] == 1
+
+
+@given(hnp.arrays(np.float32, st.integers(1, 30), elements=st.sampled_from([0.0, 0.25, 0.5, math.inf, math.nan])))
+def test_equal_scores_keep_their_order(scores: np.ndarray) -> None:
+    """Zeros are not above `conf`, and neither is a score that is no number."""
+    anchors = np.arange(len(scores), dtype=np.float32)
+    rows = candidates(
+        np.stack([anchors, *np.ones((3, len(scores)), np.float32), scores]), 1, PredictOptions(conf=0), None
+    )
+    expected = sorted((index for index in range(len(scores)) if scores[index] > 0), key=lambda i: (-scores[i], i))
+    assert rows[:, 0].tolist() == expected
 
 
 def test_first_of_equal_anchors_wins() -> None:

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from yoloom.images.letterbox import plan_letterbox
-from yoloom.postprocess import masks as module
-from yoloom.postprocess.bilinear import Taps, enlarge
-from yoloom.postprocess.masks import draw_masks, to_canvas, to_source
+from yoloom.images.letterbox import Letterbox, plan_letterbox
+from yoloom.postprocess import prototypes as module
+from yoloom.postprocess.prototypes import Enlargement, Taps, draw_masks, enlarge
 
 PLACED = plan_letterbox((50, 90), (96, 160), 32)
 INSIDE = np.array([[0, 0, 1000, 1000]], np.float32)
@@ -86,7 +85,10 @@ def test_pixels_of_a_box(
     expected = np.zeros((64, 160), np.uint8)
     expected[slice(*rows), slice(*columns)] = 1
     masks, found = draw_masks(
-        protos_of(1, hw=(16, 40)), np.ones((1, 1), np.float32), np.array([box], np.float32), to_canvas((16, 40), placed)
+        protos_of(1, hw=(16, 40)),
+        np.ones((1, 1), np.float32),
+        np.array([box], np.float32),
+        Enlargement.to_canvas((16, 40), placed),
     )
     assert found.tolist() == [0]
     assert np.array_equal(masks[0], expected)
@@ -97,7 +99,7 @@ def test_pixels_of_a_box(
 )
 def test_a_box_without_pixels_has_no_mask(box: tuple[float, float, float, float]) -> None:
     boxes = np.array([box, *INSIDE], np.float32)
-    masks, found = draw_masks(protos_of(1), np.ones((2, 1), np.float32), boxes, to_canvas((24, 40), PLACED))
+    masks, found = draw_masks(protos_of(1), np.ones((2, 1), np.float32), boxes, Enlargement.to_canvas((24, 40), PLACED))
     assert found.tolist() == [1]
     assert masks.shape == (1, 96, 160)
 
@@ -105,7 +107,7 @@ def test_a_box_without_pixels_has_no_mask(box: tuple[float, float, float, float]
 def test_a_logit_of_zero_is_outside() -> None:
     coefficients = np.array([[0.0], [-1.0], [1e-30]], np.float32)
     boxes = np.repeat(INSIDE, 3, axis=0)
-    masks, found = draw_masks(protos_of(1), coefficients, boxes, to_canvas((24, 40), PLACED))
+    masks, found = draw_masks(protos_of(1), coefficients, boxes, Enlargement.to_canvas((24, 40), PLACED))
     assert found.tolist() == [2]
     assert masks.all()
 
@@ -118,7 +120,7 @@ def test_source_size_leaves_the_letterbox_out() -> None:
     assert (PLACED.content_hw, PLACED.top) == ((89, 160), 3)
     protos = protos_of(-1)
     protos[:, 2:22] = 1
-    masks, _ = draw_masks(protos, np.ones((1, 1), np.float32), INSIDE, to_source((24, 40), PLACED))
+    masks, _ = draw_masks(protos, np.ones((1, 1), np.float32), INSIDE, Enlargement.to_source((24, 40), PLACED))
     assert masks.shape == (1, 50, 90)
     rows = masks[0].all(axis=1)
     # Enlarged by 4 it is positive from row 8 to 88: (8 - 3) * 50 / 89 = 2.8 to (88 - 3) * 50 / 89 = 47.8
@@ -130,13 +132,16 @@ def test_source_size_leaves_the_letterbox_out() -> None:
     ("source_hw", "factor"), [((80, 160), 1), ((88, 160), 1), ((92, 160), 2), ((94, 160), 4), ((91, 160), 4)]
 )
 def test_enlarged_no_more_than_needed(source_hw: tuple[int, int], factor: int) -> None:
-    assert module._whole_factor((24, 40), source_hw) == factor
+    """The content fills the canvas from side to side, so the plane's columns are as many as the crop's."""
+    letterbox = Letterbox(source_hw, (96, 160), source_hw, 0, 0)
+    _, (_, columns) = Enlargement.to_source((24, 40), letterbox).steps
+    assert len(columns) == 40 * factor
 
 
 # ---- Bounds
 
 
-@pytest.mark.parametrize("way", [to_canvas, to_source])
+@pytest.mark.parametrize("way", [Enlargement.to_canvas, Enlargement.to_source])
 @pytest.mark.parametrize("band", [1, 1000, 1 << 30])
 def test_same_bits_in_bands_of_any_size(monkeypatch: pytest.MonkeyPatch, way: type, band: int) -> None:
     protos, coefficients = random_protos(0)
@@ -152,7 +157,7 @@ def test_same_bits_in_bands_of_any_size(monkeypatch: pytest.MonkeyPatch, way: ty
 
 def test_a_smaller_box_only_cuts() -> None:
     protos, coefficients = random_protos(2)
-    for way, hw in ((to_canvas, (96, 160)), (to_source, (50, 90))):
+    for way, hw in ((Enlargement.to_canvas, (96, 160)), (Enlargement.to_source, (50, 90))):
         whole, _ = draw_masks(protos, coefficients[:1], INSIDE, way((24, 40), PLACED))
         part, _ = draw_masks(
             protos, coefficients[:1], np.array([[7, 9, 61.5, 40.2]], np.float32), way((24, 40), PLACED)
@@ -170,7 +175,7 @@ def test_memory_is_that_of_the_masks() -> None:
     boxes = np.tile(np.array([[0, 0, 320, 320]], np.float32), (300, 1))
     placed = plan_letterbox((320, 320), (320, 320), 32)
     tracemalloc.start()
-    masks, found = draw_masks(protos, coefficients, boxes, to_canvas((80, 80), placed))
+    masks, found = draw_masks(protos, coefficients, boxes, Enlargement.to_canvas((80, 80), placed))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(found) == 300
@@ -179,7 +184,7 @@ def test_memory_is_that_of_the_masks() -> None:
 
 @given(hnp.arrays(np.float32, (2, 7), elements=st.floats(width=32)), st.booleans())
 def test_any_numbers_at_all(numbers: np.ndarray, retina: bool) -> None:
-    way = to_source if retina else to_canvas
+    way = Enlargement.to_source if retina else Enlargement.to_canvas
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         masks, found = draw_masks(random_protos(4)[0][:3], numbers[:, 4:], numbers[:, :4], way((24, 40), PLACED))

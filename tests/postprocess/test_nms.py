@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 
 import numpy as np
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from yoloom.postprocess.nms import MAX_CANDIDATES, by_score, nms
+from yoloom.postprocess.nms import MAX_CANDIDATES, nms
 from yoloom.testing import barrier_run, shaken
 
 OFFSET = 7680  # pixels between the boxes of two classes
@@ -112,15 +111,6 @@ def test_max_det_keeps_the_best() -> None:
     for max_det in (1, 7, 30, 300):
         kept = nms(xyxy, cls, iou=0.7, max_det=max_det, agnostic=False)
         assert kept.tolist() == list(range(min(max_det, 30)))
-
-
-@given(hnp.arrays(np.float32, st.integers(0, 30), elements=st.sampled_from([0.0, 0.25, 0.5, math.inf, math.nan])))
-def test_equal_scores_keep_their_order(scores: np.ndarray) -> None:
-    order = by_score(scores)
-    expected = sorted(
-        range(len(scores)), key=lambda index: (math.isnan(scores[index]), -np.nan_to_num(scores[index]), index)
-    )
-    assert order.tolist() == expected
 
 
 def many_boxes(count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,7 @@ import pytest
 from yoloom.errors import InvalidModel
 from yoloom.images.letterbox import Letterbox, plan_letterbox
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Detections
-from yoloom.postprocess.shape import OutputLayout
+from yoloom.postprocess.detections import Detections, OutputLayout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.testing import barrier_run, shaken
 

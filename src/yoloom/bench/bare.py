@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 from yoloom.bench.callers import Sample, Work, run_callers
 from yoloom.formats.model import Layout, Model
 from yoloom.images.centre_crop import CentreCrop
-from yoloom.images.letterbox import plan_letterbox, round_up_to_stride
-from yoloom.images.placement import Placement
+from yoloom.images.letterbox import Placement, plan_letterbox, round_up_to_stride
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Detections
-from yoloom.postprocess.shape import OutputLayout
+from yoloom.postprocess.detections import Detections, OutputLayout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.runtime.protocol import Backend, Compiled, Context, Form, Precision, Setup
 

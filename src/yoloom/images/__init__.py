@@ -1,1 +1,1 @@
-"""Pictures in: decoding, and the letterbox with its inverse. Pure: arrays in, arrays out."""
+"""Pictures in: header, decoding, and the letterbox with its inverse. Pure: arrays in, arrays out."""

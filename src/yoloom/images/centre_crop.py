@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_RESIZED = 1 << 24
-"""Images of up to so many pixels after resizing are resized whole, and then cropped."""
+"""Most pixels of an image, after resizing, that is resized as a whole and then cropped."""
 
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """Where the middle of an image of `source_hw` lies on a canvas of `canvas_hw`, in pixels. Immutable: shared freely.
+    """Where the middle of an image of `source_hw` lies on a canvas of `canvas_hw`, in pixels.
 
     A canvas that is not square shows the whole image, its aspect ratio lost.
+
+    Thread safety: any number of threads.
+
+    Args:
+        source_hw: height and width of the image.
+        canvas_hw: height and width of the canvas.
     """
 
     source_hw: tuple[int, int]
@@ -42,26 +48,21 @@ class CentreCrop:
         memory is bounded; a pixel may then differ by 1 from what the whole image would give.
         """
         if math.prod(self.resized_hw) > MAX_RESIZED:
-            canvas[...] = self._middle(image)
+            (top, bottom, y1, y2), (left, right, x1, x2) = self._cut(0), self._cut(1)
+            middle = np.ascontiguousarray(image[top:bottom, left:right])
+            canvas[...] = _resize(middle, self.canvas_hw, (x1, y1, x2, y2))
             return
-        top, left = self._corner
+        top, left = self._start(0), self._start(1)
         height, width = self.canvas_hw
         canvas[...] = _resize(image, self.resized_hw, None)[top : top + height, left : left + width]
 
-    @property
-    def _corner(self) -> tuple[int, int]:
-        top, left = (round((self.resized_hw[axis] - self.canvas_hw[axis]) / 2) for axis in (0, 1))
-        return top, left
-
-    def _middle(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        (top, bottom, y1, y2), (left, right, x1, x2) = self._cut(0), self._cut(1)
-        part = np.ascontiguousarray(image[top:bottom, left:right])
-        return _resize(part, self.canvas_hw, (x1, y1, x2, y2))
+    def _start(self, axis: int) -> int:
+        return round((self.resized_hw[axis] - self.canvas_hw[axis]) / 2)
 
     def _cut(self, axis: int) -> tuple[int, int, float, float]:
-        """Whole pixels of the source that one side of the canvas depends on, and where in them the side lies."""
+        """Return which whole pixels of the source one side of the canvas depends on, and where in them it lies."""
         scale = self.source_hw[axis] / self.resized_hw[axis]
-        start = self._corner[axis] * scale
+        start = self._start(axis) * scale
         stop = start + self.canvas_hw[axis] * scale
         reach = max(scale, 1) + 1  # of the filter
         first, last = max(math.floor(start - reach), 0), min(math.ceil(stop + reach), self.source_hw[axis])

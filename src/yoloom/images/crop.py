@@ -1,4 +1,4 @@
-"""The part of a picture that a detection covers."""
+"""The part of a picture that a box covers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PADDING = 10  # and this many pixels on top
 
 
 def upright_crop(image: Image, xywh: NDArray[np.float32]) -> Image:
-    """The box of centre and size `xywh` and a margin, as a view of `image`; without pixels where it lies outside."""
+    """Cut out the box of centre and size `xywh`, and a margin: a view of `image`, empty where it lies outside."""
     xywh = np.nan_to_num(xywh)
     half = (xywh[2:] * GAIN + PADDING) / 2
     size_wh = image.shape[1::-1]
@@ -23,7 +23,7 @@ def upright_crop(image: Image, xywh: NDArray[np.float32]) -> Image:
 
 
 def oriented_crop(image: Image, xywhr: NDArray[np.float32]) -> Image:
-    """The oriented box turned upright, without a margin; black where it reaches out of the picture."""
+    """Cut out an oriented box, turned upright, without a margin; black where it reaches out of the picture."""
     x, y, width, height, angle = np.nan_to_num(xywhr).tolist()
     most = sum(image.shape[:2])  # no more than the picture can fill: the size comes from a network
     size_wh = (round(min(max(width, 1), most)), round(min(max(height, 1), most)))

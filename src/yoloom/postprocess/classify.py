@@ -9,25 +9,24 @@ from numpy.typing import NDArray
 
 from yoloom.errors import InvalidModel
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Detections
-from yoloom.postprocess.shape import OutputLayout
+from yoloom.postprocess.detections import Detections, OutputLayout
 
 
 def find(
     outputs: tuple[NDArray[np.float32], ...],
-    head: OutputLayout,
-    _placed: object,
+    layout: OutputLayout,
+    _placement: object,
     _options: PredictOptions,
     _keep: Set[int] | None,
 ) -> Detections:
-    """Probabilities. outputs: (nc,) after the softmax, which is part of the graph.
+    """Return the probabilities. outputs: (nc,) after the softmax, which is part of the graph.
 
     No option changes them: neither `conf` nor `classes` does in Ultralytics. Raises InvalidModel for another shape.
     """
     probs = outputs[0]
-    if probs.ndim != 1 or len(probs) != (head.nc or len(probs)):
+    if probs.ndim != 1 or len(probs) != (layout.nc or len(probs)):
         raise InvalidModel(
             f"the model gave an output of shape {probs.shape} for an image; expected one probability for each of its "
-            f"{head.nc or 'some'} classes: export it again."
+            f"{layout.nc or 'some'} classes: export it again."
         )
     return Detections(probs=probs.astype(np.float32))

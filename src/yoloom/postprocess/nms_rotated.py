@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from yoloom.postprocess.nms import CLASS_OFFSET
 
-_BLOCK = 256  # boxes that are judged at once
+_BLOCK = 256  # boxes that are looked at together
 _CHUNK = 1024  # better boxes that they are compared with at once
 _EPS = np.float32(1e-7)
 _FARTHEST = np.float32(100)
@@ -23,49 +23,52 @@ _Gaussians = NDArray[np.float32]
 def nms_rotated(
     xywhr: NDArray[np.float32], cls: NDArray[np.float32], *, iou: float, max_det: int, agnostic: bool
 ) -> NDArray[np.intp]:
-    """Indices of the boxes that are kept, best first, at most `max_det`.
+    """Suppress oriented boxes that a better one of their class overlaps. All arithmetic is float32, as in Ultralytics.
 
-    xywhr: (N, 5) boxes in pixels and radians, sorted by falling score. cls: (N,) class of each. A box goes when its
-    ProbIoU with a better box of its class (of any class when `agnostic`) is above `iou`. All arithmetic is float32,
-    offsets of the classes included, as in Ultralytics.
+    Args:
+        xywhr: (N, 5) boxes in pixels and radians, sorted by falling score.
+        cls: (N,) class of each.
+        iou: a box goes when its ProbIoU with a better box is above it.
+        max_det: most boxes that are kept.
+        agnostic: boxes of different classes suppress each other too.
+
+    Returns:
+        Indices of the boxes that are kept, best first.
     """
-    with np.errstate(all="ignore"):  # boxes without area, infinite or NaN: a NaN suppresses nothing
-        shift = np.float32(0) if agnostic else cls * np.float32(CLASS_OFFSET)
-        return _fast(_gaussians(xywhr, shift), np.float32(iou), max_det)
-
-
-def _fast(boxes: _Gaussians, limit: np.float32, max_det: int) -> NDArray[np.intp]:
-    total = boxes.shape[1]
+    total, limit = len(xywhr), np.float32(iou)
     kept = np.empty(0, np.intp)
     gone = np.empty(0, np.intp)
-    for start in range(0, total, _BLOCK):
-        if len(kept) >= max_det:  # what is worse can not change what is better
-            break
-        block = np.arange(start, min(start + _BLOCK, total))
-        # Any order finds the same; most boxes fall to one that is kept, and then need no other look.
-        left = _without_overlapped(boxes, block, kept, limit)
-        left = _without_overlapped(boxes, left, gone, limit)
-        left = _without_overlapped(boxes, left, block, limit)
-        kept = np.concatenate([kept, left])
-        gone = np.concatenate([gone, np.setdiff1d(block, left)])
+    with np.errstate(all="ignore"):  # boxes without area, infinite or NaN: a NaN suppresses nothing
+        boxes = _gaussians(xywhr, np.float32(0) if agnostic else cls * np.float32(CLASS_OFFSET))
+        for start in range(0, total, _BLOCK):
+            if len(kept) >= max_det:  # what is worse can not change what is better
+                break
+            block = np.arange(start, min(start + _BLOCK, total))
+            # Any order gives the same; most boxes fall to one that is kept, and then need no other look.
+            left = _without_overlapped(boxes, block, kept, limit)
+            left = _without_overlapped(boxes, left, gone, limit)
+            left = _without_overlapped(boxes, left, block, limit)
+            kept = np.concatenate([kept, left])
+            gone = np.concatenate([gone, np.setdiff1d(block, left)])
     return kept[:max_det]
 
 
 def _without_overlapped(
-    boxes: _Gaussians, judged: NDArray[np.intp], others: NDArray[np.intp], limit: np.float32
+    boxes: _Gaussians, left: NDArray[np.intp], others: NDArray[np.intp], limit: np.float32
 ) -> NDArray[np.intp]:
-    """Those of `judged` that no better one of `others` overlaps by more than `limit`."""
+    """Return those of `left` that no better one of `others` overlaps by more than `limit`."""
     for start in range(0, len(others), _CHUNK):
-        if not judged.size:
+        if not left.size:
             break
         better = others[start : start + _CHUNK]
-        overlaps = _probiou(boxes[:, judged, None], boxes[:, None, better]) > limit
-        overlaps &= better < judged[:, None]
-        judged = judged[~overlaps.any(axis=1)]
-    return judged
+        overlaps = _probiou(boxes[:, left, None], boxes[:, None, better]) > limit
+        overlaps &= better < left[:, None]  # a lower index is a better score
+        left = left[~overlaps.any(axis=1)]
+    return left
 
 
 def _gaussians(xywhr: NDArray[np.float32], shift: NDArray[np.float32] | np.float32) -> _Gaussians:
+    """Return each box as the Gaussian of a uniform density on it: variances w²/12 and h²/12, turned by its angle."""
     x, y, width, height, angle = np.ascontiguousarray(xywhr.T)
     along, across = width * width / np.float32(12), height * height / np.float32(12)
     cos, sin = np.cos(angle), np.sin(angle)
@@ -82,7 +85,7 @@ def _gaussians(xywhr: NDArray[np.float32], shift: NDArray[np.float32] | np.float
 
 
 def _probiou(one: _Gaussians, other: _Gaussians) -> NDArray[np.float32]:
-    """1 - H, where H² = 1 - exp(-B) and B is the Bhattacharyya distance, between 1e-7 and 100.
+    """Return 1 - H, where H² = 1 - exp(-B) and B is the Bhattacharyya distance, between 1e-7 and 100.
 
     B = 1/4 (yy dx² + xx dy² - 2 xy dx dy) / D + 1/2 ln(D / (4 √(D₁ D₂))), with the sums of both covariances xx, yy, xy,
     their determinant D, and the determinants D₁ and D₂ of each.

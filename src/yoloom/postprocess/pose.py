@@ -11,33 +11,29 @@ from yoloom.errors import InvalidModel
 from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detect import detect
-from yoloom.postprocess.detections import Detections
-from yoloom.postprocess.shape import OutputLayout
+from yoloom.postprocess.detections import Detections, OutputLayout
 
 
 def find(
     outputs: tuple[NDArray[np.float32], ...],
-    head: OutputLayout,
-    placed: Letterbox,
+    layout: OutputLayout,
+    letterbox: Letterbox,
     options: PredictOptions,
     keep: Set[int] | None,
 ) -> Detections:
-    """Boxes and keypoints. outputs: (4 + nc + K·D, A), or (N, 6 + K·D) of an end2end head; x, y and visibility.
+    """Find boxes and keypoints. Points are clipped to the source, however little they are visible.
 
-    Points are clipped to the source, however little they are visible. Raises InvalidModel for other shapes.
+    outputs: (4 + nc + K·D, A), or (N, 6 + K·D) of an end2end network, with K points of D values: x, y and visibility.
+    Raises InvalidModel for other shapes.
     """
-    count, values = _kpt_shape(head)
-    rows = detect(outputs[0], head, count * values, options, keep)
-    keypoints = rows[:, 6:].reshape(len(rows), count, values)
-    keypoints[..., :2] = placed.points_to_source(keypoints[..., :2])
-    rows[:, :4] = placed.to_source(rows[:, :4])
-    return Detections(boxes=rows[:, :6].copy(), keypoints=keypoints.copy())
-
-
-def _kpt_shape(head: OutputLayout) -> tuple[int, int]:
-    if head.kpt_shape is None:
+    if layout.kpt_shape is None:
         raise InvalidModel(
             "expected a pose model that says how many keypoints it has, in its metadata 'kpt_shape', got none: export "
             "it again."
         )
-    return head.kpt_shape
+    count, values = layout.kpt_shape
+    rows = detect(outputs[0], layout, count * values, options, keep)
+    keypoints = rows[:, 6:].reshape(len(rows), count, values)
+    keypoints[..., :2] = letterbox.points_to_source(keypoints[..., :2])
+    rows[:, :4] = letterbox.to_source(rows[:, :4])
+    return Detections(boxes=rows[:, :6].copy(), keypoints=keypoints.copy())

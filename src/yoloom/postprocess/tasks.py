@@ -1,4 +1,4 @@
-"""Which head belongs to which task."""
+"""The post-processing of each task."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from yoloom.options import PredictOptions
 from yoloom.postprocess import classify, detect, obb, pose, segment
-from yoloom.postprocess.detections import Detections
-from yoloom.postprocess.shape import OutputLayout
+from yoloom.postprocess.detections import Detections, OutputLayout
 
-# The third is the placement that the task's images were drawn by, whose inverse a head uses: of its own kind, so Any.
+# The third is the placement that the task's images were drawn by, a Letterbox or a CentreCrop, so Any.
 Find = Callable[[tuple[NDArray[np.float32], ...], OutputLayout, Any, PredictOptions, "Set[int] | None"], Detections]
-"""(raw outputs of one image, without the batch axis; head; placement; options; class ids to keep) → findings."""
+"""(raw outputs of one image, without the batch axis; layout; placement; options; class ids to keep) → detections."""
 
 TASKS: Mapping[str, Find] = MappingProxyType(
     {

@@ -1,1 +1,1 @@
-"""What people point at → single images: files, folders, patterns, lists."""
+"""Sources of images → single images: files, folders, patterns, lists."""

@@ -22,10 +22,18 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def expand(source: Any) -> list[Any]:
-    """The single images that `source` stands for: itself, a folder's images, a pattern's matches, a list's items.
+    """Return the single images that a source stands for.
 
-    Folders and patterns are sorted by path and not searched below their first level (unless the pattern says `**`).
-    Raises SourceNotFound, NoImagesFound or UnsupportedSource.
+    Folders and patterns are sorted by path, and not searched below their first level unless the pattern says `**`.
+
+    Args:
+        source: an image, which is returned as it is; a folder or a pattern, which stands for the images in it; or a
+            list of those.
+
+    Raises:
+        SourceNotFound: for a pattern that matches nothing, or a folder that can not be read.
+        NoImagesFound: for an empty list, or no image in a folder or among the matches.
+        UnsupportedSource: for an address, or a video.
     """
     if isinstance(source, (list, tuple)):
         if not source:
@@ -35,16 +43,13 @@ def expand(source: Any) -> list[Any]:
 
 
 def expand_lazily(sources: Iterable[Any]) -> Iterator[Any]:
-    """Like `expand`, one source at a time. A source that stands for nothing gives its error instead."""
+    """Expand one source at a time; a source that stands for nothing gives its error instead."""
     for source in sources:
-        yield from _expand_or_error(source)
-
-
-def _expand_or_error(source: Any) -> list[Any]:
-    try:
-        return _expand_item(source)
-    except InputError as error:
-        return [error]
+        try:
+            images = _expand_item(source)
+        except InputError as error:
+            images = [error]
+        yield from images
 
 
 def _expand_item(source: Any) -> list[Any]:
@@ -62,25 +67,33 @@ def _expand_item(source: Any) -> list[Any]:
         is_folder = is_pattern = False
     if is_folder:
         return _images_in(path)
-    return _matches(text) if is_pattern else [_single(source, text)]
-
-
-def _single(source: Any, text: str) -> Any:
-    if Path(text).suffix.lower() in VIDEO_SUFFIXES:
+    if is_pattern:
+        return _matches(text)
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         raise UnsupportedSource(
             f"{text}: videos are not read by this version; pass the frames, e.g. through model.map."
         )
-    return source
+    return [source]
 
 
 def _images_in(folder: Path) -> list[Path]:
     try:
-        found = sorted(path for path in folder.iterdir() if _is_image(path))
+        images = sorted(path for path in folder.iterdir() if _is_image(path))
     except OSError as error:
         raise SourceNotFound(f"{folder}: this folder can not be read: {error.strerror or error}.") from error
-    if not found:
+    if not images:
         raise NoImagesFound(f"{folder}: no images in this folder (looked for {' '.join(sorted(IMAGE_SUFFIXES))}).")
-    return found
+    return images
+
+
+def _matches(pattern: str) -> list[Path]:
+    paths = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
+    images = [path for path in paths if _is_image(path)]
+    if not paths:
+        raise SourceNotFound(f"{pattern}: nothing matches this pattern.")
+    if not images:
+        raise NoImagesFound(f"{pattern}: {len(paths)} files match, none of them an image.")
+    return images
 
 
 def _is_image(path: Path) -> bool:
@@ -90,13 +103,3 @@ def _is_image(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:  # a link to nowhere, a file that is closed to us: reading it will tell
         return True
-
-
-def _matches(pattern: str) -> list[Path]:
-    found = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
-    images = [path for path in found if _is_image(path)]
-    if not found:
-        raise SourceNotFound(f"{pattern}: nothing matches this pattern.")
-    if not images:
-        raise NoImagesFound(f"{pattern}: {len(found)} files match, none of them an image.")
-    return images
