@@ -26,9 +26,10 @@ import cv2
 import numpy as np
 
 import measure
+import scenes
 from evaluate_demo import evaluate
 from measure import Turn, Work
-from yoloom import YOLO, Results, scenes
+from yoloom import YOLO, Results
 from yoloom.assets import DEMO_MODEL
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model

@@ -30,6 +30,10 @@ settings.load_profile("yoloom")
 # A shell that starts the tests in the background has them, and all their children, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Scripts that tests run in processes of their own draw scenes too.
+TOOLS = str(Path(__file__).parents[1] / "tools")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (TOOLS, os.environ.get("PYTHONPATH"))))
+
 STRIDE = 8  # of the tiny networks: one anchor for 8 x 8 pixels
 
 

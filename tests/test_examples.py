@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from yoloom.scenes import scene
+from scenes import scene
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 

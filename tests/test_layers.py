@@ -36,7 +36,6 @@ ORDER = [
     "postprocess",
     "results",
     "testing",
-    "scenes",
     "engine",
     "workers",
     "facade",

@@ -1167,7 +1167,7 @@ def test_pitfall_30_a_budget_of_one_cpu_is_kept_and_settings_stay(
         import cv2, numpy as np
         from yoloom import YOLO
         from yoloom.runtime.registry import find_backend
-        from yoloom.scenes import scene
+        from scenes import scene
 
         def native():
             return len(os.listdir("/proc/self/task")) - threading.active_count()
@@ -1274,7 +1274,7 @@ def test_runtimes_onnxruntimes_pool_is_not_expected_in_a_forked_child(demo_model
         import os, sys
         import numpy as np
         from yoloom import YOLO, errors
-        from yoloom.scenes import scene
+        from scenes import scene
 
         image = np.array(scene(1, (160, 120)).image)
         model = YOLO(sys.argv[1], backend="onnxruntime", threads=2)
@@ -1350,7 +1350,7 @@ def test_pitfall_17_a_crash_leaves_no_segment_and_takes_none_from_others(demo_mo
         import numpy as np
         from multiprocessing import resource_tracker
         from yoloom import YOLO
-        from yoloom.scenes import scene
+        from scenes import scene
 
         image = np.array(scene(1, (640, 480)).image)
         model = YOLO(sys.argv[1], threads=1, workers=1)
@@ -1393,7 +1393,7 @@ def test_pitfall_18_a_fork_of_a_loaded_process_runs_nothing(demo_model: Path) ->
         import numpy as np
         import psutil
         from yoloom import YOLO, errors
-        from yoloom.scenes import scene
+        from scenes import scene
 
         image = np.array(scene(1, (160, 120)).image)
         threads, workers = YOLO(sys.argv[1], threads=1), YOLO(sys.argv[1], threads=1, workers=1)

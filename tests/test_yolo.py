@@ -17,10 +17,10 @@ import cv2
 import numpy as np
 import pytest
 
+from scenes import scene
 from yoloom import YOLO, Results, ResultStream, errors
 from yoloom.runtime.openvino import OpenVINOBackend
 from yoloom.runtime.protocol import Form, Precision, Setup
-from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
 
 SIZES_WH = [(320, 240), (240, 320), (256, 256), (333, 217)]

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from yoloom import YOLO, scenes
+import scenes
+from yoloom import YOLO
 from yoloom.assets import DEMO_MODEL
 
 Array = npt.NDArray[Any]

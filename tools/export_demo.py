@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from demo_network import Detector, Exported
-from yoloom.scenes import NAMES
+from scenes import NAMES
 
 OPSET = 17
 VERSION = "1.0"

@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+import scenes
 from demo_network import BINS, Detector, decode
-from yoloom import scenes
 
 FIRST_TRAINING_SEED = 10_000_000
 NEIGHBOURS = 10  # anchors an object may claim

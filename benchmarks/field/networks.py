@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
-from yoloom.assets import DEMO_MODEL
-from yoloom.scenes import scene
+from yoloom.assets import DEMO_MODEL, PICTURES
 
 SIDE = 640
 ANCHORS = sum((SIDE // stride) ** 2 for stride in (8, 16, 32))
-SEEDS = (3_000_007, 3_000_041)
 
 
 @dataclass(frozen=True)
@@ -45,14 +41,11 @@ def find_networks(files: Path, scratch: Path) -> Networks:
 def _bundled(scratch: Path) -> Networks:
     static = scratch / "static.onnx"
     _make_static(Path(DEMO_MODEL), static)
-    pictures = [scratch / f"{seed}.png" for seed in SEEDS]
-    for seed, path in zip(SEEDS, pictures, strict=True):
-        cv2.imwrite(str(path), scene(seed).image)
     one = {
         "checkpoint": "",
         "dynamic": str(DEMO_MODEL),
         "static": str(static),
-        "photographs": [str(path) for path in pictures],
+        "photographs": [str(path) for path in PICTURES[:2]],
     }
     return Networks("yoloom's bundled model", one, one)
 

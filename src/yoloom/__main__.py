@@ -1,4 +1,4 @@
-"""`python -m yoloom`."""
+"""Entry point of `python -m yoloom`."""
 
 import sys
 

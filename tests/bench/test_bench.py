@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from scenes import scene
 from yoloom.bench import process_tree
 from yoloom.bench.bare import BareRuntime, bare_predict
 from yoloom.bench.callers import Sample, percentile, run_callers, spread
@@ -24,7 +25,6 @@ from yoloom.cli.main import main
 from yoloom.formats.read import read_model
 from yoloom.runtime.protocol import Form, Setup
 from yoloom.runtime.registry import find_backend
-from yoloom.scenes import scene
 from yoloom.telemetry.bench_chart import Chart, draw_charts, rounded_up
 from yoloom.yolo import YOLO
 

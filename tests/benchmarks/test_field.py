@@ -16,7 +16,7 @@ from budget import Budget, schedule
 from child import Child, ContenderFailed
 from entries import Entry, entries, missing
 from plain_yolo import letterbox, rows
-from yoloom.scenes import scene
+from scenes import scene
 from yoloom.testing import ManualClock
 
 ROOT = Path(__file__).parents[2]

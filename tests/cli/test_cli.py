@@ -16,16 +16,16 @@ import cv2
 import pytest
 
 import yoloom
+from scenes import NAMES, scene
 from yoloom import YOLO, errors
 from yoloom.assets import DEMO_MODEL
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.main import run_command
-from yoloom.cli.parser import build_parser
+from yoloom.cli.parser import parse_arguments
 from yoloom.cli.table import print_table
 from yoloom.runtime.registry import find_backend
-from yoloom.scenes import NAMES, scene
 from yoloom.system.cpus import available_cpus
 
 # A child of a job that a script runs in the background inherits an ignored SIGINT.
@@ -243,7 +243,7 @@ def test_help_is_quick_and_lists_the_exit_codes(tmp_path: Path) -> None:
         "import sys; from yoloom.cli.main import main\n"
         "try: main(['predict', '--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "loaded = {'openvino', 'onnxruntime', 'rich', 'yoloom.scenes'} & set(sys.modules)\n"
+        "loaded = {'openvino', 'onnxruntime', 'rich'} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )
     run = finished([sys.executable, "-c", program], tmp_path)
@@ -479,7 +479,7 @@ def test_a_table_cell_can_not_steer_the_terminal() -> None:
 
 
 def test_arguments_become_what_predict_takes() -> None:
-    parsed = build_parser().parse_args(
+    parsed = parse_arguments(
         [
             "predict",
             "m",

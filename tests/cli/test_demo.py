@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import yoloom
-from yoloom.cli.commands.demo import OPTIONS, _verdict
-from yoloom.cli.commands.shared_run import Job, run_jobs
+from yoloom.assets import PICTURES
+from yoloom.cli.commands.demo import OPTIONS, Job, run_jobs, verdict
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.options import parse_options
-from yoloom.results.drawing.contact_sheet import GAP, contact_sheet
+from yoloom.results.drawing.display import GAP, contact_sheet
 from yoloom.results.results import Results
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
@@ -69,7 +69,7 @@ def test_other_bits_are_noticed(
     shared, alone = run_jobs(model, jobs, 4, print), run_jobs(model, jobs, 1, print)
     assert len(shared.outcomes) == 9
     assert shared.identical_to(alone) == identical
-    assert _verdict(identical, 9) is code
+    assert verdict(identical, 9) is code
     assert ("9 of 9 results differ" in capsys.readouterr().err) is not steady
 
 
@@ -94,6 +94,13 @@ def test_an_error_ends_the_run() -> None:
 def test_the_options_are_good_and_all_different() -> None:
     parsed = [parse_options(options) for options in OPTIONS]
     assert len({repr(options) for options in parsed}) == len(OPTIONS) == 8
+
+
+def test_the_pictures_are_small_and_all_different() -> None:
+    pictures = [cv2.imread(str(path)) for path in PICTURES]
+    assert {picture.shape for picture in pictures} == {(480, 640, 3)}
+    assert len({picture.tobytes() for picture in pictures}) == len(PICTURES) == 8
+    assert all(path.stat().st_size <= 150_000 for path in PICTURES)
 
 
 def test_a_contact_sheet_holds_every_picture() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from scenes import EVALUATION_SEEDS
 from yoloom.assets import DEMO_MODEL
-from yoloom.scenes import EVALUATION_SEEDS
 
 TOOL = Path(__file__).parents[2] / "tools" / "evaluate_demo.py"
 

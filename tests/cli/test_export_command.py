@@ -11,11 +11,11 @@ from pathlib import Path
 import cv2
 import pytest
 
+from scenes import scene
 from yoloom import YOLO
 from yoloom.cli.commands.cache import _ago
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command
-from yoloom.scenes import scene
 
 CHECKPOINTS = Path(__file__).parents[1] / "data" / "checkpoints"
 

@@ -31,7 +31,7 @@ OPEN = """
     import sys, os, threading
     import numpy as np
     from yoloom import YOLO, errors
-    from yoloom.scenes import scene
+    from scenes import scene
 
     image = np.array(scene(1, (160, 120)).image)
 """
@@ -254,7 +254,7 @@ def test_a_handle_reaches_spawned_processes(demo_model: Path, tmp_path: Path) ->
             import multiprocessing, sys
             import numpy as np
             from yoloom import YOLO
-            from yoloom.scenes import scene
+            from scenes import scene
 
             image = np.array(scene(1, (160, 120)).image)
 
@@ -323,8 +323,8 @@ def test_memory_does_not_grow_with_the_number_of_handles_and_threads(demo_model:
 
 def test_time_passes_while_a_prediction_runs(demo_model: Path) -> None:
     """The runtime releases the GIL: another thread goes on counting while one predicts."""
+    from scenes import scene
     from yoloom import YOLO
-    from yoloom.scenes import scene
 
     image = scene(1, (640, 480)).image
     with YOLO(demo_model) as model:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from scenes import scene
 from yoloom import YOLO, Results
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.parse import read_checkpoint
-from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
 
 FOLDER = Path(__file__).parents[1] / "data" / "checkpoints"

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from scenes import scene
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InputError, InvalidImage, SourceNotFound
 from yoloom.images import decode
 from yoloom.images.decode import MAX_PIXELS, decode_image
-from yoloom.scenes import scene
 from yoloom.testing import barrier_run, shaken
 
 BGR = scene(3, (96, 64)).image

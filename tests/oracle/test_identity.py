@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
+from scenes import scene
 from yoloom import YOLO, Results
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
-from yoloom.scenes import scene
 
 THREADS = 64
 SCENE_SIZES_WH = ((640, 480), (480, 640), (500, 281), (333, 333), (160, 640))

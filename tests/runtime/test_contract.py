@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from scenes import scene
 from yoloom.errors import (
     BackendUnavailable,
     ContextBusy,
@@ -27,7 +28,6 @@ from yoloom.images.letterbox import plan_letterbox
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs, Precision, Setup
 from yoloom.runtime.registry import BACKENDS, find_backend
-from yoloom.scenes import scene
 from yoloom.system.cpus import available_cpus
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model, shaken
 

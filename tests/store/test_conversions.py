@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pytest
 
 from checkpoint_parity import TOLERANCE, difference_of_rows, run_onnxruntime
+from scenes import scene
 from yoloom import YOLO, Results, errors
 from yoloom.engine.registry import registry
 from yoloom.formats.checkpoint import convert as converter
@@ -29,7 +30,6 @@ from yoloom.formats.protobuf import mapped
 from yoloom.formats.read import read_model
 from yoloom.runtime.protocol import Form, Setup
 from yoloom.runtime.registry import find_backend
-from yoloom.scenes import scene
 from yoloom.store import conversions
 from yoloom.store.conversion_cache import ConversionCache
 from yoloom.store.conversions import Converter
@@ -244,7 +244,7 @@ PROCESS = """
     from yoloom import YOLO
     from yoloom.store import conversions
     from yoloom.formats.checkpoint import convert
-    from yoloom.scenes import scene
+    from scenes import scene
     from yoloom.testing import barrier_run
 
     made = []

@@ -20,13 +20,13 @@ import pytest
 import broken_models as broken
 import pytest_yoloom
 import yoloom
+from scenes import scene
 from yoloom.assets import DEMO_MODEL
 from yoloom.cli.commands.verify import CODES
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command
-from yoloom.cli.parser import build_parser
+from yoloom.cli.parser import parse_arguments
 from yoloom.errors import BackendUnavailable, InvalidOption, ModelNotFound
-from yoloom.scenes import scene
 from yoloom.verify import Verdict, adapters, check
 from yoloom.verify.settings import SECONDS, THREADS
 
@@ -134,7 +134,7 @@ def test_every_verdict_has_a_code() -> None:
 
 def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        build_parser().parse_args(["verify", "--help"])
+        parse_arguments(["verify", "--help"])
     told = " ".join(capsys.readouterr().out.split())
     assert ",".join(map(str, THREADS)) in told
     assert f"(default: {SECONDS:g})" in told
@@ -159,7 +159,7 @@ def test_the_help_tells_the_defaults(capsys: pytest.CaptureFixture[str]) -> None
         (("--target", "no_such_module:make"), ExitCode.MODEL, "'no_such_module'. It is looked for in the working"),
         (("--target", "needs_a_package:make"), ExitCode.MODEL, "'no_such_package'. Run yoloom in the environment"),
         (("--target", "needs_a_gpu.py:make"), ExitCode.MODEL, "Name the module, not its file: needs_a_gpu"),
-        (("--target", "says_nothing:make"), ExitCode.MODEL, "says_nothing:make, asked for scene-3000200(): an "),
+        (("--target", "says_nothing:make"), ExitCode.MODEL, "says_nothing:make, asked for scene-1(): an "),
         (("--target", "broken_models:Sounds"), ExitCode.MODEL, "did you mean 'Sound'?"),
         (("--target", "broken_models:CELL"), ExitCode.MODEL, "must be a function"),
         (("--target", "broken_models:anchors_of", "--target-arg", "1"), ExitCode.MODEL, "raised IndexError: string"),

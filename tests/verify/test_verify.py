@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 import broken_models as broken
+from scenes import scene
 from yoloom import YOLO, Plan
 from yoloom.assets import DEMO_MODEL
 from yoloom.errors import (
@@ -31,7 +32,6 @@ from yoloom.errors import (
 )
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
-from yoloom.scenes import scene
 from yoloom.testing import ManualClock
 from yoloom.verify import Report, Target, Verdict, check, target_of
 from yoloom.verify.allowance import Allowance

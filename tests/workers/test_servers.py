@@ -17,9 +17,9 @@ import numpy as np
 import psutil
 import pytest
 
+from scenes import scene
 from test_workers import all_gone, bits
 from yoloom import YOLO
-from yoloom.scenes import scene
 from yoloom.testing import barrier_run
 
 pytestmark = pytest.mark.slow

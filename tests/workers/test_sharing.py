@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenes import scene
 from test_crash import WAYS, all_ready, answers, crew, opened, until
 from yoloom import YOLO
 from yoloom.errors import InvalidModel, WorkersUnavailable
 from yoloom.formats.read import read_model
 from yoloom.runtime.protocol import Form, Setup, Sharing
 from yoloom.runtime.registry import find_backend
-from yoloom.scenes import scene
 from yoloom.workers.compile_sharing import LOSSES, CompileRole, CompileSharing
 from yoloom.workers.ipc.shared_weights import SharedNetwork
 from yoloom.workers.recipe import Recipe

@@ -20,9 +20,9 @@ import numpy as np
 import psutil
 import pytest
 
+from scenes import scene
 from yoloom import YOLO, Workers
 from yoloom.errors import WorkerCrashed
-from yoloom.scenes import scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -26,6 +26,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from scenes import scene
 from yoloom import YOLO, Results, Workers, errors
 from yoloom.errors import (
     ImageDecodeError,
@@ -41,7 +42,6 @@ from yoloom.errors import (
     UnsupportedOption,
 )
 from yoloom.images.lazy_image import LazyImage
-from yoloom.scenes import scene
 from yoloom.testing import barrier_run
 from yoloom.workers.ipc.shared_memory import SharedMemory
 from yoloom.workers.ipc.slot_size import MEMORY
@@ -525,7 +525,7 @@ SCRIPT = """
 import sys
 import numpy as np
 from yoloom import YOLO
-from yoloom.scenes import scene
+from scenes import scene
 
 print("the main module runs")
 model = YOLO(sys.argv[1], threads=2, workers=2)
@@ -574,7 +574,7 @@ SERVER = """
     import numpy as np
     from concurrent.futures import ThreadPoolExecutor
     from yoloom import YOLO, errors
-    from yoloom.scenes import scene
+    from scenes import scene
 
     image = np.array(scene(1, (160, 120)).image)
     children = []
@@ -635,7 +635,7 @@ OPEN = """
     import os, sys, threading, time, signal
     import numpy as np
     from yoloom import YOLO, Workers
-    from yoloom.scenes import scene
+    from scenes import scene
 
     image = np.array(scene(1, (640, 480)).image)
     model = YOLO(sys.argv[1], threads=2, workers=Workers(2, restarts=100, silence_s=2.0))

@@ -1,4 +1,4 @@
-"""How a command ended, as a number for shells and scripts."""
+"""Exit codes: how a command ended, as a number for shells and scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from yoloom.errors import (
 
 
 class ExitCode(enum.IntEnum):
-    """What the process answers with. SOME_FAILED: the other images have their results."""
+    """Exit code of the process. SOME_FAILED: the other images have their results."""
 
     OK = 0
     SOME_FAILED = 1
@@ -38,7 +38,7 @@ HELP = """\
 exit codes:
   0    all good
   1    some images failed and are listed on stderr; the others have results
-  2    wrong usage, or an option that can not be had
+  2    wrong usage, or an option that is not available here
   3    the model can not be used
   4    no input found
   5    the output can not be written: stdout is closed, or its disk is full
@@ -48,10 +48,10 @@ exit codes:
 
 VERDICTS = """
 verdicts:
-  10   wrong answers: cross-talk, torn, changed after delivery, or pictures written to
-  11   exceptions that there are not when it runs alone
-  12   a request hung; where all threads stood is printed
-  13   memory, threads or files grow under the same load
+  10   wrong answers: cross-talk, torn, changed after delivery, or input pictures changed
+  11   exceptions that do not occur when it runs alone
+  12   a request hung; the stacks of all threads are printed
+  13   memory, threads or open files grow under the same load
   14   undecided: not deterministic even alone, or all answers are the same
 """
 
@@ -63,5 +63,5 @@ _BY_ERROR: tuple[tuple[tuple[type[Exception], ...], ExitCode], ...] = (
 
 
 def exit_code(error: Exception) -> ExitCode:
-    """The code for a command that `error` ended."""
+    """Return the exit code for a command that `error` ended."""
     return next((code for kinds, code in _BY_ERROR if isinstance(error, kinds)), ExitCode.SOME_FAILED)

@@ -1,10 +1,10 @@
-"""What was named on the command line → the images it stands for, and what of it is not there."""
+"""Sources named on the command line → the images they stand for, and an error for each source that has none."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yoloom.errors import InputError, SourceNotFound
@@ -13,28 +13,47 @@ from yoloom.sources.files import expand
 
 @dataclass(frozen=True)
 class Inputs:
-    """Image files in the order asked, and for each source without any, why. Immutable: shared freely."""
+    """Images in the order of their sources, and the error of each source without any.
 
-    images: list[str]
-    missing: dict[str, InputError]
+    Thread safety: any number of threads.
+    """
+
+    images: list[str] = field(default_factory=list)
+    missing: dict[str, InputError] = field(default_factory=dict)
 
 
 def find_inputs(sources: Sequence[str]) -> Inputs:
-    """Look for the images of every file, folder and pattern; one that is missing does not stop the others."""
-    found = {source: _images(source) for source in sources}
-    return Inputs(
-        [image for source in sources if not isinstance(images := found[source], InputError) for image in images],
-        {source: images for source, images in found.items() if isinstance(images, InputError)},
-    )
+    """Find the images of each file, folder and pattern; a source that is missing does not stop the others."""
+    inputs = Inputs()
+    for source in sources:
+        images = _images(source)
+        if isinstance(images, InputError):
+            inputs.missing[source] = images
+        else:
+            inputs.images.extend(images)
+    return inputs
+
+
+def find_all_inputs(sources: Sequence[str]) -> list[str]:
+    """Find the images of all sources.
+
+    Raises:
+        InputError: for the first source that has none.
+    """
+    inputs = find_inputs(sources)
+    for error in inputs.missing.values():
+        raise error
+    return inputs.images
 
 
 def _images(source: str) -> list[str] | InputError:
+    """Return the images of one source, or the reason why it has none."""
     try:
         images = [os.fspath(image) for image in expand(source)]
+        if images == [source] and _is_missing(Path(source)):
+            raise SourceNotFound(f"no such image: {source}")
     except InputError as error:
         return error
-    if images == [source] and _is_missing(Path(source)):
-        return SourceNotFound(f"no such image: {source}")
     return images
 
 
@@ -43,6 +62,6 @@ def _is_missing(path: Path) -> bool:
         path.stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
         return True
-    except OSError:  # a folder on the way that is closed to us: reading it will tell
+    except OSError:  # a folder on the way may not be entered: reading the image reports it
         return False
     return False

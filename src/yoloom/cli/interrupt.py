@@ -11,9 +11,11 @@ T = TypeVar("T")
 
 
 def until_interrupted(items: Iterable[T]) -> Iterator[T]:
-    """The items, until Ctrl-C: then KeyboardInterrupt, once the item under way is fetched and dealt with.
+    """Yield `items`, and after Ctrl-C raise KeyboardInterrupt once the present item is fetched and processed.
 
-    So nothing that is written for an item is ever cut short. A second Ctrl-C does not wait. Main thread only.
+    So nothing that is written for an item is ever cut short. A second Ctrl-C does not wait.
+
+    Thread safety: owned by the main thread.
     """
     pressed = False
 
@@ -24,7 +26,7 @@ def until_interrupted(items: Iterable[T]) -> Iterator[T]:
         pressed = True
 
     before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # a job in the background of a script
+    if before is not signal.SIG_IGN:  # ignored in a background job of a script: it stays so
         signal.signal(signal.SIGINT, note)
     try:
         for item in items:

@@ -1,4 +1,4 @@
-"""`yoloom`: reads the command line, runs a command, and turns how it ended into an exit code."""
+"""Entry point of `yoloom`: runs the command of the command line, and turns how it ended into an exit code."""
 
 from __future__ import annotations
 
@@ -7,80 +7,79 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
-from typing import NoReturn, TextIO
+from typing import TextIO
 
 from yoloom.cli.exit_codes import ExitCode, exit_code
-from yoloom.cli.parser import build_parser
-from yoloom.cli.stderr import tell, tell_warnings
+from yoloom.cli.parser import parse_arguments
+from yoloom.cli.stderr import report_line, show_warnings
 from yoloom.errors import YoloomError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command in `argv` and return its exit code: 0 all good, 1 some images failed (the others have results),
-    2 wrong usage, 3 the model can not be used, 4 no input found, 5 the output can not be written, 130 Ctrl-C, 141 the
-    reader of stdout went away; 10 to 14 what `verify` has found.
+    """Run the command of `argv`, by default of this process's own command line.
+
+    Returns:
+        The exit code: 0 all good, 1 some images failed (the others have results), 2 wrong usage, 3 the model can not
+        be used, 4 no input found, 5 the output can not be written, 10 to 14 verdicts of `verify`, 130 Ctrl-C, 141 the
+        reader of stdout went away.
+
+    Thread safety: owned by the main thread.
     """
-    _write_utf8(sys.stdout)
-    tell_warnings()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The same bytes on every platform; a file name that is not valid text comes out as the bytes it is.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    show_warnings()
     try:
         code = run_command(argv)
         if code is ExitCode.HUNG:
-            _leave_at_once(code)
+            # Python would wait at its exit for the threads of a model that hangs, which may never end.
+            sys.stdout.flush()
+            os._exit(code)
         return code
     except KeyboardInterrupt:
-        tell("interrupted")
+        report_line("interrupted")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _abandon_stdout()
+        _discard(sys.stdout)
         return ExitCode.PIPE_CLOSED
 
 
 def run_command(argv: Sequence[str] | None = None) -> ExitCode:
-    """`main` for a caller in this process: nothing but stdout and stderr is touched."""
-    arguments = build_parser().parse_args(argv)
-    if sys.stdout is None:  # closed when Python started
-        tell("error: the output can not be written: stdout is closed.")
+    """Run a command as `main` does, but touch nothing of this process except stdout and stderr.
+
+    Raises:
+        SystemExit: after `--help` or `--version`, and when the command line is wrong.
+        BrokenPipeError: when the reader of stdout went away.
+        KeyboardInterrupt: after Ctrl-C.
+        YoloomError, OSError: with `--debug`, instead of the exit code.
+    """
+    arguments = parse_arguments(argv)
+    if sys.stdout is None:  # it was closed when Python started
+        report_line("error: the output can not be written: stdout is closed.")
         return ExitCode.OUTPUT
     try:
-        code: ExitCode = import_module(f"yoloom.cli.commands.{arguments.command}").run(arguments)
+        code: ExitCode = arguments.run(arguments)
         sys.stdout.flush()
+        return code
     except BrokenPipeError:
         raise
     except (YoloomError, OSError) as error:
         if arguments.debug:
             raise
-        return _told(error)
-    return code
-
-
-def _leave_at_once(code: ExitCode) -> NoReturn:
-    """End although threads of a model that hangs may never: Python would wait for them at its exit."""
-    sys.stdout.flush()
-    os._exit(code)
-
-
-def _told(error: YoloomError | OSError) -> ExitCode:
-    if not isinstance(error, YoloomError) and _is_of_stdout(error):
-        _abandon_stdout()
-        tell(f"error: the output can not be written: {error.strerror or error}.")
+        if isinstance(error, YoloomError) or not _is_of_stdout(error):
+            report_line(f"error: {' '.join(str(error).split())}")
+            return exit_code(error)
+        _discard(sys.stdout)
+        report_line(f"error: the output can not be written: {error.strerror or error}.")
         return ExitCode.OUTPUT
-    tell(f"error: {' '.join(str(error).split())}")
-    return exit_code(error)
 
 
 def _is_of_stdout(error: OSError) -> bool:
-    """Whether a write to stdout failed: files have a name, and those for results have errors of ours."""
+    """Whether a write to stdout failed: files have a name, and those for results raise errors of the package."""
     return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
-def _write_utf8(stream: TextIO | None) -> None:
-    """The same bytes on every platform; a file name that is no text comes out as the bytes it is."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(encoding="utf-8", errors="surrogateescape")
-
-
-def _abandon_stdout() -> None:
-    """Let what is still buffered go nowhere, or Python would complain at its exit."""
+def _discard(stdout: TextIO) -> None:
+    """Send what is still buffered to the null device: a failing flush at exit would make Python complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stdout.fileno())

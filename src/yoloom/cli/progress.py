@@ -1,4 +1,4 @@
-"""A live progress bar on stderr, where there is a terminal to show it."""
+"""Live progress bar on stderr, where that is a terminal."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Advance = Callable[[int], None]
+"""Called with how many pieces of work are done."""
 
 
 @contextmanager
 def progress_bar(what: str, total: int, shown: bool = True) -> Iterator[Advance]:
-    """Yields the function that is told how many of `total` are done. Without a terminal nothing is shown."""
+    """Show a bar, and yield the function that moves it.
+
+    Args:
+        what: the label in front of the bar.
+        total: how many images there are.
+        shown: whether to show it at all; without a terminal it is never shown.
+    """
     if not (shown and sys.stderr is not None and sys.stderr.isatty()):
         yield lambda _done: None
         return
@@ -25,7 +32,7 @@ def progress_bar(what: str, total: int, shown: bool = True) -> Iterator[Advance]
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    # stdout is for results: it is not to be redirected into the bar's console.
+    # stdout is for results: rich must not redirect it into the bar's console.
     bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
     task = bar.add_task(what, total=total, rate="")
 

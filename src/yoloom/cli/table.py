@@ -1,9 +1,9 @@
-"""Tables for people: drawn on a terminal, plainly aligned in a file or pipe."""
+"""Tables for people: drawn on a terminal, aligned by spaces in a file or pipe."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 Row = Sequence[object]
 
@@ -11,26 +11,41 @@ PLAIN_GAP = "  "
 
 
 def print_table(out: TextIO, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Write `rows` under their `columns`; numbers are set to the right."""
+    """Write `rows` under their `columns`; columns of numbers are aligned to the right."""
     cells = [[_cell(value) for value in row] for row in rows]
     right = [any(isinstance(row[index], (int, float)) for row in rows) for index in range(len(columns))]
-    if out.isatty():
-        _print_drawn(out, columns, cells, right)
-    else:
+    if not out.isatty():
         _print_aligned(out, [list(columns), *cells], right)
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.ROUNDED)
+    for column, to_right in zip(columns, right, strict=True):
+        table.add_column(column, justify="right" if to_right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    _print_drawn(out, table)
 
 
 def print_facts(out: TextIO, facts: Sequence[tuple[str, object]]) -> None:
-    """Write a list of names and what they stand for."""
+    """Write pairs of a name and its value, one a line."""
     cells = [[name, _cell(value)] for name, value in facts]
-    if out.isatty():
-        _print_grid(out, cells)
-    else:
+    if not out.isatty():
         _print_aligned(out, cells, [False, False])
+        return
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold")
+    grid.add_column(overflow="fold")
+    for row in cells:
+        grid.add_row(*row)
+    _print_drawn(out, grid)
 
 
 def _cell(value: object) -> str:
-    """One line of text that no file name and no class name of a model file can use to steer the terminal."""
+    """Format a value as one line, without characters by which a file or class name could control the terminal."""
     text = f"{value:,.2f}" if isinstance(value, float) else str(value)
     return "".join(character if character.isprintable() else "?" for character in text)
 
@@ -45,26 +60,8 @@ def _print_aligned(out: TextIO, lines: Sequence[Sequence[str]], right: Sequence[
         out.write(PLAIN_GAP.join(padded).rstrip() + "\n")
 
 
-def _print_drawn(out: TextIO, columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool]) -> None:
-    from rich import box
+def _print_drawn(out: TextIO, table: Any) -> None:
+    """Draw a table of rich, whose import takes a while: only a terminal needs it."""
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=box.ROUNDED)
-    for column, to_right in zip(columns, right, strict=True):
-        table.add_column(column, justify="right" if to_right else "left", overflow="fold")
-    for row in cells:
-        table.add_row(*row)
     Console(file=out, markup=False, highlight=False, emoji=False).print(table)
-
-
-def _print_grid(out: TextIO, cells: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold")
-    grid.add_column(overflow="fold")
-    for row in cells:
-        grid.add_row(*row)
-    Console(file=out, markup=False, highlight=False, emoji=False).print(grid)

@@ -1,7 +1,7 @@
 """Results as text on stdout, in one of four formats.
 
 A format is a context manager that yields the function to write one `Results` with. Leaving it ends the document, also
-when it is left by an error: what was written is whole.
+when an error is the reason: whatever was written is complete.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from yoloom.cli.table import Row, print_table
 from yoloom.results.results import Results
 
 Write = Callable[[Results], None]
+"""Writes the results of one image."""
+
 Format = Callable[[TextIO], AbstractContextManager[Write]]
 
 CORNERS = ("x1", "y1", "x2", "y2")
@@ -24,7 +26,7 @@ CSV_COLUMNS = ("file", "class", "name", "confidence", *CORNERS)
 
 @contextmanager
 def json_lines(out: TextIO) -> Iterator[Write]:
-    """One line for each image, as soon as it is there."""
+    """Write one JSON object a line for each image, as soon as it is there."""
 
     def write(results: Results) -> None:
         out.write(f"{_record(results)}\n")
@@ -35,7 +37,7 @@ def json_lines(out: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def json_document(out: TextIO) -> Iterator[Write]:
-    """One list with an object for each image."""
+    """Write one JSON list with an object for each image."""
     written = 0
 
     def write(results: Results) -> None:
@@ -51,14 +53,17 @@ def json_document(out: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def csv_rows(out: TextIO) -> Iterator[Write]:
-    """One header, one row for each detection: of an oriented box the upright one around it, of a class no box."""
+    """Write a header, and a row for each detection.
+
+    An oriented box is written as the upright box around it, a class of a classified image without a box.
+    """
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
 
     def write(results: Results) -> None:
         writer.writerows(
-            (results.path, found["class"], found["name"], found["confidence"], *box)
-            for found, box in zip(results.summary(), _upright_boxes(results), strict=True)
+            (results.path, detection["class"], detection["name"], detection["confidence"], *box)
+            for detection, box in zip(results.summary(), _upright_boxes(results), strict=True)
         )
         out.flush()
 
@@ -67,16 +72,25 @@ def csv_rows(out: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def table(out: TextIO) -> Iterator[Write]:
-    """For people: a row for each detection, all at the end."""
+    """Write a table for people: a row for each detection, all at the end."""
     rows: list[Row] = []
+
+    def write(results: Results) -> None:
+        for detection, box in zip(results.summary(), _upright_boxes(results), strict=True):
+            corners = (value if value == "" else round(value) for value in box)
+            rows.append((results.path, detection["class"], detection["name"], detection["confidence"], *corners))
+        if not len(results):
+            rows.append((results.path, "", "(no detections)", "", "", "", "", ""))
+
     try:
-        yield lambda results: rows.extend(_table_rows(results))
+        yield write
     finally:
         if rows:
             print_table(out, ("file", "class", "name", "conf", *CORNERS), rows)
 
 
 FORMATS: Mapping[str, Format] = {"table": table, "json": json_document, "jsonl": json_lines, "csv": csv_rows}
+"""Name on the command line → format."""
 
 
 def _record(results: Results) -> str:
@@ -90,21 +104,8 @@ def _record(results: Results) -> str:
     return json.dumps(record)
 
 
-def _table_rows(results: Results) -> list[Row]:
-    if not len(results):
-        return [(results.path, "", "(no detections)", "", "", "", "", "")]
-    return [
-        (results.path, found["class"], found["name"], found["confidence"], *map(_whole, box))
-        for found, box in zip(results.summary(), _upright_boxes(results), strict=True)
-    ]
-
-
 def _upright_boxes(results: Results) -> list[tuple[Any, ...]]:
-    """The corners of each row of the summary; texts without anything in them for a picture classified as a whole."""
+    """Return x1, y1, x2, y2 of each row of the summary; four empty texts for each class of a classified image."""
     if results.detections is None:
         return [("",) * len(CORNERS)] * len(results.summary())
     return [tuple(round(value, 5) for value in box) for box in results.detections.xyxy.tolist()]
-
-
-def _whole(value: Any) -> Any:
-    return value if value == "" else round(value)

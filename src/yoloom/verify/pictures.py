@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
+import numpy as np
+
+from yoloom.assets import PICTURES
 from yoloom.images.decode import decode_image
-from yoloom.scenes import scene
 from yoloom.sources.files import expand
 from yoloom.verify.cases import Picture
 
-SCENE_SEEDS = range(3_000_200, 3_000_206)
 SCENE_SIZES_WH = ((640, 480), (480, 640), (480, 480), (640, 360))
 """Several shapes, because what is cached for one is a usual thing to get mixed up."""
 
@@ -42,10 +44,10 @@ def find_pictures(images: Any, most: int, seed: int) -> Found:
 
 
 def _scenes() -> list[Picture]:
-    sizes: Sequence[tuple[int, int]] = SCENE_SIZES_WH
+    """The pictures that come with the package, each at the next of the sizes."""
     return [
-        Picture(f"scene-{seed}", scene(seed, sizes[number % len(sizes)]).image.copy())
-        for number, seed in enumerate(SCENE_SEEDS)
+        Picture(path.stem, np.asarray(cv2.resize(decode_image(path), size_wh), np.uint8))
+        for path, size_wh in zip(PICTURES, itertools.cycle(SCENE_SIZES_WH), strict=False)
     ]
 
 

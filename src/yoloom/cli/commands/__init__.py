@@ -1,1 +1,1 @@
-"""One command, one file."""
+"""The commands: each module has `add_arguments(parser)` and `run(arguments)`."""

@@ -1,46 +1,79 @@
-"""`yoloom bench MODEL`: how fast is it on this machine, and how close to the bare runtime?"""
+"""`yoloom bench MODEL`: measure a model on this machine, next to the bare runtime."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from yoloom.assets import PICTURES
 from yoloom.bench.bare import Image
 from yoloom.bench.measure import BenchSettings, measure_model
 from yoloom.bench.report import BenchReport, Level
-from yoloom.bench.rounds import Say
+from yoloom.cli.arguments import add_model_file, add_task_and_backend, counts, positive
 from yoloom.cli.exit_codes import ExitCode
-from yoloom.cli.inputs import find_inputs
-from yoloom.cli.stderr import tell
+from yoloom.cli.inputs import find_all_inputs
+from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.images.decode import decode_image
 from yoloom.results.export_results import save_image
-from yoloom.scenes import scene
 from yoloom.telemetry.bench_chart import Chart, draw_charts
 
-SCENE_SEEDS = (3_000_007, 3_000_041)
+BUNDLED = 2  # pictures that come with the package, for a bench without --images
 COLUMNS = ("callers", "images/s", "bare", "ratio", "p50 ms", "p99 ms", "bare p50", "cpu ms/image", "memory MiB")
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `yoloom bench`."""
+    add_model_file(parser)
+    opening = parser.add_argument_group("how it is opened")
+    add_task_and_backend(opening)
+    opening.add_argument("--cpus", type=positive, metavar="N", help="CPU budget (default: all CPUs of this process)")
+    opening.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: none)")
+    opening.add_argument("--precision", help="fp32, bf16 or auto (default: fp32)")
+    opening.add_argument("--batch", type=positive, metavar="N", help="most images in one batch (default: 1)")
+    load = parser.add_argument_group("how it is measured")
+    load.add_argument(
+        "--threads", type=counts, default=[1, 2, 4, 8], metavar="N,N", help="callers at once, one level each (1,2,4,8)"
+    )
+    load.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="images (default: bundled scenes)")
+    load.add_argument("--seconds", type=length, default=2.0, metavar="S", help="length of one turn (default: 2)")
+    load.add_argument("--rounds", type=positive, default=3, metavar="N", help="turns of each contender (default: 3)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="write one JSON object, as the last line of stdout")
+    output.add_argument("--png", metavar="FILE", help="also write a picture of rates and latencies")
+
+
+def length(text: str) -> float:
+    """Parse the length of a turn in seconds."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a time above 0 seconds, got {text}")
+    return seconds
+
+
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Measure, and show it as a table or one JSON object; the picture of it where one is asked for."""
-    _check_picture(arguments.png)  # before minutes are spent
-    asked = _asked(arguments)
-    images = _images(arguments.images)
-    how = BenchSettings(tuple(arguments.threads), arguments.seconds, arguments.rounds)
-    with _progress() as say:
-        report = measure_model(arguments.model, asked, images, how, say)
+    """Measure, and write a table or one JSON object, and a picture if one was asked for."""
+    if arguments.png is not None:  # before minutes are spent
+        if Path(arguments.png).suffix.lower() != ".png":
+            raise InvalidOption(f"--png {arguments.png}: expected a name that ends in .png.")
+        if not Path(arguments.png).absolute().parent.is_dir():
+            raise InvalidOption(f"--png {arguments.png}: there is no such folder.")
+    options = _opening_options(arguments)
+    paths = find_all_inputs(arguments.images) or PICTURES[:BUNDLED]
+    images = [np.ascontiguousarray(decode_image(path)) for path in paths]
+    settings = BenchSettings(tuple(arguments.threads), arguments.seconds, arguments.rounds)
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    report = measure_model(arguments.model, options, images, settings, report_line if watched else lambda _line: None)
     if arguments.png is not None:
-        tell(f"plot: {save_image(picture(report), Path(arguments.png))}")
+        report_line(f"plot: {save_image(picture(report), Path(arguments.png))}")
     if arguments.json:
         sys.stdout.write(f"{json.dumps(report.to_dict())}\n")
     else:
@@ -51,7 +84,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
 
 
 def picture(report: BenchReport) -> Image:
-    """Rates and latencies by callers, side by side."""
+    """Draw rates and latencies by number of callers, side by side."""
     rates = {
         "yoloom": [(float(level.callers), level.images_per_s) for level in report.levels],
         "bare runtime": [(float(level.callers), level.bare_images_per_s) for level in report.levels],
@@ -65,11 +98,11 @@ def picture(report: BenchReport) -> Image:
     return draw_charts([Chart(f"{name}: throughput", "images/s", rates), Chart("latency", "ms", latencies)])
 
 
-def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `YOLO` is opened with: only what was asked for."""
+def _opening_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments that `YOLO` is opened with: only those that were given."""
     if arguments.workers is not None and arguments.batch is not None:
         raise InvalidOption("--batch is for the threads of one process: leave it out, or --workers.")
-    given = {
+    options = {
         "task": arguments.task,
         "backend": arguments.backend,
         "threads": arguments.cpus,
@@ -77,37 +110,13 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
         "precision": arguments.precision,
         "plan": None if arguments.batch is None else Plan(batch=arguments.batch),
     }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _images(given: Sequence[str]) -> list[Image]:
-    """Decoded before, as arrays; bundled scenes when none are named."""
-    if not given:
-        return [scene(seed).image for seed in SCENE_SEEDS]
-    inputs = find_inputs(given)
-    for error in inputs.missing.values():
-        raise error
-    return [np.ascontiguousarray(decode_image(path)) for path in inputs.images]
-
-
-def _check_picture(path: str | None) -> None:
-    if path is None:
-        return
-    if Path(path).suffix.lower() != ".png":
-        raise InvalidOption(f"--png {path}: expected a name that ends in .png.")
-    if not Path(path).absolute().parent.is_dir():
-        raise InvalidOption(f"--png {path}: there is no such folder.")
-
-
-@contextmanager
-def _progress() -> Iterator[Say]:
-    """Each turn as a line, where somebody watches."""
-    watched = sys.stderr is not None and sys.stderr.isatty()
-    yield tell if watched else lambda _line: None
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _facts(report: BenchReport) -> list[tuple[str, str]]:
-    runtime, start = report.runtime, report.start_s
+    runtime, start, memory = report.runtime, report.start_s, "not available on this system"
+    if report.open_mib is not None and report.empty_mib is not None:
+        memory = f"{report.open_mib:.0f} MiB when open, {report.empty_mib:.0f} of it before"
     return [
         ("model", report.model),
         ("opened with", ", ".join(f"{name}={value}" for name, value in report.asked.items())),
@@ -119,14 +128,8 @@ def _facts(report: BenchReport) -> list[tuple[str, str]]:
             f"{report.taken_by_others:.0%} of the machine at most; above a few per cent, measure again",
         ),
         ("start to first result", f"{start['total']:.2f} s (import {start['import']:.2f}, open {start['open']:.2f})"),
-        ("memory", _memory(report)),
+        ("memory", memory),
     ]
-
-
-def _memory(report: BenchReport) -> str:
-    if report.open_mib is None or report.empty_mib is None:
-        return "not told by this system"
-    return f"{report.open_mib:.0f} MiB when open, {report.empty_mib:.0f} of it before"
 
 
 def _row(level: Level) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""`yoloom cache`: which converted checkpoints and measured plans are kept, and `--clear` to remove them."""
+"""`yoloom cache`: list the converted checkpoints and measured plans that are kept, or remove them (`--clear`)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from yoloom.errors import InvalidOption
 from yoloom.store.conversion_cache import Entry, conversion_cache
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `yoloom cache`."""
+    parser.add_argument("--clear", action="store_true", help="remove all of them; models that are open are unaffected")
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+
+
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Show the entries, or those that were removed."""
+    """Show the entries, or with `--clear` those that were removed."""
     cache, measured = conversion_cache(), plan_cache()
     if cache is None or measured is None:
         raise InvalidOption("this user has no home folder for a cache: set YOLOOM_CACHE to a folder.")
     for folder in (cache.folder, measured.folder):
         if folder.is_symlink():
             raise InvalidOption(
-                f"{folder} is a symbolic link, behind which nothing is listed or removed: remove the link, or set "
-                "YOLOOM_CACHE to the folder that is meant."
+                f"{folder} is a symbolic link, which is not followed: nothing behind it is listed or removed. Remove "
+                "the link, or set YOLOOM_CACHE to the folder that you mean."
             )
     entries = cache.clear() if arguments.clear else cache.entries()
     plans = measured.clear() if arguments.clear else measured.entries()
@@ -34,11 +40,11 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         _print_json(str(cache.folder), cache.limit_bytes, entries, plans, arguments.clear)
         return ExitCode.OK
     if entries and not arguments.clear:
-        print_table(sys.stdout, ("checkpoint", "MB", "last used"), [_row(entry) for entry in entries])
+        rows = [(entry.name, _megabytes([entry]), _ago(time.time() - entry.used)) for entry in entries]
+        print_table(sys.stdout, ("checkpoint", "MB", "last used"), rows)
     if plans and not arguments.clear:
         print_facts(sys.stdout, [(f"plan of {entry.name}", entry.plan.because) for entry in plans])
-    total = f"{len(entries)} entries, {_megabytes(entries)} MB"
-    total = f"{total}; {len(plans)} plans" if plans else total
+    total = f"{len(entries)} entries, {_megabytes(entries)} MB" + (f"; {len(plans)} plans" if plans else "")
     facts = [("folder", str(cache.folder)), ("removed" if arguments.clear else "total", total)]
     print_facts(sys.stdout, [*facts, ("limit", f"{cache.limit_bytes / 1e6:.1f} MB (YOLOOM_CACHE_BYTES)")])
     return ExitCode.OK
@@ -66,16 +72,12 @@ def _print_json(
     sys.stdout.write(json.dumps(facts, indent=2) + "\n")
 
 
-def _row(entry: Entry) -> tuple[str, str, str]:
-    return entry.name, _megabytes([entry]), _ago(time.time() - entry.used)
-
-
 def _megabytes(entries: Sequence[Entry]) -> str:
     return f"{sum(entry.size for entry in entries) / 1e6:.1f}"
 
 
 def _ago(seconds: float) -> str:
-    """In the largest unit that fits."""
+    """Format an age in the largest unit of which it has two."""
     for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f} {unit} ago"

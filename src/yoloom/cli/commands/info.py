@@ -1,4 +1,4 @@
-"""`yoloom info MODEL`: what is this file, and what holds when it is shared?"""
+"""`yoloom info MODEL`: describe a model file, and what holds when threads share it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,24 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from yoloom.cli.arguments import add_model
 from yoloom.cli.exit_codes import ExitCode
-from yoloom.cli.stderr import tell
+from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts
 from yoloom.facade.cpu_budget import cpu_budget
-from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
 from yoloom.values import counted
 from yoloom.yolo import YOLO
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `yoloom info`."""
+    add_model(parser)
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+
+
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Open the model and say what is known about it."""
+    """Open the model and show what is known about it."""
     with YOLO(
         arguments.model,
         arguments.task,
@@ -29,86 +34,66 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         threads=arguments.threads,
         precision=arguments.precision,
     ) as model:
-        facts = _facts(model, model.statistics().threads)
+        facts = _facts(model)
     for warning in facts["budget"]["warnings"]:
-        tell(f"warning: {warning}")
+        report_line(f"warning: {warning}")
     if arguments.json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:
-        print_facts(sys.stdout, _in_words(facts))
+        print_facts(sys.stdout, _rows(facts))
     return ExitCode.OK
 
 
-def _facts(model: YOLO, threads: int) -> dict[str, Any]:
-    statistics, guarantee = model.statistics(), model.guarantee()
+def _facts(model: YOLO) -> dict[str, Any]:
+    """Collect what `--json` writes."""
+    file, statistics, guarantee = model.model, model.statistics(), model.guarantee()
+    height, width = file.input.hw or (None, None)
     return {
-        **_file_facts(model.model),
-        "threads": threads,
+        "file": str(file.graph.path),
+        "format": "checkpoint" if file.graph.conversion else file.graph.format,
+        "bytes": sum(path.stat().st_size for path in file.graph.files),
+        "task": file.task,
+        "names": dict(file.names),
+        "input": [file.input.batch, 3, height, width],
+        "dynamic": file.dynamic,
+        "imgsz": list(file.imgsz_hw),
+        "stride": file.stride,
+        "layout": file.layout.value,
+        "threads": statistics.threads,
         "forms": list(statistics.forms),
         "lanes": statistics.lanes,
-        "precisions": _offered(guarantee),
+        "precisions": [one.value for one in find_backend(guarantee.backend, guarantee.device).precisions()],
         "budget": dataclasses.asdict(cpu_budget()),
         "guarantee": dataclasses.asdict(guarantee),
-        "metadata": dict(model.model.metadata),
+        "metadata": dict(file.metadata),
     }
 
 
-def _offered(guarantee: Guarantee) -> list[str]:
-    """The precisions that this machine computes natively with the model's backend."""
-    return [one.value for one in find_backend(guarantee.backend, guarantee.device).precisions()]
-
-
-def _file_facts(model: Model) -> dict[str, Any]:
-    height, width = model.input.hw or (None, None)
-    return {
-        "file": str(model.graph.path),
-        "format": "checkpoint" if model.graph.conversion else model.graph.format,
-        "bytes": sum(path.stat().st_size for path in model.graph.files),
-        "task": model.task,
-        "names": dict(model.names),
-        "input": [model.input.batch, 3, height, width],
-        "dynamic": model.dynamic,
-        "imgsz": list(model.imgsz_hw),
-        "stride": model.stride,
-        "layout": model.layout.value,
-    }
-
-
-def _in_words(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say the facts for people, in pairs of a name and a text."""
     promise = facts["guarantee"]
+    freedom = f"accepts any multiple of {facts['stride']}" if facts["dynamic"] else "fixed"
+    same = "same bits as alone" if promise["bit_identical"] else f"same within {promise['tolerance']:g}"
+    lanes = f"{counted(facts['lanes'], 'lane')}; more once requests meet"
     return [
         ("file", facts["file"]),
         ("format", f"{facts['format']}, {facts['bytes'] / 1e6:.1f} MB"),
         ("task", facts["task"]),
-        ("names", _pairs(facts["names"])),
+        ("names", ", ".join(f"{index} {name}" for index, name in facts["names"].items())),
         ("input", " x ".join(str(side or "any") for side in facts["input"])),
-        ("exported for", f"{' x '.join(map(str, facts['imgsz']))} pixels, {_freedom(facts)}"),
+        ("exported for", f"{' x '.join(map(str, facts['imgsz']))} pixels, {freedom}"),
         ("output layout", facts["layout"]),
         ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}"),
         ("precision", f"{promise['precision']} (this machine offers {' and '.join(facts['precisions'])})"),
         ("CPU budget", f"{counted(facts['threads'], 'thread')} on {_room(facts['budget'])}"),
-        (
-            "compiled for",
-            f"{' and '.join(facts['forms'])} ({counted(facts['lanes'], 'lane')}; more once requests meet)",
-        ),
-        ("when shared", f"{_promised(promise)}: {promise['because']}"),
+        ("compiled for", f"{' and '.join(facts['forms'])} ({lanes})"),
+        ("when shared", f"{same}: {promise['because']}"),
         *((f"metadata {key}", text) for key, text in facts["metadata"].items() if key != "names"),
     ]
 
 
-def _pairs(names: Mapping[int, str]) -> str:
-    return ", ".join(f"{index} {name}" for index, name in names.items())
-
-
 def _room(budget: Mapping[str, Any]) -> str:
+    """Say which CPUs this process may use."""
     quota = "no quota" if budget["quota"] is None else f"a quota of {budget['quota']:g}"
     cpus = f"{counted(budget['cpus'], 'CPU')} ({budget['affinity']} by affinity, {quota})"
     return f"{cpus}; OpenCV has {counted(budget['opencv_threads'], 'thread')} of its own"
-
-
-def _freedom(facts: Mapping[str, Any]) -> str:
-    return f"takes any multiple of {facts['stride']}" if facts["dynamic"] else "fixed"
-
-
-def _promised(promise: Mapping[str, Any]) -> str:
-    return "same bits as alone" if promise["bit_identical"] else f"same within {promise['tolerance']:g}"

@@ -1,4 +1,4 @@
-"""`yoloom tune MODEL`: which plan is fastest on this machine? It is kept for `YOLO(path, plan="auto")`."""
+"""`yoloom tune MODEL`: measure which plan is fastest on this machine, and keep it for `YOLO(path, plan="auto")`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from yoloom.cli.arguments import add_model
 from yoloom.cli.exit_codes import ExitCode
-from yoloom.cli.stderr import tell
+from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.tuning.plans import Subject, plans, tune
-from yoloom.engine.tuning.tuner import Tuning
+from yoloom.engine.tuning.tuner import SECONDS, Tuning
 from yoloom.formats.read import read_model
 from yoloom.runtime.registry import find_backend
 from yoloom.store.conversions import convert
@@ -22,19 +23,43 @@ from yoloom.store.hub import resolve
 from yoloom.system.cpus import cpu_threads
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `yoloom tune`."""
+    add_model(parser)
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        default=SECONDS,
+        metavar="S",
+        help=f"about how long (default: {SECONDS:g})",
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+
+
+def seconds(text: str) -> float:
+    """Parse how long to measure."""
+    number = float(text)
+    if not 0.1 <= number <= 3600:
+        raise argparse.ArgumentTypeError(f"expected 0.1 to 3600, got {text}")
+    return number
+
+
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Measure, say what was found, and keep it."""
+    """Measure, keep the fastest plan, and show what was measured."""
     threads = cpu_threads(arguments.threads)
     backend = find_backend(arguments.backend, "cpu")
     model = read_model(resolve(arguments.model), arguments.task, None, functools.partial(convert, one_to_one=False))
     subject = Subject(model, backend, threads)
-    tell(f"measuring for about {arguments.seconds:g} seconds; nothing else should compute meanwhile")
+    report_line(f"measuring for about {arguments.seconds:g} seconds; nothing else should use the CPUs meanwhile")
     tuning = tune(subject, arguments.seconds)
     kept = plans().keep(subject, tuning)
     if arguments.json:
         sys.stdout.write(json.dumps(_facts(tuning, kept), indent=2) + "\n")
     else:
-        _print(tuning, kept)
+        columns = ("streams", "lanes", "batch", "images/s", "of default")
+        rows = [(one.streams, one.lanes, one.batch, one.images_per_s, one.ratio) for one in tuning.candidates]
+        print_table(sys.stdout, columns, rows)
+        print_facts(sys.stdout, [("chosen", tuning.plan.because), ("kept in", "nothing" if kept is None else kept)])
     return ExitCode.OK
 
 
@@ -54,9 +79,3 @@ def _facts(tuning: Tuning, kept: Path | None) -> dict[str, Any]:
         "seconds": round(tuning.seconds, 1),
         "kept": None if kept is None else str(kept),
     }
-
-
-def _print(tuning: Tuning, kept: Path | None) -> None:
-    rows = [(found.streams, found.lanes, found.batch, found.images_per_s, found.ratio) for found in tuning.candidates]
-    print_table(sys.stdout, ("streams", "lanes", "batch", "images/s", "of default"), rows)
-    print_facts(sys.stdout, [("chosen", tuning.plan.because), ("kept in", "nothing" if kept is None else kept)])

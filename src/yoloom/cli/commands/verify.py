@@ -1,4 +1,4 @@
-"""`yoloom verify MODEL [IMAGE...]`: does it answer as alone when it is shared?"""
+"""`yoloom verify MODEL [IMAGE...]`: check that a shared model gives the same answers as one that is used alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloom.cli.exit_codes import ExitCode
-from yoloom.cli.inputs import find_inputs
-from yoloom.cli.stderr import tell
+from yoloom.cli.arguments import add_task_and_backend, counts, positive
+from yoloom.cli.exit_codes import VERDICTS, ExitCode
+from yoloom.cli.inputs import find_all_inputs
+from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.errors import InvalidOption
 from yoloom.runtime.precision import PRECISIONS
@@ -26,7 +27,12 @@ from yoloom.verify.text_report import LEVEL_COLUMNS, details_of, facts_of, level
 from yoloom.verify.verdict import Verdict
 from yoloom.yolo import YOLO
 
-_TARGET = re.compile(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*")
+USAGE = """\
+yoloom verify [options] MODEL [IMAGE ...]
+       yoloom verify [options] --target MODULE:FACTORY [--target-arg VALUE] [IMAGE ...]"""
+
+OPTIONS = ("threads", "asyncio", "seconds", "rounds", "seed", "tolerance", "hang_after", "cases")
+"""Arguments that are options of `yoloom.verify.check`."""
 
 CODES = {
     Verdict.PASS: ExitCode.OK,
@@ -40,51 +46,104 @@ CODES = {
     Verdict.UNSTEADY: ExitCode.UNDECIDED,
     Verdict.INCONCLUSIVE: ExitCode.UNDECIDED,
 }
+"""Verdict → exit code."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `yoloom verify`."""
+    parser.usage = USAGE
+    parser.epilog = f"{parser.epilog}{VERDICTS}"
+    parser.add_argument(
+        "inputs",
+        nargs="*",
+        metavar="MODEL, IMAGE",
+        help="a model as for predict; then images, folders or patterns (default: bundled scenes)",
+    )
+    parser.add_argument("--threads", type=counts, metavar="N,N", help="callers at once, one level each (1,2,8,64)")
+    parser.add_argument("--asyncio", action="store_true", help="also as many asyncio tasks, through predict_async")
+    parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with N worker processes")
+    parser.add_argument("--precision", help="precision to open MODEL with: fp32, bf16 or auto (default: fp32)")
+    add_task_and_backend(parser)
+    length = parser.add_argument_group("how long")
+    length.add_argument("--seconds", type=float, metavar="S", help="length of the concurrent runs (default: 20)")
+    length.add_argument("--rounds", type=positive, metavar="R", help="rounds, each with about every case, instead")
+    length.add_argument("--hang-after", type=float, metavar="S", help="seconds that one request may take (default: 30)")
+    cases = parser.add_argument_group("what is asked")
+    cases.add_argument("--cases", type=positive, metavar="N", help="about how many different requests there are")
+    cases.add_argument("--seed", type=int, metavar="K", help="seed of cases, order, pauses and cancellations")
+    cases.add_argument(
+        "--tolerance",
+        type=float,
+        metavar="T",
+        help="accept |a - b| <= T * max(1, |b|) (default: the model's)",
+    )
+    target = parser.add_argument_group("a model of another library")
+    target.add_argument(
+        "--target",
+        metavar="MODULE:FACTORY",
+        help="function that returns a predict(image, **options), instead of MODEL",
+    )
+    target.add_argument(
+        "--target-arg",
+        action="append",
+        default=[],
+        metavar="VALUE",
+        help="argument for the factory, or NAME=VALUE; repeatable",
+    )
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="write one JSON object to stdout")
+    output.add_argument("--report", metavar="OUT.html", help="also write one page with plots")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Check, and say how it went: the verdict is the last line on stderr."""
-    options = _options(arguments)
-    parse_settings(**options)  # a wrong one is told before a model is fetched
-    model, images = _positions(arguments)
-    _check_page(arguments.report)
-    sources = _images(images)
-    with ExitStack() as opened:
-        with _prints_on_stderr():  # stdout is the report's
-            target = opened.enter_context(_opened(arguments, model))
-            report = check(target, sources, **options, say=_say)
+    """Check, and report: the verdict is the last line on stderr."""
+    options = {name: value for name in OPTIONS if (value := getattr(arguments, name)) is not None}
+    parse_settings(**options)  # a wrong option is reported before a model is downloaded
+    model: str | None = None  # with --target all positions are images
+    named: list[str] = arguments.inputs
+    if arguments.target is None:
+        if not named:
+            raise InvalidOption("expected a MODEL, or --target package.module:factory.")
+        model, *named = named
+    if arguments.report is not None:
+        _check_report_path(arguments.report)
+    # One that is missing is an error, because the check would be of something else.
+    images = find_all_inputs(named) or None
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    with ExitStack() as stack:
+        # What a target prints goes to stderr: stdout is for the report.
+        with redirect_stdout(sys.stderr) if sys.stderr is not None else nullcontext():
+            target = stack.enter_context(_opened(arguments, model))
+            report = check(target, images, **options, say=report_line if watched else lambda _line: None)
         _write(report, arguments)
         if report.verdict is Verdict.HANG:
-            opened.pop_all()  # closing it would wait for the same
+            stack.pop_all()  # closing the target would wait for the request that hangs
     return CODES[report.verdict]
 
 
-def _positions(arguments: argparse.Namespace) -> tuple[str | None, list[str]]:
-    """The model and the images: with --target all positions are images."""
-    given: list[str] = arguments.inputs
-    if arguments.target is not None:
-        return None, given
-    if not given:
-        raise InvalidOption("expected a MODEL, or --target package.module:factory.")
-    return given[0], given[1:]
-
-
-def _images(given: list[str]) -> list[str] | None:
-    """All images that were named; one that is missing is an error, because the check would be of something else."""
-    inputs = find_inputs(given)
-    for error in inputs.missing.values():
-        raise error
-    return inputs.images or None
+def _check_report_path(path: str) -> None:
+    """Check before minutes are spent that the page can be written."""
+    if not Path(path).absolute().parent.is_dir():
+        raise InvalidOption(f"--report {path}: there is no such folder.")
+    if Path(path).is_dir():
+        raise InvalidOption(f"--report {path} is a folder: name a file in it, such as {Path(path) / 'out.html'}.")
 
 
 @contextmanager
 def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
+    """Open the model, or make the target."""
     if model is None:
-        _refuse_options_of_yolo(arguments)
-        sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file beside
-        yield _named(arguments.target, make_target(arguments.target, arguments.target_arg))
+        for name in ("workers", "task", "precision"):
+            if getattr(arguments, name) is not None:
+                raise InvalidOption(f"--{name} is for a MODEL; a target gets its arguments by --target-arg.")
+        sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file in the working folder
+        made = make_target(arguments.target, arguments.target_arg)
+        target = target_of(made)
+        # A factory may return a callable of any name: the report has the name that the caller knows.
+        yield target if isinstance(made, (Target, YOLO)) else replace(target, name=arguments.target)
         return
-    _check_is_no_target(model)
+    if re.fullmatch(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*", model) and not Path(model).exists():
+        raise InvalidOption(f"there is no model {model!r}. To check a target of that name: --target {model}.")
     precision: Any = arguments.precision or PRECISIONS[0]
     opened = YOLO(model, arguments.task, backend=arguments.backend, workers=arguments.workers, precision=precision)
     try:
@@ -93,52 +152,15 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
         opened.close(drain=False)
 
 
-def _named(path: str, made: Any) -> Target:
-    """Called what the caller calls it: a factory's callable has any name."""
-    target = target_of(made)
-    return target if isinstance(made, (Target, YOLO)) else replace(target, name=path)
-
-
-def _check_is_no_target(model: str) -> None:
-    if _TARGET.fullmatch(model) and not Path(model).exists():
-        raise InvalidOption(f"there is no model {model!r}. To check a target of that name: --target {model}.")
-
-
-@contextmanager
-def _prints_on_stderr() -> Iterator[None]:
-    with redirect_stdout(sys.stderr) if sys.stderr is not None else nullcontext():
-        yield
-
-
-def _refuse_options_of_yolo(arguments: argparse.Namespace) -> None:
-    for name in ("workers", "task", "precision"):
-        if getattr(arguments, name) is not None:
-            raise InvalidOption(f"--{name} is for a MODEL; a target takes what it needs by --target-arg.")
-
-
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    names = ("threads", "asyncio", "seconds", "rounds", "seed", "tolerance", "hang_after", "cases")
-    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
-
-
-def _check_page(path: str | None) -> None:
-    """Before minutes are spent: can the page be written where it shall be?"""
-    if path is None:
-        return
-    if not Path(path).absolute().parent.is_dir():
-        raise InvalidOption(f"--report {path}: there is no such folder.")
-    if Path(path).is_dir():
-        raise InvalidOption(f"--report {path} is a folder: name a file in it, such as {Path(path) / 'out.html'}.")
-
-
-def _say(words: str) -> None:
-    if sys.stderr is not None and sys.stderr.isatty():
-        tell(words)
-
-
 def _write(report: Report, arguments: argparse.Namespace) -> None:
+    """Write the page if one was asked for, the report to stdout, and the verdict to stderr."""
     if arguments.report is not None:
-        _write_page(Path(arguments.report), report)
+        path = Path(arguments.report)
+        try:
+            path.write_text(report.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise InvalidOption(f"--report {path} can not be written: {error.strerror or error}.") from error
+        report_line(f"report: {path}")
     if arguments.json:
         sys.stdout.write(f"{report.to_json()}\n")
     else:
@@ -148,12 +170,4 @@ def _write(report: Report, arguments: argparse.Namespace) -> None:
             print_table(sys.stdout, LEVEL_COLUMNS, level_rows(report))
         sys.stdout.write("".join(f"{line}\n" for line in details_of(report)))
     sys.stdout.flush()
-    tell(verdict_line(report))
-
-
-def _write_page(path: Path, report: Report) -> None:
-    try:
-        path.write_text(report.to_html(), encoding="utf-8")
-    except OSError as error:
-        raise InvalidOption(f"--report {path} can not be written: {error.strerror or error}.") from error
-    tell(f"report: {path}")
+    report_line(verdict_line(report))

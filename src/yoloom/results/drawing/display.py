@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import BackendUnavailable
+
+GAP = 12  # pixels between the tiles of a contact sheet, and around them
+GROUND = 255  # white
 
 
 def show_image(image: NDArray[np.uint8], title: str, wait_ms: int = 0) -> None:
@@ -56,3 +60,15 @@ def _show_window(image: NDArray[np.uint8], title: str, wait_ms: int) -> None:
 
 def _has_display() -> bool:
     return not sys.platform.startswith("linux") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+
+
+def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int, tile_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Put `images` (H, W, 3 uint8 BGR) side by side, row by row, each resized to a tile of `tile_wh` pixels."""
+    width, height = tile_wh
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), GROUND, np.uint8)
+    for index, image in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
+        sheet[top : top + height, left : left + width] = cv2.resize(image, tile_wh, interpolation=cv2.INTER_AREA)
+    return sheet

@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yoloom.scenes.objects import Drawing, Tones, drawing
-from yoloom.scenes.shapes import Colour, Points, Shape, darker, mix, rotated
+from scenes.objects import Drawing, Tones, drawing
+from scenes.shapes import Colour, Points, Shape, darker, mix, rotated
 
 Image = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yoloom.scenes.paint import Image, column, fill_all
-from yoloom.scenes.shapes import (
+from scenes.paint import Image, column, fill_all
+from scenes.shapes import (
     WHITE,
     Colour,
     Points,

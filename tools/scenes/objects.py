@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from yoloom.scenes.shapes import (
+from scenes.shapes import (
     WHITE,
     Colour,
     Points,

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from yoloom.scenes.backgrounds import background
-from yoloom.scenes.layout import Finish, Layout, plan
-from yoloom.scenes.objects import NAMES
-from yoloom.scenes.paint import Image, Mask, paste, sticker
+from scenes.backgrounds import background
+from scenes.layout import Finish, Layout, plan
+from scenes.objects import NAMES
+from scenes.paint import Image, Mask, paste, sticker
 
 __all__ = ["EVALUATION_SEEDS", "NAMES", "Scene", "scene"]
 

@@ -13,8 +13,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from yoloom.scenes.objects import DRAWERS
-from yoloom.scenes.paint import Placed, overlap, silhouette
+from scenes.objects import DRAWERS
+from scenes.paint import Placed, overlap, silhouette
 
 _MOST_HIDDEN = 0.35  # of an object's silhouette in the image, by objects in front of it
 _LEAST_INSIDE = 0.62  # of an object's silhouette, within the image

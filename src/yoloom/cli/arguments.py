@@ -1,0 +1,53 @@
+"""Arguments that several commands have in common, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+
+from yoloom.runtime.precision import PRECISIONS
+from yoloom.runtime.registry import BACKENDS
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add MODEL and the options that say how it is opened."""
+    add_model_file(parser)
+    add_task_and_backend(parser)
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
+    parser.add_argument(
+        "--precision", default=PRECISIONS[0], help=f"{', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
+    )
+
+
+def add_model_file(parser: argparse.ArgumentParser) -> None:
+    """Add MODEL alone."""
+    parser.add_argument("model", metavar="MODEL", help="a .pt or .onnx file, an OpenVINO folder, or a published name")
+
+
+def add_task_and_backend(adder: argparse._ActionsContainer) -> None:
+    """Add `--task` and `--backend` to a parser or a group."""
+    adder.add_argument("--task", help="task of the model, if the file does not say (detect, segment, ...)")
+    adder.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
+
+
+def positive(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
+    return number
+
+
+def counts(text: str) -> list[int]:
+    """Parse numbers of callers: "1,2,8,64"."""
+    try:
+        return [positive(count) for count in text.split(",")]
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in {text!r}: expected numbers such as 1,2,8") from None
+
+
+def sizes(text: str) -> list[int]:
+    """Parse an image size: "640" or "480,640" (height, width)."""
+    return [int(side) for side in text.split(",")]
