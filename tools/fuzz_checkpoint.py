@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 with atheris.instrument_imports(include=["yoloom.formats.checkpoint"]):
     from checkpoint_corpus import corpus
-    from checkpoint_writer import STORAGES, archive, checkpoint, network
+    from checkpoint_writer import STORAGES, archive, network
+    from checkpoint_writer import checkpoint as checkpoint_file
     from yoloom.errors import ModelError
     from yoloom.formats.checkpoint.parse import parse_checkpoint
     from yoloom.formats.checkpoint.pickled.archive import read_archive
@@ -34,12 +35,17 @@ MAX_SECONDS = 2.0
 
 
 def run_one(data: bytes) -> None:
-    """One input."""
+    """Read one input, as a file or as the pickle of a sound archive.
+
+    Raises:
+        ValueError: the message of the error has no end.
+        TimeoutError: it took too long.
+    """
     started = time.process_time()
     file = archive(data[1:], STORAGES) if data[:1] == PICKLE else data[1:]
     try:
-        found = parse_checkpoint(memoryview(file))
-        for _, module in found.module.walk():
+        checkpoint = parse_checkpoint(memoryview(file))
+        for _, module in checkpoint.module.walk():
             for tensor in module.parameters.values():
                 tensor.numpy()
     except ModelError as error:
@@ -50,9 +56,9 @@ def run_one(data: bytes) -> None:
 
 
 def write_seeds(folder: Path) -> None:
-    """The sound and the hostile files of the tests, as files and as pickles."""
+    """Write the sound and the hostile files of the tests, as files and as pickles."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [checkpoint(network()), *(path.read_bytes() for path in (ROOT / "tests/data").glob("*.pt"))]
+    files = [checkpoint_file(network()), *(path.read_bytes() for path in (ROOT / "tests/data").glob("*.pt"))]
     files += [data for cases in corpus().values() for data, _ in cases.values()]
     for index, file in enumerate(files):
         for kind, seed in ((FILE, file), (PICKLE, _pickle(file))):
@@ -68,6 +74,7 @@ def _pickle(file: bytes) -> bytes:
 
 
 def main() -> None:
+    """Run libFuzzer with the arguments of the command line."""
     folders = [Path(argument) for argument in sys.argv[1:] if not argument.startswith("-")]
     if folders and not folders[0].exists():
         write_seeds(folders[0])

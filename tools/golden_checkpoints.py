@@ -1,4 +1,4 @@
-"""The small checkpoints in tests/data/checkpoints: together they hold every block, each is one of a kind.
+"""Makes the small checkpoints in tests/data/checkpoints, which together hold every block.
 
     python tools/golden_checkpoints.py tests/data/checkpoints      in the oracle's environment
 
@@ -21,6 +21,7 @@ NARROW = {"nc": 3, "reg_max": 2}
 
 
 def plan(*layers: list[Any], **settings: Any) -> dict[str, Any]:
+    """Make the plan (yaml) of a network: the stem, these layers, of which the last is the head, and settings."""
     return {**NARROW, **settings, "backbone": STEM + list(layers[:-1]), "head": [layers[-1]]}
 
 

@@ -1,4 +1,4 @@
-"""From a checkpoint to what a runtime reads: one network for images of any size."""
+"""From a checkpoint to the ONNX file that a runtime reads: one network for images of any size."""
 
 from __future__ import annotations
 
@@ -22,14 +22,21 @@ _FORGET_BYTES = 4 << 20
 
 
 class Converted(Protocol):
-    """A network after its conversion, and what it declares. Threads: anybody."""
+    """A network after its conversion, and its declarations.
+
+    Thread safety: any number of threads.
+    """
 
     @property
-    def signature(self) -> Signature: ...
+    def signature(self) -> Signature:
+        """Its inputs and outputs."""
+
     @property
-    def notes(self) -> Mapping[str, str]: ...
+    def notes(self) -> Mapping[str, str]:
+        """Its metadata."""
+
     def source(self) -> Path | bytes:
-        """See `model.Conversion`."""
+        """Find the file of the converted network, or its bytes: see `model.Conversion`."""
 
 
 Convert = Callable[[Path], Converted]
@@ -37,18 +44,26 @@ Convert = Callable[[Path], Converted]
 
 @dataclass(frozen=True)
 class ConvertedInMemory:
-    """The bytes themselves. Frozen: threads, anybody."""
+    """A converted network as bytes. Immutable.
+
+    Thread safety: any number of threads.
+    """
 
     signature: Signature
     notes: Mapping[str, str]
     data: bytes
 
     def source(self) -> bytes:
+        """Return the bytes."""
         return self.data
 
 
 def convert_in_memory(path: Path) -> ConvertedInMemory:
-    """Convert and keep nothing on disk. Raises ModelError, with the path in it."""
+    """Convert a checkpoint, and keep nothing on disk.
+
+    Raises:
+        ModelError: it can not be read or rebuilt. The message has the path.
+    """
     with errors_about(path):
         data = io.BytesIO()
         write_converted(mapped_checkpoint(path), data.write)
@@ -57,7 +72,17 @@ def convert_in_memory(path: Path) -> ConvertedInMemory:
 
 
 def write_converted(data: memoryview, write: Callable[[Chunk], object], one_to_one: bool = False) -> None:
-    """Write the ONNX file of the checkpoint whose bytes are `data`. Raises ModelError, and what `write` raises."""
+    """Write the ONNX file of a checkpoint.
+
+    Args:
+        data: the bytes of the checkpoint file, mapped; they are let go of as they are written.
+        write: takes each piece of the ONNX file, in order.
+        one_to_one: by the branch of the head that needs no NMS, where there is one.
+
+    Raises:
+        ModelError: the checkpoint can not be read or rebuilt.
+        Exception: an error of `write`.
+    """
     checkpoint, written, forgotten = parse_checkpoint(data), 0, 0
 
     def write_and_forget(chunk: Chunk) -> None:
@@ -72,7 +97,7 @@ def write_converted(data: memoryview, write: Callable[[Chunk], object], one_to_o
 
 
 def default_imgsz_hw(checkpoint: Checkpoint) -> tuple[int, int]:
-    """The size it was trained at, rounded up to what its stride divides."""
+    """Find the size to predict at: that of the training, rounded up to a multiple of the stride."""
     step = 1 if checkpoint.task == "classify" else max(checkpoint.stride)
     height, width = (-(-side // step) * step for side in checkpoint.imgsz_hw or DEFAULT_IMGSZ_HW)
     return height, width

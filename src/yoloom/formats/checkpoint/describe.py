@@ -1,4 +1,4 @@
-"""From the tree in a checkpoint to what it says about its network — or to the reason why there is none."""
+"""From the tree in a checkpoint to the `Checkpoint`: the network, with what the file declares about it, checked."""
 
 from __future__ import annotations
 
@@ -27,16 +27,26 @@ _HEADS = {
     "Classify": "classify",
 }
 _NOTES = ("date", "version", "license", "docs")
-_MAX_SIZE = 2**16
+_MAX_SIZE = 2**16  # of any side, stride or count, in pixels or numbers: a guess with room
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A network with its weights, and what its file says about it. Immutable: shared freely.
+    """A network with its weights, and the declarations in its file. Immutable.
 
-    module: the whole network. stride: of each level of the head, in pixels. imgsz_hw: what it was trained at, and
-    kpt_shape: (keypoints, values for each), are None where the file does not say. yaml: the network's plan. args:
-    those of its training. notes: date, version, license and docs, as far as they are there.
+    Thread safety: any number of threads.
+
+    Attributes:
+        module: the whole network.
+        task: one of `TASKS`.
+        names: the name of each class, by its number.
+        stride: of each level of the head, in pixels.
+        channels: of the image.
+        imgsz_hw: (height, width) that it was trained at, None where the file does not say.
+        kpt_shape: (keypoints, values for each), None where the file does not say.
+        yaml: the network's plan.
+        args: the arguments of its training.
+        notes: date, version, license and docs, as far as they are there.
     """
 
     module: Module
@@ -52,7 +62,7 @@ class Checkpoint:
 
     @property
     def nc(self) -> int:
-        """The number of classes."""
+        """The count of classes."""
         return len(self.names)
 
     @property
@@ -62,15 +72,20 @@ class Checkpoint:
 
     @property
     def version(self) -> str | None:
-        """Of the Ultralytics package that wrote the file."""
+        """The version of the Ultralytics package that wrote the file."""
         return self.notes.get("version")
 
 
 def describe(content: Any) -> Checkpoint:
-    """Put together what `content`, the value in the checkpoint, says.
+    """Put the declarations in a file together, and check that they agree with each other and with the weights.
 
-    Raises InvalidModel for anything without a whole network, or that contradicts itself, UnsupportedModel,
-    UnsupportedTask.
+    Args:
+        content: the value in the file, of any kind.
+
+    Raises:
+        InvalidModel: there is no whole network, or it contradicts itself.
+        UnsupportedModel: the network or its head is none that yoloom knows.
+        UnsupportedTask: its task is none that yoloom knows.
     """
     module = _network(content)
     yaml = _mapping(module.get("yaml"))
@@ -92,26 +107,23 @@ def describe(content: Any) -> Checkpoint:
 
 
 def _network(content: Any) -> Module:
+    """The network in a file: the averaged one ("ema") where there is one, as Ultralytics takes it."""
     if not isinstance(content, dict):
         raise InvalidModel(f"expected a dict with the network under 'ema' or 'model', got {short_repr(content)}.")
-    found = content.get("ema") or content.get("model")
-    if not isinstance(found, Module):
-        raise _no_network(content, found)
-    if "model" not in found.children or not found.children["model"].children:
-        raise UnsupportedModel(f"its network is a {found.cls}, expected one of ultralytics.nn.tasks with its layers.")
-    return found
-
-
-def _no_network(content: Mapping[Any, Any], found: Any) -> InvalidModel:
-    for weights in (found, content.get("state_dict"), content):
+    network = content.get("ema") or content.get("model")
+    if isinstance(network, Module):
+        if "model" in network.children and network.children["model"].children:
+            return network
+        raise UnsupportedModel(f"its network is a {network.cls}, expected one of ultralytics.nn.tasks with its layers.")
+    for weights in (network, content.get("state_dict"), content):
         if isinstance(weights, dict) and any(isinstance(value, Tensor) for value in weights.values()):
-            return InvalidModel(
+            raise InvalidModel(
                 "a state dict: weights without the network that they belong to. Missing are the modules and their "
                 "settings, the class names, the stride and the task. Load it into its model where Ultralytics is "
                 'installed, and save that: model.save("best.pt").'
             )
     keys = ", ".join(str(key)[:30] for key in list(content)[:8]) or "none"
-    return InvalidModel(f"no network under 'ema' or 'model', got {short_repr(found)}; its keys are: {keys}.")
+    raise InvalidModel(f"no network under 'ema' or 'model', got {short_repr(network)}; its keys are: {keys}.")
 
 
 def _head(module: Module) -> Module:
@@ -123,15 +135,15 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _task(module: Module, args: Mapping[str, Any]) -> str:
-    """By the head, which decides what comes out; by what the file says where the head is not known."""
-    said = module.get("task") or args.get("task")
+    """The task of the head, which decides what comes out; the file's declaration must agree with it."""
+    declared = module.get("task") or args.get("task")
     task = _HEADS.get(_head(module).kind)
-    if said is not None and said not in TASKS:
-        raise UnsupportedTask(f"its task is {short_repr(said)}, expected one of {', '.join(TASKS)}.")
+    if declared is not None and declared not in TASKS:
+        raise UnsupportedTask(f"its task is {short_repr(declared)}, expected one of {', '.join(TASKS)}.")
     if task is None:
         raise UnsupportedModel(f"its head is a {_head(module).cls}, expected one of {', '.join(_HEADS)}.")
-    if said is not None and said != task:
-        raise InvalidModel(f"its task is {said!r}, but its head, {_head(module).kind}, is for {task!r}.")
+    if declared is not None and declared != task:
+        raise InvalidModel(f"its task is {declared!r}, but its head, {_head(module).kind}, is for {task!r}.")
     return task
 
 
@@ -181,28 +193,25 @@ def _pair(value: Any) -> tuple[int, int]:
 
 
 def _check_classes(checkpoint: Checkpoint) -> None:
-    said = {
+    """Check that all places of the file have as many classes as there are names."""
+    head = checkpoint.head
+    if checkpoint.task == "classify":
+        scores = head.get("linear")
+    else:  # the last layer of the first level's branch for scores
+        levels = head.get("cv3")
+        scores = next(iter(levels.children.values()), None) if isinstance(levels, Module) else None
+        scores = list(scores.children.values())[-1] if isinstance(scores, Module) and scores.children else None
+    weight = scores.parameters.get("weight") if isinstance(scores, Module) else None
+    counts = {
         "the plan (yaml)": checkpoint.yaml.get("nc"),
         "the network": checkpoint.module.get("nc"),
-        "the head": checkpoint.head.get("nc"),
-        "the weights of the head": _classes_of_weights(checkpoint),
+        "the head": head.get("nc"),
+        "the weights of the head": weight.shape[0] if weight is not None and weight.shape else None,
     }
-    wrong = [f"{where} has {short_repr(nc)}" for where, nc in said.items() if nc is not None and nc != checkpoint.nc]
+    wrong = [
+        f"{place} has {short_repr(count)}"
+        for place, count in counts.items()
+        if count is not None and count != checkpoint.nc
+    ]
     if wrong:
         raise InvalidModel(f"it has {checkpoint.nc} class names, but {' and '.join(wrong)[:200]} classes.")
-
-
-def _classes_of_weights(checkpoint: Checkpoint) -> int | None:
-    """The channels of the layer that scores the classes, None when it is not where it should be."""
-    head = checkpoint.head
-    layer = head.get("linear") if checkpoint.task == "classify" else _last(_first(head.get("cv3")))
-    weight = layer.parameters.get("weight") if isinstance(layer, Module) else None
-    return weight.shape[0] if weight is not None and weight.shape else None
-
-
-def _first(module: Any) -> Any:
-    return next(iter(module.children.values()), None) if isinstance(module, Module) else None
-
-
-def _last(module: Any) -> Any:
-    return list(module.children.values())[-1] if isinstance(module, Module) and module.children else None

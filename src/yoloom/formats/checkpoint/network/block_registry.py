@@ -1,4 +1,4 @@
-"""The blocks that yoloom knows, by the name of their class."""
+"""The registry of blocks: how to compute each class of module that yoloom knows, by the class's name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _definitions: dict[str, Definition] = {}  # filled while the block files are imp
 
 
 def defines(*kinds: str) -> Callable[[D], D]:
-    """The function below is what these classes compute."""
+    """Register the function below as the definition of these classes."""
 
     def register(definition: D) -> D:
         _definitions.update(dict.fromkeys(kinds, definition))
@@ -27,19 +27,31 @@ def defines(*kinds: str) -> Callable[[D], D]:
 
 
 def definition(module: Module) -> Definition:
-    """Raises UnsupportedModel for a class that has none."""
+    """Find the definition of a module's class.
+
+    Raises:
+        UnsupportedModel: there is none.
+    """
     if module.kind not in _definitions:
-        raise unknown(module)
+        raise unknown_block(module)
     return _definitions[module.kind]
 
 
 def apply(ops: Ops[V], module: Module, x: V) -> V:
-    """What a module of one input and one output makes of `x`."""
+    """Compute a module of one input and one output."""
     y: V = definition(module)(ops, module, x)
     return y
 
 
-def unknown(module: Module) -> UnsupportedModel:
+def chain(ops: Ops[V], module: Module, x: V, *names: str) -> V:
+    """Compute the children of these names, one after the other."""
+    for name in names:
+        x = apply(ops, module.children[name], x)
+    return x
+
+
+def unknown_block(module: Module) -> UnsupportedModel:
+    """Make the error for a class that has no definition, with the way out."""
     return UnsupportedModel(
         f"the network uses {module.cls}, which yoloom can not rebuild. An ONNX export of the file works: run "
         "'yolo export model=best.pt format=onnx dynamic=True' where Ultralytics is installed, and open the .onnx file."

@@ -1,18 +1,21 @@
-"""Attention between the pixels of a feature map, or of equal areas of it."""
+"""Attention between the pixels of a feature map, or of equal areas of it.
+
+`Attention(Q, K, V) = softmax(Q Kᵀ / √d) V`: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from yoloom.formats.checkpoint.network.block_registry import apply, defines
-from yoloom.formats.checkpoint.network.blocks_csp import accumulated, halves
-from yoloom.formats.checkpoint.network.blocks_residual import added
+from yoloom.formats.checkpoint.network.blocks_csp import accumulated, halves, residual
 from yoloom.formats.checkpoint.network.ops import Ops, V
 from yoloom.formats.checkpoint.pickled.tree import Module
 
 
 @defines("PSA")
 def partial_self_attention(ops: Ops[V], module: Module, x: V) -> V:
+    """The second half of the channels through attention and a feed-forward network."""
     short, long = halves(ops, module, "cv1", x)
     for name in ("attn", "ffn"):
         long = ops.add(long, apply(ops, module.children[name], long))
@@ -21,13 +24,15 @@ def partial_self_attention(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("PSABlock")
 def self_attention_block(ops: Ops[V], module: Module, x: V) -> V:
+    """Attention and a feed-forward network, each added to its input where the module has `add`."""
     for name in ("attn", "ffn"):
-        x = added(ops, module, x, apply(ops, module.children[name], x))
+        x = residual(ops, module, x, apply(ops, module.children[name], x))
     return x
 
 
 @defines("ABlock")
 def area_attention_block(ops: Ops[V], module: Module, x: V) -> V:
+    """Attention within areas and a feed-forward network, each added to its input."""
     for name in ("attn", "mlp"):
         x = ops.add(x, apply(ops, module.children[name], x))
     return x
@@ -67,13 +72,13 @@ def area_attention(ops: Ops[V], module: Module, x: V) -> V:
 
 
 def _attended(ops: Ops[V], q: V, k: V, v: V, size: int, axes: int) -> V:
-    """Scaled dot-product attention; the last two axes are (channels, pixels)."""
-    turned = [*range(axes - 2), axes - 1, axes - 2]
+    """Scaled dot-product attention; the last two axes are (channels, pixels), so Q, K and V are transposed here."""
+    turned = [*range(axes - 2), axes - 1, axes - 2]  # swaps the last two
     scaled = ops.mul(q, ops.constant(np.array(size**-0.5, np.float32)))
     weights = ops.softmax(ops.matmul(ops.transpose(scaled, turned), k), axis=axes - 1)
     return ops.matmul(v, ops.transpose(weights, turned))
 
 
 def _projected(ops: Ops[V], module: Module, y: V, v: V) -> V:
-    """The positions come in by a convolution of the values."""
+    """The output projection of y, to which a convolution of the values adds the positions."""
     return apply(ops, module.children["proj"], ops.add(y, apply(ops, module.children["pe"], v)))

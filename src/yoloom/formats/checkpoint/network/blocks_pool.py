@@ -1,4 +1,4 @@
-"""Blocks that look at several scales, or change the scale."""
+"""Blocks that pool at several scales, or change the scale, and those that join branches."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from yoloom.formats.checkpoint.network.block_registry import apply, defines
-from yoloom.formats.checkpoint.network.blocks_conv import chain, channels_out
+from yoloom.formats.checkpoint.network.block_registry import apply, chain, defines
+from yoloom.formats.checkpoint.network.blocks_conv import channels_out
 from yoloom.formats.checkpoint.network.blocks_csp import accumulated
 from yoloom.formats.checkpoint.network.conv_weights import convolution
 from yoloom.formats.checkpoint.network.ops import Ops, V
@@ -24,8 +24,9 @@ def pyramid_pool(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("SPPF")
 def fast_pyramid_pool(ops: Ops[V], module: Module, x: V) -> V:
-    """One pooling after the other. Their number is what the last convolution takes in."""
+    """Several poolings, one after the other."""
     first, last = module.children["cv1"], module.children["cv2"]
+    # The file does not say how many: the last convolution takes the first one's channels and as many of each pooling.
     poolings = convolution(last.children["conv"]).weight.shape[1] // channels_out(first) - 1
     parts = accumulated(ops, [apply(ops, first, x)], [module.children["m"]] * poolings)
     y = apply(ops, last, ops.concat(parts, axis=1))
@@ -34,6 +35,7 @@ def fast_pyramid_pool(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("SPPELAN")
 def elan_pyramid_pool(ops: Ops[V], module: Module, x: V) -> V:
+    """A convolution and three poolings, one after the other, all of them joined."""
     poolings = [module.children[name] for name in ("cv2", "cv3", "cv4")]
     parts = accumulated(ops, [apply(ops, module.children["cv1"], x)], poolings)
     return apply(ops, module.children["cv5"], ops.concat(parts, axis=1))
@@ -41,6 +43,7 @@ def elan_pyramid_pool(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("AConv")
 def mean_conv(ops: Ops[V], module: Module, x: V) -> V:
+    """A convolution that shrinks the image, after the mean of each 2x2 square."""
     return apply(ops, module.children["cv1"], ops.mean_pool(x, (2, 2), (1, 1)))
 
 
@@ -56,12 +59,13 @@ def mean_down(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("SCDown")
 def separate_down(ops: Ops[V], module: Module, x: V) -> V:
-    """Channels first, then space."""
+    """A 1x1 convolution that changes the channels, then a depthwise one that shrinks the image."""
     return chain(ops, module, x, "cv1", "cv2")
 
 
 @defines("Concat")
 def concat(ops: Ops[V], module: Module, x: Sequence[V]) -> V:
+    """All inputs, joined along an axis."""
     return ops.concat(x, axis=int(module.attributes["d"]))
 
 

@@ -1,4 +1,4 @@
-"""What the detection heads of all tasks share: levels, anchor points, distances, scores, and the choice of the best.
+"""The parts of the detection heads of all tasks: levels, anchor points, distances, scores, and the choice of the best.
 
 ```
 features ─▶ cv2 ─▶ distances ─┐
@@ -27,9 +27,15 @@ MOST_DETECTIONS = 300
 
 @dataclass(frozen=True)
 class Branch(Generic[V]):
-    """One of the two branches of a head, on its way through the operations.
+    """One of the two branches of a head, with the operations and features to compute it with.
 
-    prefix: what the names of its children begin with: ONE_TO_ONE, or nothing for one-to-many.
+    Thread safety: one thread at a time.
+
+    Attributes:
+        ops: the operations.
+        head: the head's module.
+        features: the feature map of each level, (B, C, H, W).
+        prefix: the start of the names of the branch's children: ONE_TO_ONE, or "" for one-to-many.
     """
 
     ops: Ops[V]
@@ -39,21 +45,22 @@ class Branch(Generic[V]):
 
     @property
     def selects(self) -> bool:
+        """Whether the branch chooses its best detections itself, and needs no NMS."""
         return self.prefix == ONE_TO_ONE
 
     def stages(self, name: str) -> list[Module]:
-        """The child `name` of this branch for each level."""
+        """Find the modules of the child `name`, one for each level."""
         return list(self.head.children[self.prefix + name].children.values())
 
     def columns(self, name: str) -> int:
-        """How many channels `levels(name)` has."""
+        """Count the channels of `levels(name)`: those of its last convolution."""
         last = self.stages(name)[0]
         while "weight" not in last.parameters and "conv" not in last.children:
             last = list(last.children.values())[-1]
         return channels_out(last)
 
     def levels(self, name: str, before: str | None = None) -> V:
-        """The child `name` (fed by the child `before`) on every level, as (B, channels, A)."""
+        """Compute the child `name` (fed by the child `before`) on every level, as (B, channels, A)."""
         inputs = self.features
         if before is not None:
             inputs = [apply(self.ops, stage, x) for stage, x in zip(self.stages(before), inputs, strict=True)]
@@ -62,27 +69,37 @@ class Branch(Generic[V]):
 
     @cached_property
     def points(self) -> V:
+        """The anchor points in pixels of their level: (2, A)."""
         return self.ops.anchor_points(self.features)
 
     @cached_property
     def strides(self) -> V:
-        return self.ops.anchor_strides(self.features, strides(self.head))
+        """The stride of each anchor point: (1, A)."""
+        strides = [float(stride) for stride in self.head.attributes["stride"].numpy()]
+        return self.ops.anchor_strides(self.features, strides)
 
     def constant(self, value: float) -> V:
+        """Make a value of one number."""
         return self.ops.constant(np.array(value, np.float32))
 
     def distances(self) -> list[V]:
-        """From the anchor point to the sides of the box, in pixels of the level: left and top, right and bottom."""
+        """Compute the distances from the anchor point to the sides of the box, in pixels of the level.
+
+        Returns:
+            Those to left and top, and those to right and bottom: both (B, 2, A).
+        """
         ops, columns = self.ops, self.columns("cv2")
         sides = self.levels("cv2")
-        if columns > 4:  # a distribution over whole distances; what counts is its mean
+        if columns > 4:
+            # Each side is a distribution over the distances 0, 1, ..., n - 1, and its mean sum(i * softmax(logits)[i])
+            # is the distance: Li et al., "Generalized Focal Loss" (2020), section 3.
             bins = np.arange(columns // 4, dtype=np.float32)[None]
             weights = ops.softmax(ops.reshape(sides, [0, 4, columns // 4, -1]), axis=2)
             sides = ops.reshape(ops.matmul(ops.constant(bins), weights), [0, 4, -1])
         return ops.split(sides, [2, 2], axis=1)
 
     def boxes(self) -> V:
-        """In pixels: centre and size for NMS, corners from the branch that needs none."""
+        """Compute the boxes in pixels, (B, 4, A): centre and size for NMS, corners from the branch that needs none."""
         ops = self.ops
         left_top, right_bottom = self.distances()
         first, second = ops.sub(self.points, left_top), ops.add(self.points, right_bottom)
@@ -92,12 +109,13 @@ class Branch(Generic[V]):
         return ops.mul(ops.concat([first, second], axis=1), self.strides)
 
     def scores(self) -> V:
+        """Compute the score of each class between 0 and 1: (B, classes, A)."""
         return self.ops.sigmoid(self.levels("cv3"))
 
 
 @dataclass(frozen=True)
 class Extras(Generic[V]):
-    """What a task knows about each anchor besides its box and scores: (B, columns, A)."""
+    """The values of a task for each anchor besides its box and scores: (B, columns, A)."""
 
     value: V
     columns: int
@@ -112,7 +130,7 @@ class Output(Generic[V]):
 
 
 def predictions(branch: Branch[V], boxes: V, extras: Extras[V] | None = None) -> Output[V]:
-    """The one output that every detection head has, in the layout of its branch."""
+    """Make the output that every detection head has, in the layout of its branch."""
     columns = extras.columns if extras else 0
     values = [] if extras is None else [extras.value]
     if branch.selects:
@@ -121,12 +139,8 @@ def predictions(branch: Branch[V], boxes: V, extras: Extras[V] | None = None) ->
     return Output(raw, ("batch", 4 + branch.columns("cv3") + columns, "anchors"))
 
 
-def strides(head: Module) -> list[float]:
-    return [float(stride) for stride in head.attributes["stride"].numpy()]
-
-
 def _best(branch: Branch[V], boxes: V, extras: list[V]) -> V:
-    """(B, N, 4 + score + class + extras): first the best anchors, then of these the best pairs of anchor and class."""
+    """Choose the N best: (B, N, 4 + score + class + extras), the best anchors, then pairs of these and a class."""
     ops, scores = branch.ops, branch.scores()
     classes = ops.constant(np.array(branch.columns("cv3"), np.int64))
     count = ops.size(scores, axis=2, most=MOST_DETECTIONS)
@@ -135,6 +149,7 @@ def _best(branch: Branch[V], boxes: V, extras: list[V]) -> V:
         ops.rows(ops.transpose(values, [0, 2, 1]), anchors) for values in (boxes, scores, *extras)
     )
     score, pair = ops.top(ops.reshape(scores, [0, -1]), count)
+    # The pairs are numbered row by row, as they lie in (N, classes): number = row * classes + class.
     row, class_id = ops.div(pair, classes), ops.to_float(ops.mod(pair, classes))
     columns = [ops.reshape(values, [0, -1, 1]) for values in (score, class_id)]
     return ops.concat([ops.rows(boxes, row), *columns, *(ops.rows(values, row) for values in extras)], axis=2)

@@ -5,28 +5,32 @@ The decoded layouts are those that Ultralytics' own exports have, so that one po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from yoloom.formats.checkpoint.network.block_registry import apply, unknown
-from yoloom.formats.checkpoint.network.blocks_conv import chain
+from yoloom.formats.checkpoint.network.block_registry import apply, chain, unknown_block
 from yoloom.formats.checkpoint.network.head_parts import Branch, Extras, Output, predictions
-from yoloom.formats.checkpoint.network.ops import Ops, V
+from yoloom.formats.checkpoint.network.ops import V
 from yoloom.formats.checkpoint.pickled.tree import Module
 
 Head = Callable[[Branch[Any]], "list[Output[Any]]"]
 
 
-def head(module: Module) -> Head:
-    """What computes the outputs of this head. Raises UnsupportedModel for a class that has no definition."""
+def head_of(module: Module) -> Head:
+    """Find the function that computes the outputs of a head.
+
+    Raises:
+        UnsupportedModel: its class has none.
+    """
     if module.kind not in _HEADS:
-        raise unknown(module)
+        raise unknown_block(module)
     return _HEADS[module.kind]
 
 
 def detect(branch: Branch[V]) -> list[Output[V]]:
+    """Boxes and scores."""
     return [predictions(branch, branch.boxes())]
 
 
@@ -49,18 +53,20 @@ def pose26(branch: Branch[V]) -> list[Output[V]]:
 
 
 def obb(branch: Branch[V]) -> list[Output[V]]:
-    """Angles from -45 to 135 degrees."""
+    """Rotated boxes, with angles from -45 to 135 degrees."""
     ops = branch.ops
+    # angle = (sigmoid(x) - 1/4) * pi, in radians
     turns = ops.sub(ops.sigmoid(branch.levels("cv4")), branch.constant(0.25))
     return _rotated(branch, ops.mul(turns, branch.constant(np.pi)))
 
 
 def obb26(branch: Branch[V]) -> list[Output[V]]:
+    """Rotated boxes, with angles in radians as the network gives them."""
     return _rotated(branch, branch.levels("cv4"))
 
 
 def classify(branch: Branch[V]) -> list[Output[V]]:
-    """Probabilities."""
+    """The probability of each class, for the whole image."""
     ops, module = branch.ops, branch.head
     image = apply(ops, module.children["conv"], ops.concat(branch.features, axis=1))
     pixel = apply(ops, module.children["pool"], image)
@@ -85,20 +91,15 @@ _HEADS: dict[str, Head] = {
 def _prototypes(branch: Branch[V]) -> V:
     ops, proto = branch.ops, branch.head.children["proto"]
     image = branch.features[0]
-    if proto.kind == "Proto26":
-        image = _fused(ops, proto, branch.features)
+    if proto.kind == "Proto26":  # all levels, enlarged to the size of the finest one, and summed
+        for refine, coarse in zip(proto.children["feat_refine"].children.values(), branch.features[1:], strict=True):
+            image = ops.add(image, ops.upsample_to(apply(ops, refine, coarse), image))
+        image = apply(ops, proto.children["feat_fuse"], image)
     return chain(ops, proto, image, "cv1", "upsample", "cv2", "cv3")
 
 
-def _fused(ops: Ops[V], proto: Module, features: Sequence[V]) -> V:
-    """All levels, brought to the size of the finest one, and summed."""
-    image = features[0]
-    for refine, coarse in zip(proto.children["feat_refine"].children.values(), features[1:], strict=True):
-        image = ops.add(image, ops.upsample_to(apply(ops, refine, coarse), image))
-    return apply(ops, proto.children["feat_fuse"], image)
-
-
 def _pose(branch: Branch[V], keypoints: V, columns: int, scale: float, shift: float) -> list[Output[V]]:
+    """Keypoints in pixels: (value * scale + anchor point - shift) * stride, and the sigmoid of their visibility."""
     ops = branch.ops
     count, values = (int(size) for size in branch.head.attributes["kpt_shape"])
     xy, *visible = ops.split(ops.reshape(keypoints, [0, count, values, -1]), [2, 1][: values - 1], axis=2)
@@ -112,6 +113,8 @@ def _rotated(branch: Branch[V], angle: V) -> list[Output[V]]:
     """Boxes turned about their anchor point, as centre and size in both branches."""
     ops = branch.ops
     left_top, right_bottom = branch.distances()
+    # The sides lie along the turned axes, so the way from the anchor point to the centre is turned with them:
+    # x' = x cos - y sin, y' = x sin + y cos, where (x, y) = (right_bottom - left_top) / 2.
     x, y = ops.split(ops.mul(ops.sub(right_bottom, left_top), branch.constant(0.5)), [1, 1], axis=1)
     sin, cos = ops.sin(angle), ops.cos(angle)
     turned = [ops.sub(ops.mul(x, cos), ops.mul(y, sin)), ops.add(ops.mul(x, sin), ops.mul(y, cos))]

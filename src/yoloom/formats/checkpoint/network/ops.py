@@ -1,7 +1,7 @@
-"""The operations that a network is made of: what a block definition may ask for.
+"""The operations that a network is made of: all that a block definition may ask for.
 
-A definition is a function `(ops, module, x) -> y`. It knows no runtime: with the ONNX emitter for `ops` its values
-are names in a graph, with tensors for values the same definition computes.
+A definition is a function `(ops, module, x) -> y`. It knows no runtime: with the ONNX writer for `ops` its values are
+names in a graph, with tensors for values the same definition computes.
 """
 
 from __future__ import annotations
@@ -12,77 +12,134 @@ from typing import Protocol, TypeVar
 from yoloom.formats.checkpoint.network.conv_weights import Array, ConvWeights, Pair
 
 V = TypeVar("V")
-"""What an `Ops` works on. Definitions pass it along and never look inside."""
+"""A value of an `Ops`. Definitions pass it along and never look inside."""
 
 
 class Ops(Protocol[V]):
-    """Axes count from 0 = batch. Every method returns a new value; none changes its arguments."""
+    """The operations over values of one kind, each of which returns a new value and changes none of its arguments.
 
-    def constant(self, array: Array) -> V: ...
+    Axes count from 0 = batch: images are (B, C, H, W). Pairs are (height, width). Values of different shapes are
+    broadcast as in numpy.
+    """
 
-    def add(self, a: V, b: V) -> V: ...
-    def sub(self, a: V, b: V) -> V: ...
-    def mul(self, a: V, b: V) -> V: ...
+    def constant(self, array: Array) -> V:
+        """Make a value of an array of float32 or int64."""
+
+    def add(self, a: V, b: V) -> V:
+        """Compute a + b."""
+
+    def sub(self, a: V, b: V) -> V:
+        """Compute a - b."""
+
+    def mul(self, a: V, b: V) -> V:
+        """Compute a * b."""
+
     def div(self, a: V, b: V) -> V:
-        """Of two integers: rounded down."""
+        """Compute a / b; of two integers that are not negative, rounded down."""
 
-    def mod(self, a: V, b: V) -> V: ...
-    def matmul(self, a: V, b: V) -> V: ...
+    def mod(self, a: V, b: V) -> V:
+        """Compute the remainder of a / b, for integers that are not negative."""
 
-    def sin(self, x: V) -> V: ...
-    def cos(self, x: V) -> V: ...
-    def sigmoid(self, x: V) -> V: ...
-    def tanh(self, x: V) -> V: ...
-    def relu(self, x: V) -> V: ...
-    def leaky_relu(self, x: V, slope: float) -> V: ...
-    def silu(self, x: V) -> V: ...
-    def gelu(self, x: V) -> V: ...
-    def hard_swish(self, x: V) -> V: ...
-    def softmax(self, x: V, axis: int) -> V: ...
+    def matmul(self, a: V, b: V) -> V:
+        """Multiply the matrices in the last two axes."""
 
-    def convolve(self, x: V, kernel: ConvWeights) -> V: ...
+    def sin(self, x: V) -> V:
+        """Compute the sine of radians."""
+
+    def cos(self, x: V) -> V:
+        """Compute the cosine of radians."""
+
+    def sigmoid(self, x: V) -> V:
+        """Compute 1 / (1 + exp(-x))."""
+
+    def tanh(self, x: V) -> V:
+        """Compute the hyperbolic tangent."""
+
+    def relu(self, x: V) -> V:
+        """Compute max(x, 0)."""
+
+    def leaky_relu(self, x: V, slope: float) -> V:
+        """Compute x where x >= 0, and slope * x elsewhere."""
+
+    def silu(self, x: V) -> V:
+        """Compute x * sigmoid(x)."""
+
+    def gelu(self, x: V) -> V:
+        """Compute x * Φ(x), with Φ of the normal distribution by erf: (1 + erf(x / √2)) / 2."""
+
+    def hard_swish(self, x: V) -> V:
+        """Compute x * min(max(x + 3, 0), 6) / 6."""
+
+    def softmax(self, x: V, axis: int) -> V:
+        """Compute exp(x) / sum(exp(x)) along an axis."""
+
+    def convolve(self, x: V, kernel: ConvWeights) -> V:
+        """Convolve an image, padded by zeros, and add the bias."""
+
     def linear(self, x: V, weight: Array, bias: Array | None) -> V:
-        """(B, in) → (B, out); weight: (out, in)."""
+        """Compute x @ weight.T + bias: (B, in) → (B, out); weight: (out, in)."""
 
-    def max_pool(self, x: V, size: Pair, stride: Pair, padding: Pair, round_up: bool = False) -> V: ...
-    def mean_pool(self, x: V, size: Pair, stride: Pair) -> V: ...
+    def max_pool(self, x: V, size: Pair, stride: Pair, padding: Pair, round_up: bool = False) -> V:
+        """Take the largest value of each window.
+
+        Args:
+            x: (B, C, H, W).
+            size: of the windows.
+            stride: from one window to the next.
+            padding: added on all sides, never chosen as the largest.
+            round_up: a last window may reach over the end.
+        """
+
+    def mean_pool(self, x: V, size: Pair, stride: Pair) -> V:
+        """Take the mean of each window that lies inside of the image."""
+
     def mean_of_image(self, x: V) -> V:
-        """(B, C, H, W) → (B, C, 1, 1)."""
+        """Take the mean of each channel: (B, C, H, W) → (B, C, 1, 1)."""
 
     def max_of_axis(self, x: V, axis: int) -> V:
-        """The axis stays, with one element."""
+        """Take the largest value along an axis, which stays with one element."""
 
     def pad(self, x: V, left: int, right: int, top: int, bottom: int) -> V:
-        """Zeros around the image."""
+        """Put rows and columns of zeros around the image."""
 
     def upsample(self, x: V, factor: float) -> V:
-        """Each pixel repeated; the same for `upsample_to`."""
+        """Enlarge the image by repeating pixels: output pixel i is input pixel floor(i / factor)."""
 
-    def upsample_to(self, x: V, like: V) -> V: ...
+    def upsample_to(self, x: V, like: V) -> V:
+        """Enlarge the image by repeating pixels, to the height and width of `like`."""
 
-    def concat(self, values: Sequence[V], axis: int) -> V: ...
-    def split(self, x: V, sizes: Sequence[int], axis: int) -> list[V]: ...
+    def concat(self, values: Sequence[V], axis: int) -> V:
+        """Join values along an axis; one value is returned as it is."""
+
+    def split(self, x: V, sizes: Sequence[int], axis: int) -> list[V]:
+        """Cut an axis into parts of these sizes, which together are all of it."""
+
     def every_other(self, x: V, axis: int, start: int) -> V:
-        """Elements start, start + 2, ... of an axis."""
+        """Take the elements start, start + 2, ... of an axis."""
 
-    def transpose(self, x: V, order: Sequence[int]) -> V: ...
+    def transpose(self, x: V, order: Sequence[int]) -> V:
+        """Permute the axes: axis i of the result is axis order[i] of x."""
+
     def reshape(self, x: V, shape: Sequence[int]) -> V:
-        """0 keeps the axis at that place, -1 (once) takes what is left."""
+        """Change the shape: 0 keeps the axis at that place, -1 (once) takes the rest."""
 
-    def reshape_like(self, x: V, like: V) -> V: ...
+    def reshape_like(self, x: V, like: V) -> V:
+        """Change the shape to that of `like`."""
+
     def anchor_points(self, features: Sequence[V]) -> V:
-        """The centres of all pixels, level by level: (2, A), x then y, in pixels of their level."""
+        """Make the centres of all pixels, level by level: (2, A), x then y, in pixels of their level."""
 
     def anchor_strides(self, features: Sequence[V], strides: Sequence[float]) -> V:
-        """The stride of each anchor point: (1, A)."""
+        """Make the stride of each anchor point: (1, A)."""
 
     def size(self, x: V, axis: int, most: int) -> V:
-        """How long an axis is, but not more than `most`."""
+        """Make the length of an axis, or `most` when that is smaller: one int64."""
 
     def top(self, x: V, count: V) -> tuple[V, V]:
-        """(B, N) → the `count` largest in falling order, and where they were."""
+        """Find the `count` largest in falling order, and their indices: (B, N) → twice (B, count)."""
 
     def rows(self, x: V, index: V) -> V:
-        """(B, N, C) and (B, K) → (B, K, C)."""
+        """Take rows by index, image by image: (B, N, C) and (B, K) → (B, K, C)."""
 
-    def to_float(self, x: V) -> V: ...
+    def to_float(self, x: V) -> V:
+        """Convert integers to float32."""

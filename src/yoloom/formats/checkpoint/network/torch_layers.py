@@ -1,4 +1,4 @@
-"""The layers of torch itself."""
+"""The layers that are torch's own."""
 
 from __future__ import annotations
 
@@ -15,33 +15,39 @@ from yoloom.formats.checkpoint.pickled.tree import Module
 
 @defines("Identity", "Dropout", "Dropout2d")
 def identity(_ops: Ops[V], _module: Module, x: V) -> V:
+    """The input itself: layers that act in training only."""
     return x
 
 
 @defines("Sequential")
 def sequential(ops: Ops[V], module: Module, x: V) -> V:
+    """The children, one after the other."""
     return reduce(lambda value, child: apply(ops, child, value), module.children.values(), x)
 
 
 @defines("Conv2d", "ConvTranspose2d", "DWConvTranspose2d")
 def conv2d(ops: Ops[V], module: Module, x: V) -> V:
+    """A convolution, plain or transposed."""
     return ops.convolve(x, convolution(module))
 
 
 @defines("BatchNorm2d")
 def batch_norm(ops: Ops[V], module: Module, x: V) -> V:
+    """A batch-norm of its own, without a convolution before it."""
     scale, shift = (ops.constant(values.astype(np.float32)[:, None, None]) for values in scale_and_shift(module))
     return ops.add(ops.mul(x, scale), shift)
 
 
 @defines("Linear")
 def linear(ops: Ops[V], module: Module, x: V) -> V:
+    """A fully connected layer."""
     bias = module.parameters.get("bias")
     return ops.linear(x, module.parameters["weight"].numpy(), None if bias is None else bias.numpy())
 
 
 @defines("MaxPool2d")
 def max_pool(ops: Ops[V], module: Module, x: V) -> V:
+    """A max pooling, without dilation."""
     at = module.attributes
     if pair(at["dilation"]) != (1, 1):
         raise UnsupportedModel("the network pools with holes (a dilated MaxPool2d), which yoloom can not rebuild.")
@@ -50,6 +56,7 @@ def max_pool(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("AdaptiveAvgPool2d")
 def adaptive_mean_pool(ops: Ops[V], module: Module, x: V) -> V:
+    """The mean of each channel over the whole image."""
     if pair(module.attributes["output_size"]) != (1, 1):
         raise UnsupportedModel(
             "the network pools to more than one pixel (AdaptiveAvgPool2d), which yoloom can not rebuild."
@@ -59,6 +66,7 @@ def adaptive_mean_pool(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("Upsample")
 def upsample(ops: Ops[V], module: Module, x: V) -> V:
+    """An enlargement by repeated pixels."""
     mode, factor = module.attributes["mode"], module.attributes["scale_factor"]
     if mode != "nearest" or not isinstance(factor, (int, float)):
         raise UnsupportedModel(f"the network resizes by {mode!r}, scale {factor}; yoloom repeats pixels by one factor.")
@@ -67,27 +75,32 @@ def upsample(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("ZeroPad2d")
 def zero_pad(ops: Ops[V], module: Module, x: V) -> V:
+    """Rows and columns of zeros around the image."""
     left, right, top, bottom = module.attributes["padding"]
     return ops.pad(x, left, right, top, bottom)
 
 
 @defines("SiLU")
 def silu(ops: Ops[V], _module: Module, x: V) -> V:
+    """The activation x * sigmoid(x)."""
     return ops.silu(x)
 
 
 @defines("ReLU")
 def relu(ops: Ops[V], _module: Module, x: V) -> V:
+    """The activation max(x, 0)."""
     return ops.relu(x)
 
 
 @defines("LeakyReLU")
 def leaky_relu(ops: Ops[V], module: Module, x: V) -> V:
+    """The activation with a slope below 0."""
     return ops.leaky_relu(x, float(module.attributes["negative_slope"]))
 
 
 @defines("GELU")
 def gelu(ops: Ops[V], module: Module, x: V) -> V:
+    """The activation by erf."""
     if module.attributes.get("approximate", "none") != "none":
         raise UnsupportedModel("the network approximates GELU by tanh, which yoloom can not rebuild.")
     return ops.gelu(x)
@@ -95,14 +108,17 @@ def gelu(ops: Ops[V], module: Module, x: V) -> V:
 
 @defines("Hardswish")
 def hard_swish(ops: Ops[V], _module: Module, x: V) -> V:
+    """The activation x * min(max(x + 3, 0), 6) / 6."""
     return ops.hard_swish(x)
 
 
 @defines("Sigmoid")
 def sigmoid(ops: Ops[V], _module: Module, x: V) -> V:
+    """The activation 1 / (1 + exp(-x))."""
     return ops.sigmoid(x)
 
 
 @defines("Tanh")
 def tanh(ops: Ops[V], _module: Module, x: V) -> V:
+    """The activation by the hyperbolic tangent."""
     return ops.tanh(x)
