@@ -36,7 +36,7 @@ from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
 from yoloom.validation import flag, positive, positive_seconds, shown
-from yoloom.workers.settings import Workers, asked_workers, check_count
+from yoloom.workers.settings import Workers, check_count, parse_workers
 from yoloom.workers.worker_engine import WorkersEngine
 
 log = logging.getLogger("yoloom")
@@ -117,7 +117,7 @@ class YOLO:
             precision,
             patience_of(debug),
             _planned(plan),
-            asked_workers(workers, budget),
+            parse_workers(workers, budget),
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()

@@ -89,7 +89,7 @@ def _patch_sending(plan: Plan) -> None:
     usual = Channel.send
 
     def send(self: Any, message: Message) -> None:
-        if message.kind == "found" and plan.is_due():
+        if message.kind == "detections" and plan.is_due():
             if plan.step == "half-way":
                 data = b"".join(map(bytes, encode(message, self._generation)))
                 self._end.sendall(data[: len(data) // 2])

@@ -169,11 +169,11 @@ def test_a_worker_that_is_killed_while_it_waits_for_work_is_replaced(
 def test_a_worker_that_ends_while_an_image_is_copied_in_costs_nothing(
     faulty: Callable[..., Recipe], expected: list[bytes], how: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual, together = WorkerProcess._put, threading.Barrier(count)
+    usual, together = WorkerProcess._put_image, threading.Barrier(count)
     turns = iter(range(count))
 
-    def put(self: WorkerProcess, question: Any) -> None:
-        usual(self, question)
+    def put(self: WorkerProcess, request: Any) -> None:
+        usual(self, request)
         if next(turns, None) is None:
             return
         together.wait(30)
@@ -183,7 +183,7 @@ def test_a_worker_that_ends_while_an_image_is_copied_in_costs_nothing(
             os.kill(self.pid, getattr(signal, how))
 
     with opened(faulty()) as engine:
-        monkeypatch.setattr(WorkerProcess, "_put", put)
+        monkeypatch.setattr(WorkerProcess, "_put_image", put)
         assert answers(engine) == expected
         assert engine.statistics().failed == 0
 

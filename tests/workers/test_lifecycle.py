@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yoloom.workers.ipc.slot_size import MEMORY, SMALLEST, STEP, SlotSize
+from yoloom.workers.ipc.shared_memory import MEMORY, SMALLEST, STEP, SlotSize
 from yoloom.workers.lifecycle import (
     GIVE_UP_S,
     LEAVE_S,

@@ -35,58 +35,58 @@ pytestmark = pytest.mark.skipif(SharedNetwork.create() is None, reason="needs me
 
 
 def test_the_first_gives_and_the_others_wait_and_take() -> None:
-    handover = CompileSharing(is_wanted=True)
-    assert handover.part(1) is CompileRole.LEADER
-    assert handover.part(2) is None
-    assert not handover.ready(1, is_shared=True)
-    assert [handover.part(2), handover.part(3)] == [CompileRole.FOLLOWER] * 2
+    sharing = CompileSharing(is_wanted=True)
+    assert sharing.assign(1) is CompileRole.LEADER
+    assert sharing.assign(2) is None
+    assert not sharing.ready(1, is_shared=True)
+    assert [sharing.assign(2), sharing.assign(3)] == [CompileRole.FOLLOWER] * 2
 
 
 def test_all_compile_alone_where_nothing_can_be_handed_over() -> None:
-    handover = CompileSharing(is_wanted=False)
-    assert [handover.part(1), handover.part(2)] == [CompileRole.SOLO] * 2
-    assert not handover.ready(1, is_shared=False), "nobody need hear of it"
+    sharing = CompileSharing(is_wanted=False)
+    assert [sharing.assign(1), sharing.assign(2)] == [CompileRole.SOLO] * 2
+    assert not sharing.ready(1, is_shared=False), "nobody need hear of it"
 
 
 def test_another_one_gives_when_the_first_has_ended() -> None:
-    handover = CompileSharing(is_wanted=True)
-    handover.part(1)
-    handover.ended(1)
-    assert handover.part(2) is CompileRole.LEADER
-    assert handover.part(3) is None
+    sharing = CompileSharing(is_wanted=True)
+    sharing.assign(1)
+    sharing.ended(1)
+    assert sharing.assign(2) is CompileRole.LEADER
+    assert sharing.assign(3) is None
 
 
 @pytest.mark.parametrize("is_given", [True, False])
 def test_all_compile_alone_after_some_have_ended_over_it(is_given: bool) -> None:
-    handover = CompileSharing(is_wanted=True)
-    handover.part(0)
-    handover.ready(0, is_shared=True) if is_given else handover.ended(0)
+    sharing = CompileSharing(is_wanted=True)
+    sharing.assign(0)
+    sharing.ready(0, is_shared=True) if is_given else sharing.ended(0)
     for generation in range(1, LOSSES + is_given):
-        assert handover.part(generation) is (CompileRole.FOLLOWER if is_given else CompileRole.LEADER)
-        handover.ended(generation)
-    assert handover.part(9) is CompileRole.SOLO
+        assert sharing.assign(generation) is (CompileRole.FOLLOWER if is_given else CompileRole.LEADER)
+        sharing.ended(generation)
+    assert sharing.assign(9) is CompileRole.SOLO
 
 
 def test_workers_that_end_once_they_are_ready_say_nothing_against_it() -> None:
-    handover = CompileSharing(is_wanted=True)
+    sharing = CompileSharing(is_wanted=True)
     for generation in range(2 * LOSSES):
-        assert handover.part(generation) is (CompileRole.FOLLOWER if generation else CompileRole.LEADER)
-        handover.ready(generation, is_shared=True)
-        handover.ended(generation)
+        assert sharing.assign(generation) is (CompileRole.FOLLOWER if generation else CompileRole.LEADER)
+        sharing.ready(generation, is_shared=True)
+        sharing.ended(generation)
 
 
 @given(st.lists(st.sampled_from(["ready", "alone", "ended"]), max_size=12))
 def test_somebody_always_starts(ends: list[str]) -> None:
     """Two start at any time, and however they end, one of those that have not has a part."""
-    handover, starting, generation = CompileSharing(is_wanted=True), [0, 1], 1
+    sharing, starting, generation = CompileSharing(is_wanted=True), [0, 1], 1
     for end in ends:
-        parts = {number: handover.part(number) for number in starting}
+        parts = {number: sharing.assign(number) for number in starting}
         number = next(number for number, part in parts.items() if part is not None)
         assert list(parts.values()).count(CompileRole.LEADER) <= 1
         if end == "ended":
-            handover.ended(number)
+            sharing.ended(number)
         else:
-            handover.ready(number, is_shared=end == "ready" and parts[number] is not CompileRole.SOLO)
+            sharing.ready(number, is_shared=end == "ready" and parts[number] is not CompileRole.SOLO)
         generation += 1
         starting = [*(other for other in starting if other != number), generation]
 

@@ -43,8 +43,7 @@ from yoloom.errors import (
 )
 from yoloom.images.lazy_image import LazyImage
 from yoloom.testing import barrier_run
-from yoloom.workers.ipc.shared_memory import SharedMemory
-from yoloom.workers.ipc.slot_size import MEMORY
+from yoloom.workers.ipc.shared_memory import MEMORY, SharedMemory
 
 pytestmark = pytest.mark.slow
 

@@ -1,10 +1,10 @@
-"""Who compiles the network for all, and who starts from what that one has made: a state machine. Pure.
+"""Who compiles the network for all workers, and who starts from what that one has made: a state machine. Pure.
 
 ```
-first that starts ── GIVE ──▶ ready, given ──────────────▶ all others ── TAKE
-                       │ ready, not given               │ one could not, or two ended
-                       │ two ended                      ▼
-                       └──────────────────────────────▶ all others ── ALONE
+first that starts ── LEADER ──▶ ready, sealed ─────────────▶ all others ── FOLLOWER
+                        │ ready, not sealed              │ one could not, or two ended
+                        │ two ended                      ▼
+                        └──────────────────────────────▶ all others ── SOLO
 ```
 """
 
@@ -13,58 +13,71 @@ from __future__ import annotations
 import enum
 
 LOSSES = 2
-"""So many workers in a row may end before they are ready, until each compiles alone: it may be the handing over."""
+"""Workers in a row that may end before they are ready, until each compiles alone: sharing may be what ends them."""
 
 
 class CompileRole(enum.Enum):
-    """What a worker does that starts: compile for all, take what was given, or compile for itself."""
+    """How a worker gets its compiled network: compile it for all, take the shared one, or compile for itself."""
 
-    LEADER = "give"
-    FOLLOWER = "take"
-    SOLO = "alone"
+    LEADER = "leader"
+    FOLLOWER = "follower"
+    SOLO = "solo"
 
 
 class CompileSharing:
-    """Of one engine. Workers are known by their generations. One thread at a time."""
+    """The compile roles of one engine's workers, which are known by their generations.
+
+    At most one leader compiles at a time, and while it does, all others that start wait for it. None waits for ever:
+    when the leader ends, the next one leads, and after LOSSES of those each compiles alone.
+
+    Thread safety: one thread at a time.
+
+    Args:
+        is_wanted: Whether a compiled network can be shared at all.
+    """
 
     def __init__(self, is_wanted: bool) -> None:
-        """is_wanted: whether anything can be handed over."""
         self._is_off = not is_wanted
-        self._is_given = False
-        self._giver: int | None = None
+        self._is_sealed = False
+        self._leader: int | None = None
         self._starting: set[int] = set()
         self._losses = 0
 
-    def part(self, generation: int) -> CompileRole | None:
-        """What this worker is to do, once; None when it was told, or has to wait for the one that gives."""
-        part = None if generation in self._starting else self._part()
-        if part is not None:
-            self._starting.add(generation)
-        if part is CompileRole.LEADER:
-            self._giver = generation
-        return part
-
-    def _part(self) -> CompileRole | None:
+    def assign(self, generation: int) -> CompileRole | None:
+        """Return the role of a worker, once; None when it has one already, or has to wait for the leader."""
+        if generation in self._starting:
+            return None
         if self._is_off:
-            return CompileRole.SOLO
-        if self._is_given:
-            return CompileRole.FOLLOWER
-        return CompileRole.LEADER if self._giver is None else None
+            role = CompileRole.SOLO
+        elif self._is_sealed:
+            role = CompileRole.FOLLOWER
+        elif self._leader is None:
+            role = CompileRole.LEADER
+            self._leader = generation
+        else:
+            return None
+        self._starting.add(generation)
+        return role
 
     def ready(self, generation: int, is_shared: bool) -> bool:
-        """It is ready, and has or has not what is handed over. Returns whether all compile alone because of that."""
+        """Note that a worker is ready, with the shared network or without. Return whether that ended the sharing."""
         self._starting.discard(generation)
         self._losses = 0
-        self._is_given = self._is_given or is_shared
+        self._is_sealed = self._is_sealed or is_shared
         was_off, self._is_off = self._is_off, self._is_off or not is_shared
         return self._is_off and not was_off
 
     def ended(self, generation: int, is_loss: bool = True) -> None:
-        """It has ended; one that has never become ready is a loss, unless it was told to go."""
+        """Note that a worker has ended.
+
+        Args:
+            generation: The worker.
+            is_loss: Whether it counts against sharing if it has not become ready; not if it was told to go.
+        """
         if generation not in self._starting:
             return
         self._starting.remove(generation)
         self._losses += is_loss
         self._is_off = self._is_off or self._losses >= LOSSES
-        if generation == self._giver:
-            self._giver = None
+        if generation == self._leader:
+            self._leader = None

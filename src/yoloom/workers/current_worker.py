@@ -1,4 +1,4 @@
-"""One lane's place for a worker: where the lane finds the process that lives now, and waits for it while none does."""
+"""The meeting point of one lane and its worker: the lane finds the present process here, or waits for the next one."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import threading
 from collections.abc import Callable
 
 from yoloom.errors import EngineClosed, YoloomError
-from yoloom.sync.clock import Clock
+from yoloom.sync.clock import Clock, clamped
 from yoloom.workers.process import WorkerProcess
 
 
 class CurrentWorker:
-    """Shared by one lane, which asks, and the supervisor, which puts processes in and takes them out."""
+    """The process that serves a lane now.
+
+    A process can be replaced while the lane uses it. It then stays the lane's until `release`, and is dismissed by
+    whichever side is the last to need it: `release` if the lane is busy with it, `install` or `vacate` if not. Both
+    sides decide that under the lock, so that it is done exactly once.
+
+    Thread safety: any number of threads; one lane calls `acquire` and `release`, the supervisor everything else.
+    """
 
     def __init__(self, number: int, clock: Clock) -> None:
         self.number = number
         self._clock = clock
         self._changed = threading.Condition()  # guards all that follows
         self._process: WorkerProcess | None = None
-        self._busy: WorkerProcess | None = None  # asked now; not always the one above
+        self._busy: WorkerProcess | None = None  # has a request now; not always the one above
         self._busy_since = math.inf
         self._why_none: Callable[[], YoloomError] | None = None  # there is none, and none is coming for now
         self._closed = False
@@ -27,53 +34,52 @@ class CurrentWorker:
 
     @property
     def served(self) -> int:
-        """Requests that were answered, by all generations."""
+        """How many requests were answered, by all generations."""
         with self._changed:
             return self._served
 
     def busy_since(self, process: WorkerProcess) -> float:
-        """Since when this process has its present image, infinity when it has none."""
+        """Return since when this process has its present image; infinity when it has none."""
         with self._changed:
             return self._busy_since if self._busy is process else math.inf
 
     # ---- The lane's side
 
-    def begin(self, deadline: float, engine_clock: Clock) -> WorkerProcess | None:
-        """The process to ask next, once there is one; None when the deadline came first. Then say `end`.
+    def acquire(self, deadline: float, engine_clock: Clock) -> WorkerProcess | None:
+        """Wait for a process and return it; None when the deadline came first. `release` has to follow.
 
-        Raises EngineClosed, or why there is none.
+        Raises EngineClosed, or the error that says why there is no process.
         """
         with self._changed:
             while self._process is None:
-                self._check()
+                if self._closed:
+                    raise EngineClosed("the model was closed while the request waited for a worker; open it again.")
+                if self._why_none is not None:
+                    raise self._why_none()
                 left = deadline - engine_clock()
                 if left <= 0:
                     return None
-                self._changed.wait(min(left, threading.TIMEOUT_MAX))
+                self._changed.wait(clamped(left))
             self._busy, self._busy_since = self._process, self._clock()
-            self._busy.hold()
+            # Its descriptors must stay open until `release`, even if the supervisor buries it meanwhile: their numbers
+            # could otherwise belong to other files while this lane still reads and writes.
+            self._busy.retain()
             return self._busy
 
-    def _check(self) -> None:
-        if self._closed:
-            raise EngineClosed("the model was closed while the request waited for a worker; open it again.")
-        if self._why_none is not None:
-            raise self._why_none()
-
-    def end(self, process: WorkerProcess, served: bool) -> None:
-        """It has answered, or is lost. One that was replaced meanwhile is dismissed."""
+    def release(self, process: WorkerProcess, served: bool) -> None:
+        """Give a process back that has answered, or is lost. One that was replaced meanwhile is dismissed."""
         with self._changed:
             self._busy, self._busy_since = None, math.inf
             self._served += served
             replaced = self._process is not process
         if replaced:
             process.dismiss()
-        process.let_go()
+        process.release()
 
     # ---- The supervisor's side
 
     def install(self, process: WorkerProcess) -> None:
-        """From the next request on, this one is asked. The one before it ends when it is idle."""
+        """Give the lane this process from its next request on. The one before it ends when it is idle."""
         with self._changed:
             before, self._process = self._process, process
             self._why_none = None
@@ -83,29 +89,29 @@ class CurrentWorker:
             before.dismiss()
 
     def vacate(self, process: WorkerProcess | None = None) -> None:
-        """The process (None: whichever) is asked no more. It ends when it is idle."""
+        """Give the lane this process (None: whichever it has) no more. It ends when it is idle. Any thread."""
         with self._changed:
             before = self._process
             if before is None or process not in (None, before):
-                return
+                return  # lane and supervisor both notice a death: the slower one must not take out the successor
             self._process = None
             idle = before is not self._busy
         if idle:
             before.dismiss()
 
     def refuse(self, why: Callable[[], YoloomError]) -> None:
-        """No process is coming for now: who asks for one gets this error, until `install` or `expect`."""
+        """Raise this error in `acquire` until `install` or `expect`: no process is coming for now."""
         with self._changed:
             self._why_none = why
             self._changed.notify_all()
 
     def expect(self) -> None:
-        """A process is coming: who asks for one waits."""
+        """Let `acquire` wait again: a process is coming."""
         with self._changed:
             self._why_none = None
 
     def close(self) -> None:
-        """Nobody shall wait for a process any more."""
+        """Wake the lane if it waits for a process, and let it never wait again. Any thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

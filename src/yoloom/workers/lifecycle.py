@@ -1,4 +1,4 @@
-"""When a worker is started, ended and replaced: a state machine that is told the time. Pure.
+"""When a worker is started, ended and replaced: a state machine that gets the time as an argument. Pure.
 
 ```
           started            ready
@@ -6,10 +6,10 @@
              │ silent, or too long │ silent, or too long on one image
              ├────▶ DYING ◀────────┤
              │ died   │ died       │ died
-             └──────▶ GONE ◀───────┘
+             └─────▶ EXITED ◀──────┘
                       │ ▲ the budget allows a restart, now or later
                       ▼ │
-                     SPENT                 from anywhere: LEAVING, watched as before until it has ended
+                    BACKOFF                from anywhere: LEAVING, watched as before until it has ended
 ```
 """
 
@@ -21,21 +21,23 @@ from collections import deque
 from dataclasses import dataclass
 
 START_LIMIT_S = 300.0
-"""A worker that is not ready after so long is taken for stuck: the largest networks compile within a minute."""
+"""A worker that is not ready after this time is taken for stuck: the largest networks compile within a minute."""
 
 START_SILENCE = 4
-"""While it starts, a worker may be silent for so many times as long: loading libraries lets no other thread run."""
+"""A worker that starts may be silent this many times as long: loading libraries lets no other thread run."""
 
 
 LEAVE_S = 2.0
-"""A worker that is wanted no longer, has nothing to do, and is still there after so long is killed."""
+"""A dismissed worker that has nothing to do, and is still there after this time, is killed."""
 
 
 GIVE_UP_S = 5.0
-"""A worker that is wanted no longer, was killed, and is still there after so long is stuck in the kernel: let it be."""
+"""A dismissed worker that was killed, and is still there after this time, is stuck in the kernel and is given up."""
 
 
 class Phase(enum.Enum):
+    """The phase of a worker's life. The values are those that `WorkerStatistics.state` shows."""
+
     NEW = "new"
     STARTING = "starting"
     READY = "ready"
@@ -48,25 +50,32 @@ class Phase(enum.Enum):
 
 @dataclass(frozen=True)
 class Start:
-    """Start a process; then say `started`."""
+    """Start a process; then call `started`."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """End the process, which has happened as far as the machine is concerned; say `died` when it has ended."""
+    """End the process; call `died` when it has ended. For the state machine it is dying from now on."""
 
     why: str
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing to do before `until`, or before something is told."""
+    """Do nothing before `until`, or before something is reported."""
 
     until: float = math.inf
 
 
 class Budget:
-    """How many restarts there may be within a time, of all workers together. One thread at a time."""
+    """A limit for restarts within a time, shared by all workers of an engine.
+
+    Thread safety: one thread at a time.
+
+    Args:
+        restarts: How many restarts there may be.
+        within_s: The length of the time, in seconds, that they are counted in.
+    """
 
     def __init__(self, restarts: int, within_s: float) -> None:
         self.restarts = restarts
@@ -74,7 +83,7 @@ class Budget:
         self._taken: deque[float] = deque()
 
     def take(self, now: float) -> bool:
-        """Whether one more restart is allowed now, which then counts."""
+        """Return whether one more restart is allowed now; it then counts."""
         self._forget(now)
         if len(self._taken) >= self.restarts:
             return False
@@ -82,7 +91,7 @@ class Budget:
         return True
 
     def free_at(self, now: float) -> float:
-        """When the next restart is allowed: infinity when none ever is."""
+        """Return when the next restart is allowed; infinity when none ever is."""
         self._forget(now)
         if len(self._taken) < self.restarts:
             return now
@@ -94,12 +103,20 @@ class Budget:
 
 
 class WorkerLifecycle:
-    """The worker of one lane, over its generations. One thread at a time."""
+    """The worker of one lane, over its generations. No thread, no clock, no process.
+
+    Thread safety: one thread at a time.
+
+    Args:
+        budget: The restarts that it shares with the other workers.
+        silence_s: Seconds without a sign of life after which it is killed.
+        run_limit_s: Seconds on one image after which it is killed.
+    """
 
     def __init__(self, budget: Budget, silence_s: float, run_limit_s: float) -> None:
         self.phase = Phase.NEW
         self.restarts = 0
-        self._budget = budget
+        self.budget = budget
         self._silence_s = silence_s
         self._run_limit_s = run_limit_s
         self._started_at = 0.0
@@ -111,69 +128,70 @@ class WorkerLifecycle:
         self._is_unwanted = False
 
     def started(self, now: float) -> None:
+        """Note that a process was started."""
         self.restarts += self.phase is not Phase.NEW
         self.phase = Phase.STARTING
         self._started_at = self._last_sign = now
         self._beats = 0
 
     def ready(self, now: float) -> None:
+        """Note that the process is ready."""
         if self.phase is Phase.STARTING:
             self.phase = Phase.READY
             self._last_sign = now
 
     def seen(self, beats: int, busy_since: float, now: float) -> None:
-        """What shows of it: how many signs of life there were, and since when it has its present image, or infinity."""
+        """Note how the process looks from outside.
+
+        Args:
+            beats: How many signs of life it has given.
+            busy_since: Since when it has its present image; infinity when it has none.
+            now: The time.
+        """
         if beats != self._beats:
             self._beats, self._last_sign = beats, now
         self._idle_since = math.inf if busy_since < math.inf else min(self._idle_since, now)
         self._busy_since = busy_since
 
     def died(self) -> None:
+        """Note that the process has ended."""
         self.phase = Phase.ENDED if self._is_unwanted else Phase.EXITED
 
     def leave(self, now: float) -> None:
-        """It is wanted no longer: it ends when it has nothing to do, and nothing takes its place."""
+        """Dismiss the worker: it ends when it has nothing to do, and nothing takes its place."""
         self._is_unwanted = True
         self._idle_since = now if self._busy_since == math.inf else math.inf
         has_process = self.phase in (Phase.STARTING, Phase.READY, Phase.DYING)
         self.phase = Phase.LEAVING if has_process else Phase.ENDED
 
     def next_step(self, now: float) -> Start | Kill | Wait:
+        """Decide what is to be done now; a kill is decided once only."""
         if self.phase is Phase.NEW:
             return Start()
         if self.phase in (Phase.EXITED, Phase.BACKOFF):
-            return self._replaced(now)
+            if self.budget.take(now):
+                return Start()
+            self.phase = Phase.BACKOFF
+            return Wait(self.budget.free_at(now))
         if self.phase in (Phase.STARTING, Phase.READY, Phase.LEAVING):
-            return self._watched(now)
+            until, why = min(self._limits())
+            if now < until:
+                return Wait(until)
+            self.phase, self._killed_at = Phase.DYING, now
+            return Kill(why)
         if self.phase is Phase.DYING and self._is_unwanted:
-            return self._let_be(now)
+            # Nobody may wait for ever for a process that does not even end when it is killed.
+            if now < self._killed_at + GIVE_UP_S:
+                return Wait(self._killed_at + GIVE_UP_S)
+            self.phase = Phase.ENDED
         return Wait()
-
-    def _let_be(self, now: float) -> Wait:
-        if now < self._killed_at + GIVE_UP_S:
-            return Wait(self._killed_at + GIVE_UP_S)
-        self.phase = Phase.ENDED
-        return Wait()
-
-    def _replaced(self, now: float) -> Start | Wait:
-        if self._budget.take(now):
-            return Start()
-        self.phase = Phase.BACKOFF
-        return Wait(self._budget.free_at(now))
-
-    def _watched(self, now: float) -> Kill | Wait:
-        until, why = min(self._limits())
-        if now < until:
-            return Wait(until)
-        self.phase, self._killed_at = Phase.DYING, now
-        return Kill(why)
 
     def _limits(self) -> list[tuple[float, str]]:
-        """Until when it may go on as it does, and what is wrong with it then."""
+        """Return until when the worker may go on as it does, and what is wrong with it then."""
         if self.phase is Phase.STARTING:
-            patience = self._silence_s * START_SILENCE
+            silence_s = self._silence_s * START_SILENCE
             return [
-                (self._last_sign + patience, f"no sign of life for {patience:g} s"),
+                (self._last_sign + silence_s, f"no sign of life for {silence_s:g} s"),
                 (self._started_at + START_LIMIT_S, f"not ready after {START_LIMIT_S:g} s"),
             ]
         limits = [

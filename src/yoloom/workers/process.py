@@ -1,4 +1,4 @@
-"""One generation of one worker, as its parent holds it: the process, its slot, its channel and its board."""
+"""One generation of one worker as its parent holds it: the process, its slot, its channel and its heartbeat."""
 
 from __future__ import annotations
 
@@ -14,139 +14,150 @@ import threading
 from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from yoloom.errors import BackendUnavailable, RuntimeFailed
+from yoloom.errors import BackendUnavailable, RuntimeFailed, YoloomError
 from yoloom.workers.compile_sharing import CompileRole
-from yoloom.workers.exit_report import WorkerExit
+from yoloom.workers.exit_report import StderrTail, WorkerExit
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
 from yoloom.workers.ipc.heartbeat import Heartbeat
-from yoloom.workers.ipc.messages import Message
-from yoloom.workers.ipc.question import PredictRequest
-from yoloom.workers.ipc.shared_memory import SharedMemory
+from yoloom.workers.ipc.messages import Message, PredictRequest
+from yoloom.workers.ipc.remote_errors import rebuilt
+from yoloom.workers.ipc.shared_memory import SharedMemory, SlotSize
 from yoloom.workers.ipc.shared_weights import SharedNetwork
-from yoloom.workers.ipc.slot_size import SlotSize
-from yoloom.workers.last_words import StderrTail
 
 EXIT_S = 5.0
-"""How long a process that was killed may take to end before its exit code is given up."""
+"""Seconds that a killed process may take to end before its exit code is given up."""
 
 # The heads never sum in a threaded library: its threads would only take memory.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class WorkerProcess:
-    """One process. One thread at a time asks; `kill` and what only reads may be called by any.
+    """One worker process. The constructor starts nothing.
 
     It is not started by `multiprocessing`: nothing of the program's main module is imported in it, so that a script
     without `if __name__ == "__main__"`, a notebook and `python -m` are all the same.
+
+    Its descriptors have an owner count: the supervisor retains them, and a lane while it has a request there.
+
+    Thread safety: one thread at a time calls `predict`; `kill`, `dismiss` and what only reads may be called by any.
     """
 
     def __init__(self, generation: int) -> None:
-        """Starts nothing."""
         self.generation = generation
         self.why_killed: str | None = None
         self._slot_size = SlotSize()
-        self._holders_lock = threading.Lock()  # guards the number of those that use the descriptors
-        self._holders = 1
-        self._is_talkative = True
+        self._owners_lock = threading.Lock()  # guards the number of those that use the descriptors
+        self._owners = 1
+        self._stderr_is_open = True
 
     def start(self, order: Mapping[str, Any], network: SharedNetwork | None) -> None:
-        """Start, and send the order to open a model; it then waits for `compile`.
+        """Start the process and send the order to open a model; it then waits for `compile`.
 
-        The calling thread must outlive the process. network: what the workers of the model may have in common.
+        The calling thread must outlive the process: the kernel ends the process with that thread.
 
-        Raises RuntimeFailed, SharedMemoryFull or BackendUnavailable.
+        Args:
+            order: The notes of the message "open".
+            network: The memory for the network that the workers of the model share; None if they share none.
+
+        Raises:
+            RuntimeFailed: The system gives no process or no descriptors.
+            SharedMemoryFull: There is no memory for the slot.
+            BackendUnavailable: Workers can not be started on this system.
         """
         try:
-            self._start(network)
+            with contextlib.ExitStack() as undo:
+                self._heartbeat = Heartbeat.create()
+                undo.callback(self._heartbeat.close)
+                self._slot = SharedMemory.create(self._slot_size.size)
+                undo.callback(self._slot.close)
+                ours, theirs = socket.socketpair()
+                self._channel = Channel(ours, self.generation)
+                undo.callback(self._channel.close)
+                with theirs:
+                    shared = -1 if network is None else network.descriptor
+                    inherited = theirs.fileno(), self._heartbeat.memory.descriptor, self._slot.descriptor, shared
+                    self._process = _spawn(inherited, self.generation)
+                undo.pop_all()
         except OSError as error:
             raise RuntimeFailed(
                 f"no worker process could be started: {error}; end some, or raise the limit."
             ) from error
-        self.last_words = StderrTail(_unblocked(self._process))
+        self.stderr = StderrTail(cast(FileIO, self._process.stderr))  # a FileIO, as the pipe is unbuffered
         self.exit_descriptor = _exit_descriptor(self._process.pid)
-        self._tell(Message("open", notes=order))
+        self._send(Message("open", notes=order))
 
-    def compile(self, part: CompileRole) -> None:
-        """Tell it where it gets the compiled network from: then it becomes ready."""
-        self._tell(Message("compile", notes={"part": part.value}))
+    def compile(self, role: CompileRole) -> None:
+        """Tell it how to get the compiled network, after which it becomes ready."""
+        self._send(Message("compile", notes={"role": role.value}))
 
-    def _tell(self, message: Message) -> None:
-        with contextlib.suppress(ChannelClosed):  # it has ended already, and whoever listens will hear of it
+    def _send(self, message: Message) -> None:
+        with contextlib.suppress(ChannelClosed):  # it has ended already, which its supervisor notices by itself
             self._channel.send(message)
 
-    def _start(self, network: SharedNetwork | None) -> None:
-        with contextlib.ExitStack() as undo:
-            self._board = Heartbeat.create()
-            undo.callback(self._board.close)
-            self._slot = SharedMemory.create(self._slot_size.size)
-            undo.callback(self._slot.close)
-            mine, theirs = socket.socketpair()
-            self._channel = Channel(mine, self.generation)
-            undo.callback(self._channel.close)
-            with theirs:
-                shared = -1 if network is None else network.descriptor
-                inherited = theirs.fileno(), self._board.memory.descriptor, self._slot.descriptor, shared
-                self._process = _started(inherited, self.generation)
-            undo.pop_all()
+    def start_outcome(self) -> Message | YoloomError | None:
+        """Return the message "ready", or the error that kept it from that; None when it has sent neither yet."""
+        try:
+            message = self._channel.receive_now()
+        except ChannelClosed:  # it has ended, or is no worker of ours
+            self.kill()
+            return None
+        if message is None or message.kind == "ready":
+            return message
+        return rebuilt(message.notes)
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self._process.pid
 
     @property
-    def channel(self) -> Channel:
-        return self._channel
-
-    def descriptors(self, is_starting: bool) -> list[int]:
-        """What becomes readable when the process ends, or says something that its supervisor should hear."""
-        found = [] if self.exit_descriptor is None else [self.exit_descriptor]
-        if self._is_talkative:
-            found.append(self.last_words.fileno())
-        return [*found, self._channel.fileno()] if is_starting else found
-
-    def listen_to_last_words(self) -> None:
-        """Keep what it wrote to stderr, which would block it when the pipe is full."""
-        self._is_talkative = self._is_talkative and self.last_words.read()
-
-    @property
     def beats(self) -> int:
-        return self._board.beats
+        """How many signs of life it has given."""
+        return self._heartbeat.beats
 
     @property
     def has_ended(self) -> bool:
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
-    def ask(self, question: PredictRequest) -> Message:
-        """Put the image in the slot, ask, and wait for the answer.
+    def descriptors(self, is_starting: bool) -> list[int]:
+        """Return the descriptors that become readable when it ends, or sends something for its supervisor."""
+        descriptors = [] if self.exit_descriptor is None else [self.exit_descriptor]
+        if self._stderr_is_open:
+            descriptors.append(self.stderr.fileno())
+        if is_starting:  # later the answers on the channel are for its lane
+            descriptors.append(self._channel.fileno())
+        return descriptors
 
-        Raises SharedMemoryFull, after which the worker is as good as before, or ChannelClosed.
+    def read_stderr(self) -> None:
+        """Take what it wrote to stderr, where it would block once the pipe is full."""
+        self._stderr_is_open = self._stderr_is_open and self.stderr.read()
+
+    def predict(self, request: PredictRequest) -> Message:
+        """Put the image into the slot, send the request, and wait for the answer.
+
+        Raises:
+            SharedMemoryFull: The image has no room; the worker is as good as before.
+            ChannelClosed: The worker has ended.
         """
-        self._put(question)
-        notes = {
-            "slot": self._slot.size,
-            "size": question.pixels.size,
-            "shape": question.shape,
-            "what": question.what,
-            "options": question.options,
-            "keep": question.keep,
-            "max_pixels": question.max_pixels,
-        }
+        self._put_image(request)
         try:
-            self._channel.send(Message("predict", question.request, notes))
+            self._channel.send(request.message(self._slot.size))
             answer = self._channel.receive()
-            if answer.request != question.request:
-                raise ChannelClosed(f"expected an answer to request {question.request}, got one to {answer.request}")
+            if answer.request != request.request:
+                raise ChannelClosed(f"expected an answer to request {request.request}, got one to {answer.request}")
         except BaseException:
-            self.kill()  # whatever it was: what this channel says from now on belongs to no question
+            # Even Ctrl-C: the answer that was not read would be taken for that of the next request.
+            self.kill()
             raise
         return answer
 
-    def _put(self, question: PredictRequest) -> None:
-        wanted = self._slot_size.fit(question.pixels.size)
+    def _put_image(self, request: PredictRequest) -> None:
+        wanted = self._slot_size.fit(request.pixels.size)
         if wanted != self._slot.size:
             try:
                 self._slot.resize(wanted)
@@ -154,53 +165,61 @@ class WorkerProcess:
                 self._slot_size.size = self._slot.size
                 raise
         # numpy lets other threads run while it copies
-        np.copyto(self._slot.view()[: question.pixels.size], question.pixels.reshape(-1))
+        np.copyto(self._slot.view()[: request.pixels.size], request.pixels.reshape(-1))
 
     def kill(self, why: str | None = None) -> None:
-        """End it now, however stuck it is, and wake whoever waits for its answer. Idempotent."""
+        """End it now, however stuck it is, and wake the thread that waits for its answer. Idempotent; any thread."""
         self.why_killed = self.why_killed or why
         self._process.kill()
         self._channel.shut()
 
     def dismiss(self) -> None:
-        """Let it end by itself: its channel ends. Idempotent."""
+        """Let it end by itself, by ending its channel. Idempotent; any thread."""
         self._channel.shut()
 
-    def death(self) -> WorkerExit:
-        """How it ended; ends it where it has not."""
+    def exit_report(self) -> WorkerExit:
+        """Report how it ended; end it where it has not."""
         self.kill()
-        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel: it is gone as far as we care
+        with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel, and lost all the same
             self._process.wait(EXIT_S)
         return WorkerExit(
-            self.pid, self._process.poll(), self._board.doing.words, self.why_killed, self.last_words.text
+            self.pid, self._process.poll(), self._heartbeat.doing.words, self.why_killed, self.stderr.text
         )
 
-    def hold(self) -> None:
-        """Keep the descriptors until `let_go`."""
-        with self._holders_lock:
-            self._holders += 1
+    def retain(self) -> None:
+        """Keep the descriptors open until `release`."""
+        with self._owners_lock:
+            self._owners += 1
 
-    def let_go(self) -> None:
-        """One holder less: the last one gives the descriptors back."""
-        with self._holders_lock:
-            self._holders -= 1
-            if self._holders:
+    def release(self) -> None:
+        """Give up one ownership of the descriptors; the last one closes them."""
+        with self._owners_lock:
+            self._owners -= 1
+            if self._owners:
                 return
         self._channel.close()
         self._slot.close()
-        self._board.close()
-        self.last_words.close()
+        self._heartbeat.close()
+        self.stderr.close()
         if self.exit_descriptor is not None:
             os.close(self.exit_descriptor)
             self.exit_descriptor = None
 
 
-def _started(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[bytes]:
-    birth = Path(str(importlib.resources.files("yoloom.workers.child") / "bootstrap.py"))
+def _spawn(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[bytes]:
+    """Run the bootstrap script with these descriptors. Raises OSError or BackendUnavailable."""
+    # The Python that `multiprocessing` would start, so that `multiprocessing.set_executable` counts here too.
+    interpreter = os.fsdecode(multiprocessing.spawn.get_executable() or "")
+    if os.name != "posix" or not interpreter or getattr(sys, "frozen", False):
+        raise BackendUnavailable(
+            "workers need a POSIX system and a Python interpreter to start them with, which this program does not "
+            "have: leave workers out."
+        )
+    bootstrap = os.fspath(Path(str(importlib.resources.files("yoloom.workers.child") / "bootstrap.py")))
     numbers = map(str, (os.getpid(), *descriptors, generation))
-    command = [_interpreter(), os.fspath(birth), *numbers, *(path or str(Path.cwd()) for path in map(str, sys.path))]
+    search_path = (path or str(Path.cwd()) for path in map(str, sys.path))
     return subprocess.Popen(  # noqa: S603  our own file
-        command,
+        [interpreter, bootstrap, *numbers, *search_path],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -212,27 +231,8 @@ def _started(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[
     )
 
 
-def _unblocked(process: subprocess.Popen[bytes]) -> FileIO:
-    pipe = process.stderr
-    if not isinstance(pipe, FileIO):
-        raise TypeError("stderr is no unbuffered pipe")
-    os.set_blocking(pipe.fileno(), False)
-    return pipe
-
-
-def _interpreter() -> str:
-    """The Python that `multiprocessing` would start, so that `multiprocessing.set_executable` counts here too."""
-    found = os.fsdecode(multiprocessing.spawn.get_executable() or "")
-    if os.name != "posix" or not found or getattr(sys, "frozen", False):
-        raise BackendUnavailable(
-            "workers need a POSIX system and a Python interpreter to start them with, which this program does not "
-            "have: leave workers out."
-        )
-    return found
-
-
 def _exit_descriptor(pid: int) -> int | None:
-    """What becomes readable when the process ends, where the system has such a thing."""
+    """Return a descriptor that becomes readable when the process ends, where the system has such a thing."""
     if not hasattr(os, "pidfd_open") or not hasattr(select, "poll"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""A prediction whose image is decoded, run and judged in a worker; its results are put together here."""
+"""A prediction whose image is decoded, run and post-processed in a worker; its results are put together here."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from yoloom.images.header import Encoded
 from yoloom.images.lazy_image import LazyImage
 from yoloom.postprocess.detections import Detections
 from yoloom.results.results import Results
-from yoloom.workers.ipc.messages import Message
-from yoloom.workers.ipc.question import PredictRequest
+from yoloom.workers.ipc.messages import Message, PredictRequest
 
 
 class RemotePrediction(Prediction):
-    """One image on its way to a worker and back. One thread at a time: prepare, question, answered, finish."""
+    """One image on its way to a worker and back: prepare, to_request, take_answer, finish_request, in this order.
+
+    Thread safety: one thread at a time.
+    """
 
     _encoded: Encoded | None = None
 
     def prepare(self, source: object, loan: Ownership = Ownership.NONE) -> None:
-        """Read a path, check an array; nothing is decoded here. Raises InputError for a source that is no image."""
+        """Read a path or check an array; nothing is decoded here. Raises InputError for a source that is no image."""
         self._encoded = read_encoded(source)
         if self._encoded is None:
             self._image = decode_image(source, self._max_pixels, borrow=loan is not Ownership.NONE)
@@ -34,33 +36,36 @@ class RemotePrediction(Prediction):
 
     @property
     def canvas_hw(self) -> tuple[int, int]:
-        """Unknown here; it only matters for batches, which workers do not make."""
+        """Unknown here, (0, 0); it only matters for batches, which workers do not make."""
         return (0, 0)
 
     @property
     def nbytes(self) -> int:
-        """Of the image as it is held: its pixels, or what was encoded."""
+        """The bytes of the image as it is held: its pixels, or its encoded form."""
         return self._image.nbytes if self._encoded is None else len(self._encoded.data)
 
     def draw(self, canvas: NDArray[np.uint8]) -> None:
+        """Raise TypeError: the worker draws the image."""
         raise TypeError("the worker draws the image")
 
-    def question(self, request_id: int) -> PredictRequest:
+    def to_request(self, request_id: int) -> PredictRequest:
+        """Return the image and its options as a worker needs them."""
         encoded = self._encoded
+        # numpy makes no array of no bytes at all: one byte is there, and left out.
         pixels = self._image if encoded is None else np.frombuffer(encoded.data or b"\0", np.uint8)[: len(encoded.data)]
-        what = "" if encoded is None else encoded.what
+        source_name = "" if encoded is None else encoded.what
         options = asdict(replace(self._options, classes=None))
         keep = None if self._keep is None else sorted(self._keep)
-        return PredictRequest(request_id, pixels, what, options, keep, self._max_pixels)
+        return PredictRequest(request_id, pixels, source_name, options, keep, self._max_pixels)
 
     def take_answer(self, answer: Message) -> Judged:
-        """Keep what the worker has found."""
+        """Keep the detections of the worker."""
         self._source_hw: tuple[int, int] = tuple(answer.notes["source_hw"])
         self._judged = Judged(Detections(**answer.arrays), answer.notes["speed"])
         return self._judged
 
     def finish_request(self, request: Request) -> Results:
-        """The results of a request that has succeeded."""
+        """Return the results of a request that has succeeded."""
         request.take_outputs()
         return self._results(self._picture(), self._judged)
 

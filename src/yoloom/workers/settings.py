@@ -1,4 +1,4 @@
-"""How many worker processes a model has, and how patient their parent is with them."""
+"""The settings of a model's worker processes: how many there are, and how patient their parent is with them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,20 @@ MAX_RESTARTS = 10**6
 
 @dataclass(frozen=True)
 class Workers:
-    """The worker processes of a model. Immutable: shared freely.
+    """The worker processes of a model, for `YOLO(path, workers=Workers(...))`. Immutable.
 
-    count: how many, at most one for each thread of the budget. restarts, within_s: so many that ended are replaced
-    within so many seconds, all workers together; then there are fewer until that time has passed. silence_s: a worker
-    without a sign of life for so long is ended, and replaced. run_limit_s: and one that works longer on one image.
-    Raises InvalidOption.
+    Thread safety: any number of threads.
+
+    Args:
+        count: How many processes, at most one for each thread of the budget.
+        restarts: How many processes that ended are replaced within `within_s`, all workers together. After that there
+            are fewer workers until the time has passed.
+        within_s: The time, in seconds, in which restarts are counted.
+        silence_s: Seconds without a sign of life after which a worker is killed and replaced.
+        run_limit_s: Seconds on one image after which a worker is killed and replaced.
+
+    Raises:
+        InvalidOption: A value is out of its range.
     """
 
     count: int
@@ -31,42 +39,40 @@ class Workers:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", positive("workers", self.count))
-        object.__setattr__(self, "restarts", _restarts(self.restarts))
+        if type(self.restarts) is not int or not 0 <= self.restarts <= MAX_RESTARTS:
+            raise InvalidOption(f"restarts must be a whole number of 0 to {MAX_RESTARTS}, got {shown(self.restarts)}.")
         for name in ("within_s", "silence_s", "run_limit_s"):
-            object.__setattr__(self, name, _seconds(name, getattr(self, name)))
+            value = getattr(self, name)
+            seconds = number(name, value)
+            if not 0 < seconds < math.inf:
+                raise InvalidOption(f"{name} must be a positive number of seconds, got {shown(value)}.")
+            object.__setattr__(self, name, seconds)
 
 
-def asked_workers(asked: Any, threads: int) -> Workers | None:
-    """What `YOLO(path, workers=...)` was given: None, a number, or `Workers`.
+def parse_workers(value: Any, threads: int) -> Workers | None:
+    """Convert the argument of `YOLO(path, workers=...)`: None, a number, or `Workers`.
 
-    threads: the CPU budget, of which each worker gets an equal share. Raises InvalidOption or BackendUnavailable.
+    Args:
+        value: The argument.
+        threads: The CPU budget, of which each worker gets an equal share.
+
+    Raises:
+        InvalidOption: It is none of those, or more workers than threads.
+        BackendUnavailable: The system has no worker processes.
     """
-    if asked is None:
+    if value is None:
         return None
     if find_spec("fcntl") is None:  # Windows
         raise BackendUnavailable("worker processes need a POSIX system, such as Linux or macOS: leave workers out.")
-    workers = asked if isinstance(asked, Workers) else Workers(asked)
+    workers = value if isinstance(value, Workers) else Workers(value)
     check_count(workers.count, threads)
     return workers
 
 
 def check_count(count: int, threads: int) -> None:
-    """Raises InvalidOption for more workers than there are threads to share out."""
+    """Raise InvalidOption for more workers than there are threads to share out."""
     if count > threads:
         raise InvalidOption(
             f"workers must be at most {threads}, which is the CPU budget in threads, got {count}: ask for fewer, or "
             f"open the model with threads={count}."
         )
-
-
-def _restarts(asked: Any) -> int:
-    if type(asked) is int and 0 <= asked <= MAX_RESTARTS:
-        return asked
-    raise InvalidOption(f"restarts must be a whole number of 0 to {MAX_RESTARTS}, got {shown(asked)}.")
-
-
-def _seconds(name: str, asked: Any) -> float:
-    seconds = number(name, asked)
-    if not 0 < seconds < math.inf:
-        raise InvalidOption(f"{name} must be a positive number of seconds, got {shown(asked)}.")
-    return seconds

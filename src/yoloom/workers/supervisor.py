@@ -1,10 +1,19 @@
-"""Starts the workers, watches them, and replaces those that end or fall silent. `life.py` decides, this obeys.
+"""Starts the workers of an engine, watches them, and replaces those that end or fall silent.
 
 ```
-place 0 ── Life ── process of generation 7 ── Post ◀─ lane 0    One thread starts all processes, because the kernel
-place 1 ── Life ── process of generation 2 ── Post ◀─ lane 1    ends a worker with the thread that started it. It
- heir 1 ── Life ── process of generation 3 ───┘ when ready      waits for exits, READY and orders of other threads.
+              ┌ slot 0 ── WorkerLifecycle ── process of generation 7 ── CurrentWorker ◀─ lane 0
+Supervisor ───┤ slot 1 ── WorkerLifecycle ── process of generation 2 ── CurrentWorker ◀─ lane 1
+(one thread)  └ its replacement ──────────── process of generation 3 ───┘ once it is ready
+     ▲
+     └ Mailbox ◀── resize, statistics, close: any thread
 ```
+
+`WorkerLifecycle` decides, `WorkerSlot` obeys, and this keeps the table of slots. One thread starts all processes,
+because the kernel ends a worker with the thread that started it. It waits for exits, for "ready", and for the mailbox.
+
+Who waits for whom: a lane waits for its worker's answer, or in `CurrentWorker` for the next worker; callers of `start`
+and `resize` wait for outcomes of slots. The supervisor's thread waits for nobody but the kernel. It takes the engine's
+lock for a moment (`on_lanes`), so no thread may wait for the supervisor's thread while it holds that lock.
 """
 
 from __future__ import annotations
@@ -12,65 +21,43 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-import os
 import select
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from yoloom.engine.insight.statistics import WorkerStatistics
-from yoloom.errors import EngineClosed, RuntimeFailed, WorkersUnavailable, YoloomError
+from yoloom.errors import EngineClosed, RuntimeFailed
 from yoloom.sync.clock import Clock, monotonic
-from yoloom.system.memory import memory_of
 from yoloom.system.safe_log import SafeLogger
-from yoloom.workers.compile_sharing import CompileSharing
 from yoloom.workers.current_worker import CurrentWorker
-from yoloom.workers.exit_report import WorkerExit
-from yoloom.workers.ipc.channel import ChannelClosed
 from yoloom.workers.ipc.messages import Message
-from yoloom.workers.ipc.remote_errors import rebuilt
-from yoloom.workers.ipc.shared_weights import SharedNetwork
-from yoloom.workers.lifecycle import Budget, Kill, Phase, Start, WorkerLifecycle
-from yoloom.workers.process import WorkerProcess
+from yoloom.workers.launcher import Launcher
+from yoloom.workers.lifecycle import Budget, Phase, WorkerLifecycle
+from yoloom.workers.mailbox import Mailbox
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.settings import Workers
+from yoloom.workers.worker_slot import WorkerSlot
 
 log = SafeLogger("yoloom.workers")
 
 LOOK_S = 0.25
-"""Seconds after which the supervisor looks at its workers when nothing calls for it."""
-
-Order = Callable[[], object]
-
-
-class Place:
-    """One lane's worker over its generations. Owned by the supervisor's thread, but for `post`, which is shared."""
-
-    def __init__(self, post: CurrentWorker, life: WorkerLifecycle, threads: int) -> None:
-        self.post = post
-        self.life = life
-        self.threads = threads
-        self.process: WorkerProcess | None = None
-        self.error: YoloomError | None = None  # what the last one said that could not start
-        self.death: WorkerExit | None = None
-        self.settled: Future[Message] = Future()  # the first READY, or why there is none
-        self.is_wanted = True
-        self.has_left = threading.Event()
-
-    def settle(self, outcome: Message | YoloomError) -> None:
-        if self.settled.done():
-            return
-        if isinstance(outcome, Message):
-            self.settled.set_result(outcome)
-        else:
-            self.settled.set_exception(outcome)
+"""Seconds after which the supervisor looks at its workers when no event calls for it: as often as they beat."""
 
 
 class Supervisor:
-    """The workers of one engine. Shared freely; what changes is done by its own thread.
+    """The workers of one engine.
 
     The constructor stores; `start` returns when all workers are ready; `close` ends them all.
+
+    Thread safety: any number of threads. The slots change in the supervisor's own thread only.
+
+    Args:
+        recipe: How a worker comes to its model.
+        workers: How many there are, and how patient to be with them.
+        threads: The CPU budget, of which each worker gets an equal share.
+        on_lanes: Called with the lanes that can be used now; returns those that have a request now.
+        clock: The clock of lifecycles and limits.
     """
 
     def __init__(
@@ -81,55 +68,45 @@ class Supervisor:
         on_lanes: Callable[[frozenset[int]], frozenset[int]],
         clock: Clock = monotonic,
     ) -> None:
-        """threads: the budget, of which each worker gets an equal share.
-
-        on_lanes: told which lanes can be used; returns those that have a request now.
-        """
-        self._recipe = recipe
         self._workers = workers
         self._budget_threads = threads
         self._on_lanes = on_lanes
         self._clock = clock
-        self._budget = Budget(workers.restarts, workers.within_s)
-        self._lock = threading.Lock()  # guards the three that follow
-        self._orders: list[Order] = []
-        self._posts: dict[int, CurrentWorker] = {}
-        self._is_closed = False
-        self._wake, self._woken = -1, -1
-        self._resizing = threading.Lock()  # held by the one thread that resizes
+        self._restarts = Budget(workers.restarts, workers.within_s)
+        self._mailbox = Mailbox()
+        self._lock = threading.Lock()  # guards the table that follows, which only grows
+        self._current: dict[int, CurrentWorker] = {}
+        self._resizing = threading.Lock()  # held by the one thread that resizes, for as long as that takes
         self._thread = threading.Thread(target=self._run, name="yoloom-supervisor", daemon=True)
-        # Owned by the thread.
-        self._places: dict[int, Place] = {}
-        self._replacements: dict[int, Place] = {}  # started beside those, to take their places
-        self._leaving: list[Place] = []
+        # Owned by the thread. A slot is in one of the three: it serves a lane, is to replace one that does, or leaves.
+        self._launcher = Launcher(recipe)
+        self._slots: dict[int, WorkerSlot] = {}
+        self._replacements: dict[int, WorkerSlot] = {}
+        self._leaving: list[WorkerSlot] = []
         self._ending = False
-        self._generation = 0
-        self._network: SharedNetwork | None = None
-        self._handover = CompileSharing(is_wanted=False)
 
     @property
     def thread(self) -> threading.Thread:
+        """The supervisor's thread."""
         return self._thread
 
-    def post(self, number: int) -> CurrentWorker:
-        """The place of a lane, whether it has a worker or not."""
+    def current_worker(self, number: int) -> CurrentWorker:
+        """Return where a lane finds its worker, whether it has one or not. The same object for the engine's life."""
         with self._lock:
-            return self._posts.setdefault(number, CurrentWorker(number, self._clock))
+            return self._current.setdefault(number, CurrentWorker(number, self._clock))
 
     def start(self) -> Message:
-        """Start all workers and wait until they are ready. Raises what keeps one from it; then none is left.
+        """Start all workers and wait until they are ready. Return the message of the first one.
 
-        Returns what the first one said when it was.
+        Raises what keeps one from being ready; then none is left.
         """
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
-        self._network = SharedNetwork.create() if self._recipe.is_shared else None
-        self._handover = CompileSharing(is_wanted=self._network is not None)
+        self._mailbox.open()
+        self._launcher.open()
         try:
             self._thread.start()
         except RuntimeError as error:
-            self._is_closed = True
-            self._close_descriptors()
+            self._mailbox.close()
+            self._launcher.close()
             raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
         try:
             return self._grow(range(self._workers.count), share_of(self._budget_threads, self._workers.count))[0]
@@ -145,345 +122,185 @@ class Supervisor:
         if threading.current_thread() is self._thread:
             raise RuntimeFailed("resize waits for workers: call it in another thread than a handler of yoloom's log.")
         with self._resizing:
-            before: dict[int, Place] = self._call(lambda: dict(self._places))
+            before: dict[int, WorkerSlot] = self._call(lambda: dict(self._slots))
             share = share_of(self._budget_threads, count)
             added = [number for number in range(count) if number not in before]
             self._grow(added, share)
             try:
-                for number, place in before.items():
-                    if number < count and place.threads != share:
-                        self._renew(place, share)
+                for number, slot in before.items():
+                    if number < count and slot.threads != share:
+                        # A worker can not change its share: another one starts beside it and replaces it when ready.
+                        replacement = self._new_slot(number, share)
+                        self._call(functools.partial(self._replacements.__setitem__, number, replacement))
+                        replacement.outcome.result()
             except BaseException:
-                self._take_back(added)
+                self._undo_growth(added)
                 raise
             surplus = [number for number in before if number >= count]
-            self._call(lambda: self._dispense_with(surplus))
+            self._call(lambda: self._mark_unwanted(surplus))
             for number in surplus:
                 before[number].has_left.wait()
 
     def statistics(self) -> tuple[WorkerStatistics, ...]:
+        """Return the numbers of the workers; none once they have ended."""
         try:
-            found: tuple[WorkerStatistics, ...] = self._call(lambda: tuple(map(_statistics, self._places.values())))
+            numbers: tuple[WorkerStatistics, ...] = self._call(
+                lambda: tuple(slot.statistics() for slot in self._slots.values())
+            )
         except EngineClosed:
             return ()
-        return found
+        return numbers
 
     def interrupt(self) -> None:
-        """Nobody shall wait for a worker any more."""
+        """End all waiting for workers, now and later: lanes that wait for one get EngineClosed."""
         with self._lock:
-            posts = list(self._posts.values())
-        for post in posts:
-            post.close()
+            current = list(self._current.values())
+        for worker in current:
+            worker.close()
 
     def close(self) -> None:
         """End all workers, and wait until they have ended. Idempotent; any thread."""
         self.interrupt()
-        self._give_order(self._end)
+        self._mailbox.post(self._end)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
-    # ---- Orders of other threads
-
-    def _give_order(self, order: Order) -> bool:
-        with self._lock:
-            if self._is_closed or self._wake < 0:
-                return False
-            self._orders.append(order)
-            self._wake_up()
-            return True
-
     def _call(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns when the supervisor's thread does it. Raises what it raises, or EngineClosed."""
-        if threading.current_thread() is self._thread:  # in a handler of `logging`
+        """Do the work in the supervisor's thread and return its result. Raises what it raises, or EngineClosed."""
+        # A log handler of the user's may come here from that very thread, which would wait for itself.
+        if threading.current_thread() is self._thread:
             return work()
-        future: Future[Any] = Future()
-        if not self._give_order(functools.partial(_settle, future, work)):
-            raise EngineClosed("the model is closed; open it again with YOLO(path).")
-        return future.result()
+        return self._mailbox.call(work)
 
-    def _wake_up(self) -> None:
-        try:
-            os.write(self._wake, b".")
-        except BlockingIOError:  # it has more than enough reasons to wake up
-            return
+    def _new_slot(self, number: int, threads: int) -> WorkerSlot:
+        lifecycle = WorkerLifecycle(self._restarts, self._workers.silence_s, self._workers.run_limit_s)
+        return WorkerSlot(self.current_worker(number), lifecycle, threads, self._launcher, self._clock)
 
     def _grow(self, numbers: Sequence[int], threads: int) -> list[Message]:
         """Start workers and wait for them. Raises what keeps one of them from being ready; then none is left."""
-        places = [Place(self.post(number), self._new_life(), threads) for number in numbers]
-        self._call(lambda: self._places.update({place.post.number: place for place in places}))
+        slots = {number: self._new_slot(number, threads) for number in numbers}
+        self._call(lambda: self._slots.update(slots))
         try:
-            return [place.settled.result() for place in places]
+            return [slot.outcome.result() for slot in slots.values()]
         except BaseException:
-            self._take_back(numbers)
+            self._undo_growth(numbers)
             raise
 
-    def _take_back(self, numbers: Sequence[int]) -> None:
-        """Places that were added in vain: there are as many as before once this returns, unless one hangs."""
+    def _undo_growth(self, numbers: Sequence[int]) -> None:
+        """Remove slots that were added in vain, and wait until they have left, unless a worker hangs."""
         with contextlib.suppress(EngineClosed):  # then there are none at all
-            for place in self._call(lambda: self._dispense_with(numbers)):
-                place.has_left.wait(self._workers.silence_s)
+            for slot in self._call(lambda: self._mark_unwanted(numbers)):
+                slot.has_left.wait(self._workers.silence_s)
 
-    def _renew(self, place: Place, threads: int) -> None:
-        """Start a worker beside the present one, which takes its place when it is ready. Raises what keeps it."""
-        heir = Place(place.post, self._new_life(), threads)
-        self._call(lambda: self._replacements.update({place.post.number: heir}))
-        heir.settled.result()
-
-    def _new_life(self) -> WorkerLifecycle:
-        return WorkerLifecycle(self._budget, self._workers.silence_s, self._workers.run_limit_s)
-
-    # ---- The thread
+    # ---- In the supervisor's thread
 
     def _run(self) -> None:
         try:
             self._watch()
-        except Exception:  # a fault of ours: nobody may wait for it
+        except Exception:  # a fault of ours: no thread may wait for it for ever
             log.exception("the supervisor failed, and its workers end with it")
             self.interrupt()
-        with self._lock:
-            self._is_closed = True
-            orders, self._orders = self._orders, []
-        for order in orders:
+        # Orders that came too late are carried out here, as each has a caller that waits; after `close` none comes.
+        for order in self._mailbox.close():
             order()
         self._end()
-        for place in self._leaving:
-            if place.process is not None:
-                place.process.kill()
-        self._close_descriptors()
+        for slot in self._leaving:
+            if slot.process is not None:
+                slot.process.kill()
+        self._launcher.close()
 
     def _watch(self) -> None:
+        """Step all slots, move them between the tables, tell the engine its lanes, and wait for the next event."""
         while not self._ending or self._leaving:
             now = self._clock()
-            until = min((self._step(place, now) for place in self._all()), default=math.inf)
-            self._give_parts()
+            until = min((slot.step(now) for slot in self._all_slots()), default=math.inf)
+            self._launcher.assign_roles(
+                slot.process
+                for slot in self._all_slots()
+                if slot.process is not None and slot.lifecycle.phase is Phase.STARTING
+            )
             self._promote_ready()
-            busy = self._tell_lanes()
-            unwanted = [number for number, place in self._places.items() if not place.is_wanted]
-            # A lane that has a request may still need a worker to do it once more.
+            busy = self._report_lanes()
+            # An unwanted slot stays while its lane has a request: that may still need a worker for its second try.
+            # The lane gets no other one, because the report above was made under the engine's lock.
+            unwanted = [number for number, slot in self._slots.items() if not slot.is_wanted]
             self._remove([number for number in unwanted if number not in busy])
-            self._leaving = [place for place in self._leaving if place.life.phase is not Phase.ENDED]
+            self._leaving = [slot for slot in self._leaving if slot.lifecycle.phase is not Phase.ENDED]
             if not self._ending or self._leaving:
                 self._wait(min(until - now, LOOK_S))
 
-    def _all(self) -> list[Place]:
-        return [*self._places.values(), *self._replacements.values(), *self._leaving]
-
-    def _close_descriptors(self) -> None:
-        for descriptor in (self._wake, self._woken):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._wake = self._woken = -1
-        if self._network is not None:
-            self._network.close()
+    def _all_slots(self) -> list[WorkerSlot]:
+        return [*self._slots.values(), *self._replacements.values(), *self._leaving]
 
     def _wait(self, seconds: float) -> None:
-        """Until something happens, and take notice of it."""
+        """Wait until a worker or an order needs attention, drain the workers' stderr, and carry the orders out."""
         poll = select.poll()
-        poll.register(self._woken, select.POLLIN)
-        watched = [(place.process, place.life.phase) for place in self._all() if place.process is not None]
+        poll.register(self._mailbox.fileno(), select.POLLIN)
+        watched = [(slot.process, slot.lifecycle.phase) for slot in self._all_slots() if slot.process is not None]
         for process, phase in watched:
             for descriptor in process.descriptors(is_starting=phase is Phase.STARTING):
                 poll.register(descriptor, select.POLLIN)
         poll.poll(math.ceil(max(0.0, seconds) * 1e3))
         for process, _ in watched:
-            process.listen_to_last_words()
-        with self._lock:
-            orders, self._orders = self._orders, []
-            if orders:
-                os.read(self._woken, 2**16)
-        for order in orders:
+            process.read_stderr()
+        for order in self._mailbox.take():
             order()
 
-    def _step(self, place: Place, now: float) -> float:
-        """Take notice of what a worker has done, and do what its life asks for. Returns when to look again."""
-        if place.process is not None:
-            self._observe(place, place.process, now)
-        step = place.life.next_step(now)
-        if isinstance(step, Start):
-            self._begin(place, now)
-            return now
-        if isinstance(step, Kill):
-            if place.process is not None:
-                place.process.kill(step.why)
-            return now
-        if place.life.phase is Phase.BACKOFF:
-            self._give_up(place, step.until, now)
-        return step.until
-
-    def _begin(self, place: Place, now: float) -> None:
-        place.post.expect()
-        place.life.started(now)
-        process = WorkerProcess(self._next_generation())
-        order = {"opener": self._recipe.opener, "arguments": self._recipe.arguments, "threads": place.threads}
-        try:
-            process.start(order, self._network)
-        except YoloomError as error:
-            place.error = error
-            place.settle(error)
-            place.life.died()
-        else:
-            place.process = process
-
-    def _give_parts(self) -> None:
-        """While one worker compiles for all, the others that start wait for that."""
-        for place in self._all():
-            if place.process is not None and place.life.phase is Phase.STARTING:
-                part = self._handover.part(place.process.generation)
-                if part is not None:
-                    place.process.compile(part)
-
-    def _take_over(self, process: WorkerProcess, why_not: str) -> None:
-        """What a worker that is ready says of the network that all share."""
-        is_shared = not why_not and self._network is not None and self._network.is_sealed
-        if self._handover.ready(process.generation, is_shared):
-            log.info("workers have no network in common: %s", why_not)
-
-    def _next_generation(self) -> int:
-        self._generation += 1
-        return self._generation
-
-    def _observe(self, place: Place, process: WorkerProcess, now: float) -> None:
-        """Whether it has become ready, lives, or has ended."""
-        if place.life.phase is Phase.STARTING:
-            first = _first_word(process)
-            if isinstance(first, YoloomError):
-                log.warning("a worker could not open the model: %s", first)
-                place.error = first
-                place.settle(first)
-            elif first is not None:
-                place.life.ready(now)
-                self._take_over(process, first.notes["unshared"])
-                place.post.install(process)
-                place.error = None
-                place.settle(first)
-        place.life.seen(process.beats, place.post.busy_since(process), now)
-        if process.has_ended:
-            self._died(place, process)
-
-    def _died(self, place: Place, process: WorkerProcess) -> None:
-        self._handover.ended(process.generation, is_loss=place.life.phase is not Phase.LEAVING)
-        place.post.vacate(process)
-        place.process = None
-        if place.life.phase is not Phase.LEAVING:
-            place.death = process.death()
-            log.warning("a worker ended: %s.%s", place.death, place.death.quoted)
-        place.life.died()
-        process.dismiss()
-        process.let_go()
-
-    def _give_up(self, place: Place, until: float, now: float) -> None:
-        """There are no restarts left for now."""
-        why = functools.partial(self._unavailable, place, until)
-        place.post.refuse(why)
-        place.settle(why())
-
-    def _unavailable(self, place: Place, until: float) -> WorkersUnavailable:
-        left = max(0.0, until - self._clock())
-        when = f"The next is started in {left:.0f} seconds." if left < math.inf else "No other is started."
-        last = "" if place.death is None else f", the last was {place.death}"
-        words = "" if place.death is None else place.death.quoted
-        error = WorkersUnavailable(
-            f"no worker process is left: more than {self._budget.restarts} ended within {self._budget.within_s:g} "
-            f"seconds{last}. {when}{words}"
-        )
-        error.__cause__ = place.error
-        return error
-
     def _promote_ready(self) -> None:
-        """Heirs that are ready, or never will be."""
-        for number, heir in list(self._replacements.items()):
-            if not heir.settled.done():
+        """Let each replacement that is ready take over its lane, and those that never will be leave."""
+        for number, replacement in list(self._replacements.items()):
+            if not replacement.outcome.done():
                 continue
             del self._replacements[number]
-            if heir.settled.exception() is not None:
-                self._leave(heir)
+            if replacement.outcome.exception() is not None:
+                self._let_leave(replacement)
             else:
-                heir.life.restarts = self._places[number].life.restarts
-                self._leave(self._places[number])
-                self._places[number] = heir
+                replacement.lifecycle.restarts = self._slots[number].lifecycle.restarts
+                self._let_leave(self._slots[number])
+                self._slots[number] = replacement
 
-    def _dispense_with(self, numbers: Sequence[int]) -> list[Place]:
-        """These places are wanted no longer: their lanes get no more requests, and they go when none is left."""
-        places = [self._places[number] for number in numbers if number in self._places]
-        for place in places:
-            place.is_wanted = False
-        return places
+    def _report_lanes(self) -> frozenset[int]:
+        """Tell the engine the lanes that have a worker. If there is none and none is coming, all: to raise the error.
+
+        Returns the lanes that have a request. A lane that was not reported, and is not among those, gets none.
+        """
+        phases = {number: slot.lifecycle.phase for number, slot in self._slots.items() if slot.is_wanted}
+        lanes = frozenset(number for number, phase in phases.items() if phase is Phase.READY)
+        if not lanes and all(phase is Phase.BACKOFF for phase in phases.values()):
+            lanes = frozenset(phases)
+        return self._on_lanes(lanes)
+
+    def _mark_unwanted(self, numbers: Sequence[int]) -> list[WorkerSlot]:
+        """Give these lanes no more requests; their slots leave when they have none. Returns those slots."""
+        slots = [self._slots[number] for number in numbers if number in self._slots]
+        for slot in slots:
+            slot.is_wanted = False
+        return slots
 
     def _remove(self, numbers: Sequence[int]) -> None:
         for number in numbers:
-            place = self._places.pop(number, None)
-            if place is not None:
-                place.post.vacate()
-                self._leave(place)
+            slot = self._slots.pop(number, None)
+            if slot is not None:
+                slot.current.vacate()
+                self._let_leave(slot)
 
-    def _leave(self, place: Place) -> None:
-        """It ends by itself when it has nothing to do, or is made to."""
-        place.life.leave(self._clock())
-        place.has_left.set()
-        place.settle(EngineClosed("the model was closed, or its workers became fewer, while a worker was started."))
-        if place.process is not None:
-            if place.post.busy_since(place.process) == math.inf:
-                place.process.dismiss()
-            self._leaving.append(place)
+    def _let_leave(self, slot: WorkerSlot) -> None:
+        slot.leave()
+        if slot.process is not None:  # it is watched until its process has ended
+            self._leaving.append(slot)
 
     def _end(self) -> None:
-        """The engine has closed: a worker that is still asked something hangs, or its parent has lost patience."""
+        """Let all workers leave. A worker that still has a request hangs, or its engine's patience has ended."""
         self._ending = True
-        for place in self._all():
-            if place.process is not None and place.post.busy_since(place.process) < math.inf:
-                place.process.kill("the model was closed")
-        self._remove(list(self._places))
-        for heir in self._replacements.values():
-            self._leave(heir)
+        for slot in self._all_slots():
+            if slot.is_busy and slot.process is not None:
+                slot.process.kill("the model was closed")
+        self._remove(list(self._slots))
+        for replacement in self._replacements.values():
+            self._let_leave(replacement)
         self._replacements.clear()
-
-    def _tell_lanes(self) -> frozenset[int]:
-        """Lanes with a worker can be used. When there is none, and none is coming, all can: to say so.
-
-        Returns the lanes that have a request; any other one that can not be used will get none.
-        """
-        lives = {number: place.life.phase for number, place in self._places.items() if place.is_wanted}
-        lanes = frozenset(number for number, phase in lives.items() if phase is Phase.READY)
-        if not lanes and all(phase is Phase.BACKOFF for phase in lives.values()):
-            lanes = frozenset(lives)
-        return self._on_lanes(lanes)
 
 
 def share_of(threads: int, workers: int) -> int:
-    """The threads of each worker."""
+    """Return the threads of each worker."""
     return max(1, threads // workers)
-
-
-def _settle(future: Future[Any], work: Callable[[], Any]) -> None:
-    try:
-        future.set_result(work())
-    except Exception as error:  # noqa: BLE001  it is for whoever asked
-        future.set_exception(error)
-
-
-def _first_word(process: WorkerProcess) -> Message | YoloomError | None:
-    """READY, or what kept the worker from it, if it has said so."""
-    try:
-        message = process.channel.receive_now()
-    except ChannelClosed:  # it has ended, or is no worker of ours
-        process.kill()
-        return None
-    if message is None or message.kind == "ready":
-        return message
-    return rebuilt(message.notes)
-
-
-def _statistics(place: Place) -> WorkerStatistics:
-    pid = None if place.process is None else place.process.pid
-    memory = memory_of(pid)
-    return WorkerStatistics(
-        lane=place.post.number,
-        pid=pid,
-        generation=0 if place.process is None else place.process.generation,
-        state=place.life.phase.value,
-        restarts=place.life.restarts,
-        served=place.post.served,
-        threads=place.threads,
-        unique_bytes=memory.unique,
-        proportional_bytes=memory.proportional,
-    )

@@ -1,4 +1,4 @@
-"""An engine whose lanes are worker processes. All else, queue, deadlines, turns, counts, is the engine's own."""
+"""An engine whose lanes are worker processes. Queue, deadlines, turns and counts are the engine's own."""
 
 from __future__ import annotations
 
@@ -27,49 +27,68 @@ SPLIT_TOLERANCE = 1e-3
 
 
 class RemoteBackend:
-    """Stands for the runtime that the workers use, which this process never loads. Shared freely."""
+    """A stand-in for the runtime that the workers use, which this process never loads.
+
+    Thread safety: any number of threads.
+
+    Args:
+        name: The backend's name.
+        threads: The CPU budget of all workers together.
+    """
 
     def __init__(self, name: str, threads: int) -> None:
-        """threads: of all workers together."""
         self.name = name
         self._threads = threads
         self._guarantee: Guarantee | None = None
 
     def compile(self, model: Model, setup: Setup) -> Compiled:
+        """Raise UnknownDevice: the workers compile."""
         raise UnknownDevice("the workers compile the network; this process has no runtime.")
 
     def precisions(self) -> tuple[Precision, ...]:
-        """What the workers compute with."""
+        """Return the precision that the workers compute with."""
         return (Precision(self.guarantee().precision),)
 
     def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
-        """What the first worker said of the precision that it computes with, for the share that each has now."""
+        """Return the guarantee of the first worker, for the share of the threads that each has now."""
         if self._guarantee is None:
             raise LookupError("no worker was ready yet")
         return self._guarantee
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
-        """Nobody asks: a worker takes one image at a time."""
+        """Return False; a worker takes one image at a time."""
         return False
 
-    def told(self, ready: Mapping[str, Any], count: int) -> None:
-        """What the first worker said when it was ready, and how many there are now."""
-        found, share = Guarantee(**ready["guarantee"]), share_of(self._threads, count)
+    def set_ready(self, ready: Mapping[str, Any], count: int) -> None:
+        """Take the guarantee from the notes of the first "ready", for `count` workers."""
+        guarantee, share = Guarantee(**ready["guarantee"]), share_of(self._threads, count)
         if ready["splits_sums"] and share != self._threads:
-            found = replace(
-                found,
+            guarantee = replace(
+                guarantee,
                 bit_identical=False,
                 tolerance=SPLIT_TOLERANCE,
                 because=f"how sums are split depends on the number of threads, and each worker has {share} of "
                 f"{self._threads}: results have the bits of a model with threads={share}, and others after a resize",
             )
-        self._guarantee = found
+        self._guarantee = guarantee
 
 
 class WorkersEngine(Engine):
-    """One model file, opened by each of several worker processes. Shared freely.
+    """One model file, opened by each of several worker processes.
 
     The constructor stores; `start` starts the workers and returns when all are ready; `close` ends everything.
+
+    Thread safety: any number of threads.
+
+    Args:
+        model: The model, as this process has read it.
+        recipe: How a worker comes to the same model.
+        workers: How many there are, and how patient to be with them.
+        threads: The CPU budget, of which each worker gets its share.
+        backend: The name of the runtime in the workers.
+        capacity: The places of the queue.
+        clock: The clock of deadlines and statistics.
+        version: Returns the present identity of the model's files.
     """
 
     prediction_type = RemotePrediction
@@ -85,7 +104,6 @@ class WorkersEngine(Engine):
         clock: Clock = monotonic,
         version: Callable[[], object] = lambda: None,
     ) -> None:
-        """recipe: how a worker comes to the model. threads: the CPU budget, of which each worker gets its share."""
         self._remote_backend = RemoteBackend(backend, threads)
         super().__init__(model, self._remote_backend, threads, capacity, clock, version)
         self._workers = workers
@@ -93,16 +111,16 @@ class WorkersEngine(Engine):
         self._usable: frozenset[int] = frozenset()  # lanes; guarded by the engine's lock
 
     def start(self) -> None:
-        """Raises what keeps a worker from being ready."""
+        """Start the workers and wait until they are ready. Raises what keeps one from that."""
         self._ready = self._supervisor.start().notes
-        self._remote_backend.told(self._ready, self._workers.count)
+        self._remote_backend.set_ready(self._ready, self._workers.count)
         self.precision = Precision(self._remote_backend.guarantee().precision)
         self._add_lanes(self._workers.count)
         self._show_lanes(self._workers.count)
 
     @property
     def workers(self) -> Workers:
-        """How many there are now, and how patient their parent is."""
+        """How many workers there are now, and how patient their parent is."""
         return self._workers
 
     def resize(self, count: int) -> None:
@@ -111,12 +129,12 @@ class WorkersEngine(Engine):
         self._add_lanes(count)
         self._supervisor.resize(count)
         self._workers = replace(self._workers, count=count)
-        self._remote_backend.told(self._ready, count)
+        self._remote_backend.set_ready(self._ready, count)
         self._show_lanes(count)
 
     def _add_lanes(self, count: int) -> None:
         """Have at least `count` lanes and their threads, whether they have workers or not."""
-        lanes = [WorkerLane(self._supervisor.post(number)) for number in range(count)]
+        lanes = [WorkerLane(self._supervisor.current_worker(number)) for number in range(count)]
         with self._lock:
             if self._closed:
                 return
@@ -128,12 +146,12 @@ class WorkersEngine(Engine):
             self._policy.use_lanes(Form.LATENCY, self._usable)
 
     def _show_lanes(self, count: int) -> None:
-        """Tell so many in the statistics."""
+        """Show this number of lanes in the statistics."""
         with self._lock:
             self._activity.add_form(Form.LATENCY, Lanes(count))
 
     def _use_lanes(self, lanes: frozenset[int]) -> frozenset[int]:
-        """From now on requests go to these lanes. Returns those that have one now."""
+        """Send requests to these lanes from now on, and return those that have one. In the supervisor's thread."""
         with self._lock:
             is_new, self._usable = lanes != self._usable, lanes
             if Form.LATENCY not in self._slots:
@@ -144,21 +162,22 @@ class WorkersEngine(Engine):
             return busy
 
     def _start_compiler(self) -> None:
-        """There is one form: several callers have several workers."""
+        """Do nothing: there is one form, as several callers have several workers."""
 
     def _interrupt(self) -> None:
         self._supervisor.interrupt()
 
     def statistics(self) -> Statistics:
-        found = super().statistics()
-        workers = self._supervisor.statistics()
-        return replace(found, workers=workers)
+        """Return the numbers of the engine, and those of each worker."""
+        return replace(super().statistics(), workers=self._supervisor.statistics())
 
     def threads_alive(self) -> list[threading.Thread]:
-        mine = [self._supervisor.thread] if self._supervisor.thread.is_alive() else []
-        return [*super().threads_alive(), *mine]
+        """Return the threads of the engine, and the supervisor's while it runs."""
+        supervisor = self._supervisor.thread
+        return [*super().threads_alive(), *([supervisor] if supervisor.is_alive() else [])]
 
     def close(self, drain: bool = False, timeout: float | None = None) -> None:
+        """End the engine as usual, then the workers: those that still have a request are killed."""
         super().close(drain, timeout)
         if os.getpid() == self._pid:
             self._supervisor.close()

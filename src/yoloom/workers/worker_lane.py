@@ -1,9 +1,9 @@
-"""A lane whose place to run is a worker process.
+"""A lane that runs its requests in a worker process.
 
 ```
-request ─▶ slot ─▶ asked ─▶ findings
-                     │ the process ends: once more, on the next one
-                     └▶ that one ends too: WorkerCrashed, and never again
+request ─▶ image in the slot ─▶ worker ─▶ detections
+                                  │ the process ends: once more, on the next one
+                                  └▶ that one ends too: WorkerCrashed, and never again
 ```
 """
 
@@ -20,7 +20,6 @@ from yoloom.workers.current_worker import CurrentWorker
 from yoloom.workers.exit_report import WorkerExit
 from yoloom.workers.ipc.channel import ChannelClosed
 from yoloom.workers.ipc.heartbeat import Doing
-from yoloom.workers.ipc.messages import Message
 from yoloom.workers.ipc.remote_errors import rebuilt
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.remote_prediction import RemotePrediction
@@ -28,68 +27,70 @@ from yoloom.workers.remote_prediction import RemotePrediction
 log = SafeLogger("yoloom.workers")
 
 TRIES = 2
-"""So many processes may end over one image."""
+"""Processes that may end while they work on one image."""
 
 CHANCES = 6
-"""And so many in all, those that ended before they had begun with it included."""
+"""Processes that one image may be given to in all, those included that ended before they had begun with it."""
 
 
 class WorkerLane:
-    """One lane. One thread at a time."""
+    """One lane. Thread safety: one thread at a time."""
 
-    def __init__(self, post: CurrentWorker) -> None:
-        self._post = post
+    def __init__(self, current: CurrentWorker) -> None:
+        self._current = current
 
     @property
     def broken(self) -> bool:
-        """Never: the supervisor tells how its worker is."""
+        """Never: the supervisor reports the state of the worker."""
         return False
 
     def serve(self, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
         """Have the worker answer one after the other. Raises nothing."""
-        return [self._served(request, clock) for request in requests]
+        return [self._serve(request, clock) for request in requests]
 
-    def _served(self, request: Request, clock: Clock) -> Outcome:
-        deaths: list[WorkerExit] = []
+    def _serve(self, request: Request, clock: Clock) -> Outcome:
+        exits: list[WorkerExit] = []
         try:
             for _ in range(CHANCES):
-                outcome = self._tried(request, deaths, clock)
+                outcome = self._try(request, exits, clock)
                 if outcome is not None:
-                    return outcome._replace(retried=outcome.retried or bool(deaths))
+                    return outcome._replace(retried=outcome.retried or bool(exits))
         except YoloomError as error:
-            return Outcome(error=error, retried=bool(deaths))
+            return Outcome(error=error, retried=bool(exits))
         except Exception as error:  # a fault of ours must not end the lane
             log.exception("a lane failed")
             return Outcome(error=RuntimeFailed(f"the lane failed: {type(error).__name__}: {error}"))
-        return Outcome(error=_crashed(deaths), retried=True)
+        return Outcome(error=_crashed(exits), retried=True)
 
-    def _tried(self, request: Request, deaths: list[WorkerExit], clock: Clock) -> Outcome | None:
-        """One try; None when the process ended and another one may be asked."""
-        late = deaths and request.terms.deadline <= clock()
-        process = None if late else self._post.begin(request.terms.deadline, clock)
+    def _try(self, request: Request, exits: list[WorkerExit], clock: Clock) -> Outcome | None:
+        """Try once; None when the process ended and another one may get the image."""
+        late = exits and request.terms.deadline <= clock()
+        process = None if late else self._current.acquire(request.terms.deadline, clock)
         if process is None:
             return Outcome(late=True)
         served = False
         try:
-            outcome = _asked(process, request)
+            outcome = _predict(process, request)
             served = True
             return outcome
         except ChannelClosed as closed:
             log.debug("request %d lost its worker: %s", request.id, closed)
-            self._post.vacate(process)
-            deaths.append(process.death())
-            if sum(death.doing != Doing.WAITING.words for death in deaths) >= TRIES:
-                return Outcome(error=_crashed(deaths))
+            # At once, not when the supervisor notices: the next try must not get the same process again.
+            self._current.vacate(process)
+            exits.append(process.exit_report())
+            # A process that ended while it waited for work had not begun with this image, which is not to blame.
+            if sum(report.doing != Doing.WAITING.words for report in exits) >= TRIES:
+                return Outcome(error=_crashed(exits))
             return None
         finally:
-            self._post.end(process, served)
+            self._current.release(process, served)
 
 
-def _asked(process: WorkerProcess, request: Request) -> Outcome:
+def _predict(process: WorkerProcess, request: Request) -> Outcome:
     prediction = request.image
     if not isinstance(prediction, RemotePrediction):
         raise RuntimeFailed("a lane of worker processes got an image that was prepared for another one")
-    answer: Message = process.ask(prediction.question(request.id))
+    answer = process.predict(prediction.to_request(request.id))
     retried = bool(answer.notes.get("retried", False))
     if answer.kind == "failed":
         return Outcome(error=rebuilt(answer.notes), retried=retried)
@@ -97,9 +98,9 @@ def _asked(process: WorkerProcess, request: Request) -> Outcome:
     return Outcome((), judged.speed["inference"], retried=retried)
 
 
-def _crashed(deaths: list[WorkerExit]) -> WorkerCrashed:
+def _crashed(exits: list[WorkerExit]) -> WorkerCrashed:
     return WorkerCrashed(
-        f"{len(deaths)} worker processes ended over this image, which is not tried again: "
-        f"{', '.join(map(str, deaths))}.{deaths[-1].quoted}",
-        [death.exit_code for death in deaths],
+        f"{len(exits)} worker processes ended over this image, which is not tried again: "
+        f"{', '.join(map(str, exits))}.{exits[-1].quote}",
+        [report.exit_code for report in exits],
     )

@@ -22,17 +22,18 @@ def bind_to_parent(parent: int) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it went before the line above
+    # The parent may have ended before the line above, and then no signal ever comes.
+    if os.getppid() != parent:
         os._exit(0)
 
 
 if __name__ == "__main__":
     # Ctrl-C is for the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent, channel, board, slot, network, generation = map(int, sys.argv[1:7])
+    parent, channel, heartbeat, slot, network, generation = map(int, sys.argv[1:7])
     bind_to_parent(parent)
     sys.yoloom_worker = True  # type: ignore[attr-defined]  # the package then imports nothing by itself
 
     from yoloom.workers.child.worker import main
 
-    main(channel, board, slot, network, generation)
+    main(channel, heartbeat, slot, network, generation)

@@ -1,4 +1,4 @@
-"""How a worker comes to its compiled network: by itself, for all, or out of what another one has compiled."""
+"""How a worker gets its compiled network: by itself, for all, or out of what another worker has compiled."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from yoloom.workers.ipc.shared_weights import SharedNetwork
 from yoloom.workers.recipe import Opened
 
 
-def compiled_for(part: CompileRole, opened: Opened, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
-    """The network, and why it is not the shared one, nothing if it is. Raises what compiling raises."""
+def compiled_for(role: CompileRole, opened: Opened, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
+    """Compile or import the network in this role.
+
+    Returns:
+        The network, and why it is not the shared one (empty if it is).
+
+    Raises:
+        Exception: Compiling failed, with the error of the runtime. When sharing fails, the worker compiles alone.
+    """
     backend, model = opened.backend, opened.model
-    if part is CompileRole.SOLO or not isinstance(backend, Sharing):
+    if role is CompileRole.SOLO or not isinstance(backend, Sharing):
         return backend.compile(model, setup), "this one compiles alone"
-    own = backend.compile(model, setup) if part is CompileRole.LEADER else None
+    own = backend.compile(model, setup) if role is CompileRole.LEADER else None
     try:
-        if own is not None and not network.is_sealed:  # one that has given before may have ended a moment later
+        # It is sealed already if an earlier leader sealed it and ended before it was ready.
+        if own is not None and not network.is_sealed:
             network.write(backend.exported(own))
             network.seal()
         shared = backend.imported(model, setup, network.view())
+        # The leader answers for all: a runtime may export something that computes other bits after its import.
         if own is None or have_same_bits(own, shared, model):
             return shared, ""
         why = "what was exported gives other bits"

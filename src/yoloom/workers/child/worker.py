@@ -1,9 +1,9 @@
-"""A worker process: opens its model, says READY, and answers one question after the other until its parent ends.
+"""A worker process: opens its model, reports that it is ready, and answers requests until its parent ends.
 
 ```
 parent ── open ──▶ libraries, model
-parent ── compile ──▶ compiled, or taken from another worker; warmed up ── ready, or failed ──▶ parent
-parent ── predict: image in the slot ──▶ decode, letterbox, run, judge ── found, or failed ──▶ parent
+parent ── compile ──▶ compiled, or imported from another worker; warmed up ── ready, or failed ──▶ parent
+parent ── predict: image in the slot ──▶ decode, letterbox, run, post-process ── detections, or failed ──▶ parent
 parent closes the channel, or dies ──▶ the process ends
 ```
 """
@@ -50,13 +50,14 @@ BEAT_S = 0.25
 """Seconds between two signs of life."""
 
 
-def main(channel: int, board: int, slot: int, network: int, generation: int) -> None:
+def main(channel: int, heartbeat: int, slot: int, network: int, generation: int) -> None:
     """Serve until the parent ends. The numbers are inherited descriptors. Never returns."""
-    # A crash in native code says where, on the stderr of which the parent keeps the end.
+    # A crash in native code prints its stack to stderr, the end of which the parent keeps.
     faulthandler.enable(all_threads=False)
-    _leave_out_converters()
+    # OpenVINO goes without its tools for other frameworks' models when they can not be imported, in half the time.
+    sys.modules["openvino.tools"] = None  # type: ignore[assignment]
     channel_end = Channel(socket.socket(fileno=channel), generation)
-    worker = Worker(channel_end, Heartbeat(SharedMemory(board)), SharedMemory(slot), SharedNetwork(network))
+    worker = Worker(channel_end, Heartbeat(SharedMemory(heartbeat)), SharedMemory(slot), SharedNetwork(network))
     try:
         worker.serve()
     except ChannelClosed:
@@ -65,30 +66,22 @@ def main(channel: int, board: int, slot: int, network: int, generation: int) -> 
 
 
 class Worker:
-    """The whole life of a worker. One thread serves; one more shows signs of life."""
+    """The whole life of a worker: one thread serves, one more beats.
 
-    def __init__(self, channel: Channel, board: Heartbeat, slot: SharedMemory, network: SharedNetwork) -> None:
+    Thread safety: owned by the main thread of the worker process.
+    """
+
+    def __init__(self, channel: Channel, heartbeat: Heartbeat, slot: SharedMemory, network: SharedNetwork) -> None:
         self._channel = channel
-        self._board = board
+        self._heartbeat = heartbeat
         self._slot = slot
         self._network = network
 
     def serve(self) -> None:
-        """Open, then answer until the channel ends. Raises ChannelClosed."""
+        """Open the model, then answer until the channel ends. Raises ChannelClosed."""
         threading.Thread(target=self._beat, name="yoloom-beat", daemon=True).start()
-        model = self._open()
-        while True:
-            self._board.doing = Doing.WAITING
-            question = self._channel.receive()
-            self._board.doing = Doing.PREPARING
-            answer = self._answer(model, question)
-            self._board.doing = Doing.ANSWERING
-            self._channel.send(answer)
-
-    def _open(self) -> LoadedModel:
-        """Open, and say how that went. Raises ChannelClosed, also when it went wrong."""
         try:
-            return self._opened()
+            model = self._open()
         except ChannelClosed:
             raise
         except MemoryError as error:
@@ -96,17 +89,25 @@ class Worker:
         except Exception as error:
             self._channel.send(Message("failed", notes=described(error)))
             raise ChannelClosed("the model could not be opened") from error
+        while True:
+            # Set before each part begins: after a crash it tells the parent whether the image had been begun.
+            self._heartbeat.doing = Doing.WAITING
+            request = self._channel.receive()
+            self._heartbeat.doing = Doing.PREPARING
+            answer = self._answer(model, request)
+            self._heartbeat.doing = Doing.ANSWERING
+            self._channel.send(answer)
 
-    def _opened(self) -> LoadedModel:
+    def _open(self) -> LoadedModel:
         order = self._channel.receive().notes
         threads = order["threads"]
         cv2.setNumThreads(threads)
         opened = Recipe(order["opener"], order["arguments"]).open()
         setup = Setup(Form.LATENCY, threads, opened.precision)
-        part = CompileRole(self._channel.receive().notes["part"])
-        compiled, unshared = compiled_for(part, opened, setup, self._network)
+        role = CompileRole(self._channel.receive().notes["role"])
+        compiled, unshared = compiled_for(role, opened, setup, self._network)
         self._network.close()
-        slot = _Watched(compiled, threads, self._board)
+        slot = _ReportingSlot(compiled, threads, self._heartbeat)
         warm_up(slot, opened.model)
         ready = {
             "guarantee": asdict(opened.backend.guarantee(opened.precision)),
@@ -116,62 +117,62 @@ class Worker:
         self._channel.send(Message("ready", notes=ready))
         return LoadedModel(opened.model, slot)
 
-    def _answer(self, model: LoadedModel, question: Message) -> Message:
+    def _answer(self, model: LoadedModel, request: Message) -> Message:
+        notes = request.notes
         try:
-            return model.answer(question, self._image(question.notes))
+            self._slot.follow(notes["slot"])
+            pixels: NDArray[np.uint8] = self._slot.view(writable=False)[: notes["size"]]
+            if notes["shape"] is None:
+                return model.answer(request, Encoded(pixels.tobytes(), notes["source_name"]))
+            # Seen in place, without a copy: the parent writes nothing here until it has the answer.
+            return model.answer(request, pixels.reshape(notes["shape"]))
         except MemoryError as error:
             _out_of_memory(error)
         except Exception as error:  # noqa: BLE001  a fault of one image must not end the worker
-            return Message("failed", question.request, described(error))
-
-    def _image(self, notes: Any) -> NDArray[np.uint8] | Encoded:
-        """What lies in the slot: pixels (H, W, 3), seen in place, or a copy of encoded bytes."""
-        self._slot.follow(notes["slot"])
-        pixels: NDArray[np.uint8] = self._slot.view(writable=False)[: notes["size"]]
-        if notes["shape"] is None:
-            return Encoded(pixels.tobytes(), notes["what"])
-        image: NDArray[np.uint8] = pixels.reshape(notes["shape"])
-        return image
+            return Message("failed", request.request, described(error))
 
     def _beat(self) -> None:
+        # A thread of its own: it stops when the process is stopped, or one thread keeps the interpreter for itself.
         pause = threading.Event()
         while not pause.wait(BEAT_S):
-            self._board.beat()
+            self._heartbeat.beat()
 
 
 class LoadedModel:
-    """A compiled model that answers. One thread."""
+    """A compiled model that answers requests. Thread safety: one thread at a time."""
 
     def __init__(self, model: Model, slot: Slot) -> None:
         self._model = model
         self._slot = slot
 
-    def answer(self, question: Message, image: NDArray[np.uint8] | Encoded) -> Message:
-        """What is found in one image. Raises what fails."""
-        notes = question.notes
-        examination = ImagePipeline(self._model, _options(notes["options"]), notes["max_pixels"])
-        examination.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
-        examination.prepare(image, Ownership.OWNED)
-        request = Request(question.request, RequestTerms(), _nobody)
-        request.image = examination
+    def answer(self, message: Message, image: NDArray[np.uint8] | Encoded) -> Message:
+        """Predict one image: (H, W, 3) uint8 BGR, or encoded bytes. Raises what fails."""
+        notes = message.notes
+        lists = {name: tuple(value) for name, value in notes["options"].items() if isinstance(value, list)}
+        options = PredictOptions(**(notes["options"] | lists))
+        pipeline = ImagePipeline(self._model, options, notes["max_pixels"])
+        pipeline.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
+        pipeline.prepare(image, Ownership.OWNED)
+        request = Request(message.request, RequestTerms(), lambda _: None)  # the answer is the message
+        request.image = pipeline
         (outcome,) = run_requests(self._slot, [request], monotonic)
         if outcome.error is not None:
-            return Message("failed", question.request, described(outcome.error) | {"retried": outcome.retried})
-        judged = examination.judge(outcome.outputs, outcome.run_ms)
+            return Message("failed", message.request, described(outcome.error) | {"retried": outcome.retried})
+        judged = pipeline.judge(outcome.outputs, outcome.run_ms)
         arrays = {name: array for name, array in vars(judged.found).items() if array is not None}
-        told = {"source_hw": examination.source_hw, "speed": judged.speed, "retried": outcome.retried}
-        return Message("found", question.request, told, arrays)
+        answer = {"source_hw": pipeline.source_hw, "speed": judged.speed, "retried": outcome.retried}
+        return Message("detections", message.request, answer, arrays)
 
 
-class _Watched(Slot):
-    """A slot that shows on the board when the network runs."""
+class _ReportingSlot(Slot):
+    """A slot that shows in the heartbeat when the network runs."""
 
-    def __init__(self, compiled: Any, threads: int, board: Heartbeat) -> None:
+    def __init__(self, compiled: Any, threads: int, heartbeat: Heartbeat) -> None:
         super().__init__(compiled, cpu_gate().share(threads), threads)
-        self._board = board
+        self._heartbeat = heartbeat
 
     def run(self, batch: NDArray[np.uint8]) -> Outputs:
-        self._board.doing = Doing.RUNNING
+        self._heartbeat.doing = Doing.RUNNING
         try:
             return super().run(batch)
         except RuntimeFailed as error:
@@ -180,20 +181,7 @@ class _Watched(Slot):
             raise
 
 
-def _leave_out_converters() -> None:
-    """OpenVINO goes without its tools for other frameworks' models when they can not be imported, in half the time."""
-    sys.modules["openvino.tools"] = None  # type: ignore[assignment]
-
-
 def _out_of_memory(error: MemoryError) -> NoReturn:
+    # By `_exit`: to raise it further would need memory, and a process in this state answers nobody well.
     os.write(2, f"out of memory: {error}\n".encode(errors="replace"))
     os._exit(NO_MEMORY)
-
-
-def _options(notes: Any) -> PredictOptions:
-    lists = {name: tuple(value) for name, value in notes.items() if isinstance(value, list)}
-    return PredictOptions(**(notes | lists))
-
-
-def _nobody(_: Request) -> None:
-    """The answer is the message: nobody waits for the request."""

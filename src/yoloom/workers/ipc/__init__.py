@@ -1,1 +1,1 @@
-"""Messages and memory between a parent and its workers."""
+"""The transport between a parent and one worker process: messages, shared memory and signs of life."""

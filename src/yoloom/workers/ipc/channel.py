@@ -1,4 +1,4 @@
-"""One pipe between a parent and one generation of one worker: never shared, never re-used."""
+"""The message pipe between a parent and one generation of one worker: never shared, never re-used."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ TOGETHER = 2**16
 
 
 class ChannelClosed(Exception):
-    """The other side has ended, or said what is no message. Nothing more comes."""
+    """The other side has ended, or has sent something that is no message. Nothing more comes."""
 
 
 class Channel:
     """Messages of one generation over one end of a socket pair.
 
-    One thread at a time sends, and one receives; `shut` may be called by any thread, and wakes both. Nothing but whole
-    messages of this generation comes out: a message that was cut short by the other side's end never shows.
+    Nothing but whole messages of this generation comes out: one that was cut short by the end of the other side never
+    shows, and an answer that was meant for an earlier generation can not arrive, because that one had another socket.
+
+    Thread safety: one thread at a time sends, and one receives; `shut` may be called by any thread and wakes both.
     """
 
     def __init__(self, end: socket.socket, generation: int) -> None:
@@ -27,10 +29,11 @@ class Channel:
         self._decoder = Decoder(generation)
 
     def fileno(self) -> int:
+        """Return the descriptor to poll for incoming messages."""
         return self._end.fileno()
 
     def send(self, message: Message) -> None:
-        """Raises ChannelClosed; the other side may then have got a part, which it does not take for a message."""
+        """Send a message. Raises ChannelClosed; the other side may then have got a part, and does not use it."""
         parts = encode(message, self._generation)
         if sum(map(len, parts)) <= TOGETHER:
             parts = [b"".join(parts)]
@@ -42,15 +45,15 @@ class Channel:
 
     def receive(self) -> Message:
         """Wait for the next message. Raises ChannelClosed."""
-        while (message := self._received(0)) is None:
+        while (message := self._receive(0)) is None:
             continue  # without MSG_DONTWAIT it waits; a signal may cut that short
         return message
 
     def receive_now(self) -> Message | None:
-        """The next message if all of it is there. Raises ChannelClosed."""
-        return self._received(socket.MSG_DONTWAIT)
+        """Return the next message if all of it is there, else None. Raises ChannelClosed."""
+        return self._receive(socket.MSG_DONTWAIT)
 
-    def _received(self, flags: int) -> Message | None:
+    def _receive(self, flags: int) -> Message | None:
         message = None
         while message is None:
             try:
@@ -69,12 +72,14 @@ class Channel:
         return message
 
     def shut(self) -> None:
-        """End both directions: whoever waits here or on the other side wakes up. Idempotent; any thread."""
+        """End both directions, which wakes whoever waits here or on the other side. Idempotent; any thread."""
+        # The descriptor stays open until `close`: were its number given to another file now, a thread that is about to
+        # read from this channel would read from that file.
         try:
             self._end.shutdown(socket.SHUT_RDWR)
         except OSError:  # it was shut before, or the other side is gone
             return
 
     def close(self) -> None:
-        """Give the descriptor back, once nobody sends or receives."""
+        """Give the descriptor back, once no thread sends or receives."""
         self._end.close()

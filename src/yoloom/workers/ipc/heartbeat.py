@@ -1,4 +1,4 @@
-"""The board: a page of shared memory where a worker shows that it lives, and what it is doing."""
+"""A page of shared memory where a worker shows that it lives, and which step of a request it is at."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class Doing(enum.IntEnum):
-    """What a worker is at; the words complete "it ended while it ..."."""
+    """The step that a worker is at. Its `words` complete the sentence "it ended while it ..."."""
 
     STARTING = 0
     WAITING = 1
@@ -23,6 +23,7 @@ class Doing(enum.IntEnum):
 
     @property
     def words(self) -> str:
+        """The step in the past tense, for messages."""
         return _WORDS[self]
 
 
@@ -36,7 +37,13 @@ _WORDS = {
 
 
 class Heartbeat:
-    """Two numbers of eight bytes, each written by one side only and in one piece. Shared freely."""
+    """Two numbers of eight bytes in memory that parent and worker share: beats, and the present step.
+
+    No lock could be used here, because a worker that dies with it would keep it for ever. None is needed: only the
+    worker writes, each number is aligned and stored in one piece, and the parent reads each of them alone.
+
+    Thread safety: any number of threads read; in the worker one thread writes the beats and one the step.
+    """
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
@@ -44,6 +51,7 @@ class Heartbeat:
 
     @classmethod
     def create(cls) -> Heartbeat:
+        """Make the page, in the parent. Raises SharedMemoryFull."""
         return cls(SharedMemory.create(SIZE))
 
     @property
@@ -52,15 +60,18 @@ class Heartbeat:
         return int(self._numbers[0])
 
     def beat(self) -> None:
+        """Give one more sign of life."""
         self._numbers[0] += 1
 
     @property
     def doing(self) -> Doing:
+        """The step that the worker is at."""
         return Doing(int(self._numbers[1]))
 
     @doing.setter
-    def doing(self, what: Doing) -> None:
-        self._numbers[1] = what
+    def doing(self, step: Doing) -> None:
+        self._numbers[1] = step
 
     def close(self) -> None:
+        """Release the page. Idempotent."""
         self.memory.close()

@@ -1,4 +1,4 @@
-"""Messages between a parent and a worker as bytes: a JSON header and the raw bytes of arrays. Nothing is unpickled.
+"""Messages between a parent and a worker as bytes: JSON and plain arrays. Nothing is unpickled.
 
 ```
 magic  generation  header size  body size │ header: kind, request, notes, arrays │ arrays, each at a multiple of 16
@@ -29,15 +29,18 @@ DTYPES = ("float32", "uint8")
 
 
 class BadMessage(Exception):
-    """What came is no message of this channel: the other side is broken, and is not listened to any more."""
+    """Bytes that are no message of this channel: the other side is broken, and is not listened to any more."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One message. Immutable: shared freely.
+    """One message. Immutable. Thread safety: any number of threads.
 
-    request: the id of the request that it belongs to, or -1. notes: plain JSON values. arrays: float32 or uint8, which
-    belong to the message.
+    Attributes:
+        kind: The name of the message: "open", "compile", "ready", "predict", "detections" or "failed".
+        request: The id of the request that it belongs to, or -1.
+        notes: Plain JSON values.
+        arrays: Arrays of float32 or uint8, which belong to the message.
     """
 
     kind: str
@@ -46,12 +49,46 @@ class Message:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class PredictRequest:
+    """One image on its way to a worker. Immutable; the pixels may be the caller's, who waits for the answer.
+
+    Attributes:
+        request: The request's id.
+        pixels: (H, W, 3) uint8 BGR, or the bytes of an encoded image (N,) uint8.
+        source_name: The name that errors give an encoded image.
+        options: The options of the call but for the classes.
+        keep: The ids of the classes to keep, None for all; class names are known to the caller's handle alone.
+        max_pixels: The largest image that is decoded.
+    """
+
+    request: int
+    pixels: NDArray[np.uint8]
+    source_name: str
+    options: Mapping[str, Any]
+    keep: list[int] | None
+    max_pixels: int
+
+    def message(self, slot_size: int) -> Message:
+        """Return the message that accompanies the pixels in a slot of `slot_size` bytes."""
+        notes = {
+            "slot": slot_size,
+            "size": self.pixels.size,
+            "shape": self.pixels.shape if self.pixels.ndim == 3 else None,  # None: encoded
+            "source_name": self.source_name,
+            "options": self.options,
+            "keep": self.keep,
+            "max_pixels": self.max_pixels,
+        }
+        return Message("predict", self.request, notes)
+
+
 def encode(message: Message, generation: int) -> list[bytes | memoryview]:
-    """The bytes of a message, in parts that are sent one after the other."""
+    """Return the bytes of a message, in parts to be sent one after the other."""
     plain = {name: np.ascontiguousarray(array) for name, array in message.arrays.items()}
-    described = [[name, array.dtype.name, list(array.shape)] for name, array in plain.items()]
-    header = json.dumps([message.kind, message.request, message.notes, described], separators=(",", ":")).encode()
-    body = sum(map(_padded, (array.nbytes for array in plain.values())))
+    declared = [[name, array.dtype.name, list(array.shape)] for name, array in plain.items()]
+    header = json.dumps([message.kind, message.request, message.notes, declared], separators=(",", ":")).encode()
+    body = sum(_padded(array.nbytes) for array in plain.values())
     parts: list[bytes | memoryview] = [PREFIX.pack(MAGIC, generation, len(header), body) + header]
     for array in plain.values():
         parts += [array.reshape(-1).view(np.uint8).data, bytes(_padded(array.nbytes) - array.nbytes)]
@@ -59,7 +96,7 @@ def encode(message: Message, generation: int) -> list[bytes | memoryview]:
 
 
 class Decoder:
-    """Bytes → messages of one generation. One thread at a time.
+    """Turns bytes into messages of one generation. Thread safety: one thread at a time.
 
     ```
     while (message := decoder.filled(socket.recv_into(decoder.space))) is None: ...
@@ -68,72 +105,63 @@ class Decoder:
 
     def __init__(self, generation: int) -> None:
         self._generation = generation
-        self._begin()
+        self._expect(PREFIX.size, self._take_prefix)
 
     @property
     def space(self) -> memoryview:
-        """Where the next bytes go: never more than belong to the present message, so that none is read ahead."""
+        """The room for the next bytes: never more than belong to the present message, so that none is read ahead."""
         return self._space[self._have :]
 
     @property
     def is_half_way(self) -> bool:
         """Whether a message has begun and not ended."""
-        return self._part != self._take_prefix or self._have > 0
+        return self._take != self._take_prefix or self._have > 0
 
     def filled(self, count: int) -> Message | None:
-        """`count` bytes were put into `space`. Returns the message that they complete. Raises BadMessage."""
+        """Take the `count` bytes that were put into `space`. Return the message that they complete, if they do.
+
+        Raises BadMessage.
+        """
         self._have += count
         message = None
         while self._have == len(self._space) and message is None:
-            message = self._part()
+            message = self._take()
         return message
 
-    def _begin(self) -> None:
-        self._part: Callable[[], Message | None] = self._take_prefix
-        self._ask(PREFIX.size)
-
-    def _ask(self, size: int) -> None:
+    def _expect(self, size: int, take: Callable[[], Message | None]) -> None:
         self._space, self._have = memoryview(bytearray(size)), 0
+        self._take = take
 
     def _take_prefix(self) -> None:
-        magic, generation, header, body = PREFIX.unpack(self._space)
-        if magic != MAGIC or header > MAX_HEADER or body > MAX_BODY:
-            raise BadMessage("what came is no message")
+        magic, generation, header, self._body_size = PREFIX.unpack(self._space)
+        if magic != MAGIC or header > MAX_HEADER or self._body_size > MAX_BODY:
+            raise BadMessage("the bytes that came are no message")
         if generation != self._generation:
             raise BadMessage(f"expected a message of generation {self._generation}, got one of {generation}")
-        self._body = body
-        self._part = self._take_header
-        self._ask(header)
+        self._expect(header, self._take_header)
 
-    def _take_header(self) -> Message | None:
+    def _take_header(self) -> None:
         try:
-            self._kind, self._request, self._notes, self._arrays = json.loads(bytes(self._space))
+            self._kind, self._request, self._notes, self._declared = json.loads(bytes(self._space))
         except (ValueError, TypeError) as error:
             raise BadMessage(f"the header of a message can not be read: {error}") from None
-        self._part = self._take_body
-        self._ask(self._body)
-        return None
+        self._expect(self._body_size, self._take_body)
 
     def _take_body(self) -> Message:
-        message = Message(self._kind, self._request, self._notes, _arrays(self._arrays, self._space))
-        self._begin()
-        return message
-
-
-def _arrays(described: Any, body: memoryview) -> dict[str, NDArray[Any]]:
-    found, offset = {}, 0
-    try:
-        for name, dtype, shape in described:
-            if dtype not in DTYPES:
-                raise BadMessage(f"an array of type {dtype!r} came")
-            count = math.prod(shape)
-            found[name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
-            offset += _padded(count * np.dtype(dtype).itemsize)
-    except (ValueError, TypeError) as error:
-        raise BadMessage(f"an array of a message can not be read: {error}") from None
-    if offset != len(body):
-        raise BadMessage(f"a message has {len(body)} bytes of arrays, and describes {offset}")
-    return found
+        arrays, offset = {}, 0
+        try:
+            for name, dtype, shape in self._declared:
+                if dtype not in DTYPES:
+                    raise BadMessage(f"an array of type {dtype!r} came")
+                count = math.prod(shape)
+                arrays[name] = np.frombuffer(self._space, dtype, count, offset).reshape(shape)
+                offset += _padded(count * np.dtype(dtype).itemsize)
+        except (ValueError, TypeError) as error:
+            raise BadMessage(f"an array of a message can not be read: {error}") from None
+        if offset != len(self._space):
+            raise BadMessage(f"a message has {len(self._space)} bytes of arrays, and declares {offset}")
+        self._expect(PREFIX.size, self._take_prefix)
+        return Message(self._kind, self._request, self._notes, arrays)
 
 
 def _padded(size: int) -> int:

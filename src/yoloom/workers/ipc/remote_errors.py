@@ -1,4 +1,4 @@
-"""Errors on their way from a worker: their class by its name, their words, and what caused them in words."""
+"""Errors on their way from a worker to its parent: the class by its name, the message, and the cause as text."""
 
 from __future__ import annotations
 
@@ -9,26 +9,23 @@ from yoloom.errors import RuntimeFailed, YoloomError
 
 
 class RemoteCause(Exception):
-    """What caused an error in a worker process: its class and its words."""
+    """The cause of an error in a worker process: its class and its message."""
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """An error as plain values."""
-    cause = error.__cause__
+    """Convert an error to JSON values. One that is not the package's own becomes a RuntimeFailed."""
     if not isinstance(error, YoloomError):
-        return {"error": "RuntimeFailed", "text": f"the worker raised {_named(error)}", "cause": _named(error)}
-    return {
-        "error": type(error).__name__,
-        "text": str(error),
-        "cause": None if cause is None else _named(cause),
-    }
+        name = _named(error)
+        return {"error": "RuntimeFailed", "text": f"the worker raised {name}", "cause": name}
+    cause = error.__cause__
+    return {"error": type(error).__name__, "text": str(error), "cause": None if cause is None else _named(cause)}
 
 
 def rebuilt(notes: Any) -> YoloomError:
-    """The error that was described. Only classes of yoloom are made."""
-    found = getattr(errors, str(notes["error"]), None)
-    is_ours = isinstance(found, type) and issubclass(found, YoloomError) and found is not errors.PartialFailure
-    error = found(notes["text"]) if is_ours and found is not None else RuntimeFailed(notes["text"])
+    """Build the error that `described` has converted. Only classes of the package are ever made."""
+    declared = getattr(errors, str(notes["error"]), None)
+    is_ours = isinstance(declared, type) and issubclass(declared, YoloomError) and declared is not errors.PartialFailure
+    error = declared(notes["text"]) if is_ours and declared is not None else RuntimeFailed(notes["text"])
     if notes["cause"] is not None:
         error.__cause__ = RemoteCause(notes["cause"])
     return error

@@ -1,4 +1,4 @@
-"""Memory without a name, which a parent shares with one worker and which goes with the last of both."""
+"""Memory without a name that a parent shares with one worker, and the rule for its size."""
 
 from __future__ import annotations
 
@@ -14,41 +14,63 @@ from yoloom.errors import SharedMemoryFull
 
 MIB = 2**20
 
+SMALLEST = 2**20
+"""Bytes of a slot that has seen nothing large."""
+
+STEP = 2**16
+"""Sizes of slots are multiples of it, so that images of nearly one size do not resize them."""
+
+MEMORY = 64
+"""Images after which a slot shrinks, when none of them needed half of it."""
+
 
 class SharedMemory:
-    """Bytes behind a file descriptor. One thread at a time in each process.
+    """Bytes behind a file descriptor.
 
-    It has no name in any folder, so nothing is left of it when both processes end, however they end. No resource
-    tracker has to know it.
+    The memory has no name in any folder, so nothing is left of it when both processes end, however they end, and no
+    resource tracker has to know it.
+
+    Thread safety: one thread at a time in each process. Parent and worker take turns: the parent writes before it sends
+    a request, and the worker reads until it has answered.
+
+    Args:
+        descriptor: A descriptor of memory that exists; from now on it belongs to this object.
     """
 
     def __init__(self, descriptor: int) -> None:
-        """descriptor: of memory that exists, which then belongs to this object."""
         self.descriptor = descriptor
         self._size = os.fstat(descriptor).st_size
         self._view: NDArray[np.uint8] | None = None
 
     @classmethod
     def create(cls, size: int) -> SharedMemory:
-        """New memory of `size` bytes. Raises SharedMemoryFull."""
-        made = cls(_file_without_a_name())
+        """Make new memory of `size` bytes. Raises SharedMemoryFull."""
         try:
-            made.resize(size)
+            descriptor = os.memfd_create("yoloom", os.MFD_CLOEXEC)
+        except (AttributeError, OSError):  # another system than Linux, or a sandbox that forbids it
+            with tempfile.TemporaryFile(prefix="yoloom-") as file:
+                descriptor = os.dup(file.fileno())
+        memory = cls(descriptor)
+        try:
+            memory.resize(size)
         except BaseException:
-            made.close()
+            memory.close()
             raise
-        return made
+        return memory
 
     @property
     def size(self) -> int:
+        """The size in bytes."""
         return self._size
 
     def resize(self, size: int) -> None:
-        """Change to `size` bytes, all of which are there: touching them can not fail later. Raises SharedMemoryFull."""
+        """Change to `size` bytes, all of which exist: touching them can not fail later. Raises SharedMemoryFull."""
         self._view = None
         try:
             os.ftruncate(self.descriptor, size)
-            _reserve(self.descriptor, size)
+            # Without it a system that is short of memory kills whichever process touches the page that is missing.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self.descriptor, 0, size)
             self._view = _mapped(self.descriptor, size, writable=True)
         except (OSError, MemoryError) as error:
             os.ftruncate(self.descriptor, min(size, self._size))
@@ -59,13 +81,13 @@ class SharedMemory:
         self._size = size
 
     def follow(self, size: int) -> None:
-        """The other process has changed it to `size` bytes."""
+        """Note that the other process has changed the size to `size` bytes."""
         if size != self._size:
             self._view = None
             self._size = size
 
     def view(self, writable: bool = True) -> NDArray[np.uint8]:
-        """All bytes (size,), mapped. Later changes of the size leave an array that was handed out as it is.
+        """Map all bytes as a uint8 array (size,). Later changes of the size leave arrays of before as they are.
 
         Raises MemoryError in a process that may not map so much.
         """
@@ -74,19 +96,11 @@ class SharedMemory:
         return self._view
 
     def close(self) -> None:
-        """Let go. What was mapped stays until its last array is gone. Idempotent."""
+        """Release the memory. What was mapped stays until its last array is gone. Idempotent."""
         self._view = None
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
-
-
-def _file_without_a_name() -> int:
-    try:
-        return os.memfd_create("yoloom", os.MFD_CLOEXEC)
-    except (AttributeError, OSError):  # another system than Linux, or a sandbox that forbids it
-        with tempfile.TemporaryFile(prefix="yoloom-") as file:
-            return os.dup(file.fileno())
 
 
 def _mapped(descriptor: int, size: int, writable: bool) -> NDArray[np.uint8]:
@@ -99,7 +113,28 @@ def _mapped(descriptor: int, size: int, writable: bool) -> NDArray[np.uint8]:
         raise MemoryError(f"{size} bytes can not be mapped: {error.strerror}") from error
 
 
-def _reserve(descriptor: int, size: int) -> None:
-    # Without it a system that is short of memory kills whoever touches the page that is missing.
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(descriptor, 0, size)
+class SlotSize:
+    """Decides how large a worker's slot should be, from the images that went through it. Pure.
+
+    Thread safety: one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self.size = SMALLEST
+        self._seen = 0
+        self._largest = 0
+
+    def fit(self, needed: int) -> int:
+        """Return the size in bytes for an image of `needed` bytes: a slot grows at once, and shrinks late."""
+        rounded = max(-(-needed // STEP) * STEP, SMALLEST)
+        self._seen += 1
+        self._largest = max(self._largest, rounded)
+        if rounded > self.size:
+            self._restart(rounded)
+        elif self._seen >= MEMORY:
+            self._restart(self._largest if self._largest * 2 <= self.size else self.size)
+        return self.size
+
+    def _restart(self, size: int) -> None:
+        self.size = size
+        self._seen = self._largest = 0
