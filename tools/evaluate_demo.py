@@ -26,7 +26,7 @@ from yoloom.assets import DEMO_MODEL
 Array = npt.NDArray[Any]
 
 CONFIDENCE = 0.001
-"""COCO's measure wants the doubtful detections too."""
+"""Least confidence: COCO's measure needs doubtful detections too."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Average:
 
 
 def coco_map(ground_truth: Sequence[Boxes], detections: Sequence[Boxes]) -> Average:
-    """COCO's mean average precision; item `i` of both is image `i`."""
-    found = _rows(detections)
-    if not found:
+    """Compute COCO's mean average precision; item `i` of both is image `i`."""
+    rows = _rows(detections)
+    if not rows:
         return Average(0.0, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = _dataset(ground_truth)
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(found), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -89,7 +89,7 @@ def _rows(images: Iterable[Boxes]) -> list[dict[str, Any]]:
 
 
 def evaluate(model: YOLO, seeds: Iterable[int], size_wh: tuple[int, int], imgsz: int) -> Average:
-    """Average precision of a model on the scenes of `seeds`, by the path that every prediction takes."""
+    """Measure a model on the scenes of `seeds`, through `YOLO.map` as users call it."""
     drawn = [scenes.scene(seed, size_wh) for seed in seeds]
     truth = [Boxes(scene.xyxy, scene.cls, np.ones(len(scene.cls))) for scene in drawn]
     results = model.map((scene.image for scene in drawn), imgsz=imgsz, conf=CONFIDENCE)

@@ -38,7 +38,7 @@ Batch = tuple[Tensor, Tensor]  # images (B, 3, H, W) uint8 RGB, objects (N, 6): 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training, besides the code."""
+    """The numbers that decide a training, besides the code."""
 
     steps: int
     pixels: int  # per batch
@@ -93,14 +93,14 @@ def objects_per_image(objects: Tensor, count: int) -> tuple[Tensor, Tensor, Tens
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of xyxy boxes, broadcast over the leading axes."""
+    """Compute the intersection over union of xyxy boxes, broadcast over the leading axes."""
     meet = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(-1)
     area_a, area_b = (a[..., 2:] - a[..., :2]).prod(-1), (b[..., 2:] - b[..., :2]).prod(-1)
     return meet / (area_a + area_b - meet + 1e-7)
 
 
 def complete_iou(a: Tensor, b: Tensor) -> Tensor:
-    """IoU less the distance of the centres and the difference of the aspect ratios."""
+    """Compute the IoU less penalties for the distance of the centres and the difference of the aspect ratios."""
     overlap = iou(a, b)
     hull = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])
     apart = ((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) ** 2).sum(-1) / 4.0
@@ -114,10 +114,10 @@ def complete_iou(a: Tensor, b: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Which object each anchor answers for.
+    """The object that each anchor is trained to find.
 
-    `owner (B, A)` is a row of the ground truth, meant where `chosen (B, A)`; `quality (B, A)` 0..1 is the score the
-    anchor should give.
+    `owner (B, A)` is a row of the ground truth, valid where `chosen (B, A)`; `quality (B, A)` 0..1 is the score
+    that the anchor should give.
     """
 
     owner: Tensor
@@ -126,7 +126,7 @@ class Assignment:
 
 
 def assign(scores: Tensor, boxes: Tensor, points: Tensor, cls: Tensor, xyxy: Tensor, real: Tensor) -> Assignment:
-    """Task-aligned assignment: each object claims the anchors within it that already find and name it best."""
+    """Task-aligned assignment: each object takes the anchors within it that predict its box and class best."""
     offsets = torch.cat([points - xyxy[:, :, None, :2], xyxy[:, :, None, 2:] - points], -1)
     allowed = (offsets.amin(-1) > 1e-6) & real[..., None]
     overlaps = iou(xyxy[:, :, None], boxes[:, None]) * allowed
@@ -143,26 +143,26 @@ def assign(scores: Tensor, boxes: Tensor, points: Tensor, cls: Tensor, xyxy: Ten
 
 
 def losses(raw: Tensor, points: Tensor, strides: Tensor, objects: Tensor) -> dict[str, Tensor]:
-    """The three losses of a batch, each over the sum of the wanted scores."""
+    """Compute the three losses of a batch, each divided by the sum of the target scores."""
     cls, xyxy, real = objects_per_image(objects, raw.shape[0])
     distances, logits = raw.split((4 * BINS, raw.shape[-1] - 4 * BINS), -1)
     boxes = decode(distances, points, strides)
     with torch.no_grad():
-        given = assign(logits.sigmoid(), boxes, points, cls, xyxy, real)
-    names = cls.gather(1, given.owner)
-    wanted = functional.one_hot(names, logits.shape[-1]) * (given.quality * given.chosen)[..., None]
+        assigned = assign(logits.sigmoid(), boxes, points, cls, xyxy, real)
+    names = cls.gather(1, assigned.owner)
+    wanted = functional.one_hot(names, logits.shape[-1]) * (assigned.quality * assigned.chosen)[..., None]
     total = wanted.sum().clamp(min=1.0)
-    truth = xyxy.gather(1, given.owner[..., None].expand(-1, -1, 4))[given.chosen]
-    weight = given.quality[given.chosen]
+    truth = xyxy.gather(1, assigned.owner[..., None].expand(-1, -1, 4))[assigned.chosen]
+    weight = assigned.quality[assigned.chosen]
     centres, unit = (
-        points.expand(raw.shape[0], -1, -1)[given.chosen],
-        strides.expand(raw.shape[0], -1, -1)[given.chosen],
+        points.expand(raw.shape[0], -1, -1)[assigned.chosen],
+        strides.expand(raw.shape[0], -1, -1)[assigned.chosen],
     )
     sides = torch.cat([centres - truth[:, :2], truth[:, 2:] - centres], -1) / unit
     return {
         "score": functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / total,
-        "box": ((1.0 - complete_iou(boxes[given.chosen], truth)) * weight).sum() / total,
-        "distance": (_distance_loss(distances[given.chosen].unflatten(-1, (4, BINS)), sides) * weight).sum() / total,
+        "box": ((1.0 - complete_iou(boxes[assigned.chosen], truth)) * weight).sum() / total,
+        "distance": (_distance_loss(distances[assigned.chosen].unflatten(-1, (4, BINS)), sides) * weight).sum() / total,
     }
 
 
@@ -199,7 +199,7 @@ def rate_at(step: int, recipe: Recipe) -> float:
 
 
 def optimizer_for(network: Detector, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW that lets only the convolution kernels decay."""
+    """Make an AdamW with weight decay for convolution weights only."""
     kernels = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     return torch.optim.AdamW(
@@ -208,7 +208,10 @@ def optimizer_for(network: Detector, recipe: Recipe) -> torch.optim.AdamW:
 
 
 class Training:
-    """A training run with everything that has to be kept to go on with it. One thread at a time."""
+    """Training run, with all state that is saved to resume it.
+
+    Thread safety: one thread at a time.
+    """
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         torch.manual_seed(0)
@@ -218,7 +221,7 @@ class Training:
         self.optimizer = optimizer_for(self.network, recipe)
 
     def save(self) -> None:
-        """Write the checkpoint; whoever reads it meanwhile sees the old or the new one, whole."""
+        """Write the checkpoint; a reader sees the old or the new one, and always a whole one."""
         state = {
             "step": self.step,
             "network": self.network.state_dict(),

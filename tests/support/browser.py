@@ -1,4 +1,4 @@
-"""A real browser for tests: Chromium without a window, spoken to through two pipes. No driver, no port, no network."""
+"""Real browser for tests: Chromium without a window, controlled through two pipes. No driver, port or network."""
 
 from __future__ import annotations
 
@@ -38,41 +38,43 @@ os.execv(sys.argv[3], sys.argv[3:])
 
 
 def find_browser() -> str | None:
-    """The one that YOLOOM_BROWSER names, or what is installed."""
+    """Find the browser that YOLOOM_BROWSER names, or one that is installed."""
     return os.environ.get("YOLOOM_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Browser:
-    """One page of one browser. One thread at a time.
+    """One page of one browser.
 
-    asked_for: addresses that were loaded or tried. complaints: what the console, or an uncaught error, said.
+    requested: addresses that were loaded or tried. complaints: messages of the console, and uncaught errors.
+
+    Thread safety: one thread at a time.
     """
 
     def __init__(self, program: str, profile: Path) -> None:
-        asks, self._asks = os.pipe()
+        commands, self._commands = os.pipe()
         self._answers, answers = os.pipe()
         flags = [*FLAGS, f"--user-data-dir={profile}", "--no-startup-window"]
         self._process = subprocess.Popen(
-            [sys.executable, "-S", "-c", PIPES, str(asks), str(answers), program, *flags],
-            pass_fds=(asks, answers),
+            [sys.executable, "-S", "-c", PIPES, str(commands), str(answers), program, *flags],
+            pass_fds=(commands, answers),
             env={**os.environ, "HOME": str(profile)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(asks)
+        os.close(commands)
         os.close(answers)
         self._number, self._session, self._read = 0, "", b""
         self._loaded = False
-        self.asked_for: list[str] = []
+        self.requested: list[str] = []
         self.complaints: list[str] = []
 
     def __enter__(self) -> Browser:
         try:
-            page = self.ask("Target.createTarget", url="about:blank")
-            self._session = self.ask("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+            page = self.send("Target.createTarget", url="about:blank")
+            self._session = self.send("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
             for domain in ("Page", "Network", "Log", "Runtime"):
-                self.ask(f"{domain}.enable")
+                self.send(f"{domain}.enable")
         except BaseException:
             self._end()
             raise
@@ -82,7 +84,7 @@ class Browser:
         self._end()
 
     def _end(self) -> None:
-        os.close(self._asks)  # it ends when nobody can ask any more
+        os.close(self._commands)  # the browser ends when its pipe of commands is closed
         try:
             self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -92,41 +94,41 @@ class Browser:
             os.close(self._answers)
 
     def open(self, page: Path, width: int = 1200, height: int = 1000, scheme: str = "light") -> None:
-        """Load a file, and wait until it is there."""
+        """Load a file, and wait until it is shown."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.ask("Emulation.setDeviceMetricsOverride", **size)
-        self.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.send("Emulation.setDeviceMetricsOverride", **size)
+        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self._loaded = False
-        self.ask("Page.navigate", url=page.absolute().as_uri())
+        self.send("Page.navigate", url=page.absolute().as_uri())
         until = time.monotonic() + PATIENCE_S
         while not self._loaded:
             self._take(until)
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page."""
-        told = self.ask("Runtime.evaluate", expression=script, returnByValue=True)
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        """Return the value of an expression in the page."""
+        message = self.send("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in message, message
+        return message["result"].get("value")
 
     def picture(self) -> np.ndarray:
-        """(H, W, 3) BGR of the whole page."""
-        shot = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        """Take a picture (H, W, 3 BGR) of the whole page."""
+        shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         return np.asarray(cv2.imdecode(np.frombuffer(base64.b64decode(shot["data"]), np.uint8), cv2.IMREAD_COLOR))
 
-    def ask(self, method: str, **arguments: Any) -> Any:
-        """One command of the DevTools protocol, and its answer."""
+    def send(self, method: str, **arguments: Any) -> Any:
+        """Send one command of the DevTools protocol, and return its answer."""
         self._number += 1
-        asked = {"id": self._number, "method": method, "params": arguments}
-        words = json.dumps({**asked, "sessionId": self._session} if self._session else asked)
-        os.write(self._asks, words.encode() + b"\0")
+        command = {"id": self._number, "method": method, "params": arguments}
+        text = json.dumps({**command, "sessionId": self._session} if self._session else command)
+        os.write(self._commands, text.encode() + b"\0")
         until = time.monotonic() + PATIENCE_S
-        while (told := self._take(until)).get("id") != self._number:
+        while (message := self._take(until)).get("id") != self._number:
             pass
-        assert "error" not in told, told
-        return told["result"]
+        assert "error" not in message, message
+        return message["result"]
 
     def _take(self, until: float) -> Mapping[str, Any]:
-        """The next message; what it tells of by itself is written down."""
+        """Return the next message, and take note if it is an event."""
         while b"\0" not in self._read:
             ready, _, _ = select.select([self._answers], [], [], max(0.0, until - time.monotonic()))
             assert ready, "the browser does not answer"
@@ -134,21 +136,21 @@ class Browser:
             assert part, "the browser has ended"
             self._read += part
         line, _, self._read = self._read.partition(b"\0")
-        told: Mapping[str, Any] = json.loads(line)
-        self._note(told.get("method", ""), told.get("params", {}))
-        return told
+        message: Mapping[str, Any] = json.loads(line)
+        self._note(message.get("method", ""), message.get("params", {}))
+        return message
 
-    def _note(self, event: str, told: Mapping[str, Any]) -> None:
+    def _note(self, event: str, message: Mapping[str, Any]) -> None:
         if event == "Page.loadEventFired":
             self._loaded = True
         elif event == "Network.requestWillBeSent":
-            self.asked_for.append(told["request"]["url"])
+            self.requested.append(message["request"]["url"])
         elif event in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
-            self.complaints.append(json.dumps(told))
+            self.complaints.append(json.dumps(message))
 
 
 def painted(picture: np.ndarray, rectangle: Sequence[float], color_rgb: Sequence[int]) -> int:
-    """Pixels of about that colour (lines are thin and smoothed) within x, y, width and height."""
+    """Count pixels of about that colour (lines are thin and smoothed) within x, y, width and height."""
     left, top, width, height = (round(value) for value in rectangle)
     part = picture[top : top + height, left : left + width, ::-1].astype(int)
     return int((np.abs(part - np.asarray(color_rgb)).max(axis=-1) < 60).sum())

@@ -81,7 +81,7 @@ def test_the_plots_of_a_pass_are_seen(browser: Browser, width: int, scheme: str,
         assert painted(picture, plot["place"], rgb(COLORS[0])) > 100, "a line is drawn"
     assert browser.run(CUT_OFF) == []
     assert browser.run(OVERFLOW) <= 0
-    assert browser.asked_for == [page.as_uri()]
+    assert browser.requested == [page.as_uri()]
     assert browser.complaints == []
 
 
@@ -132,5 +132,5 @@ def test_what_came_from_outside_does_nothing(browser: Browser, tmp_path: Path) -
     assert browser.run("document.querySelectorAll('img, script').length") == 0
     assert browser.run("document.title") == "yoloom verify: cross-talk"
     assert browser.run("document.body.innerText").count(evil) >= 4
-    assert browser.asked_for == [page.as_uri()]
+    assert browser.requested == [page.as_uri()]
     assert browser.complaints == []

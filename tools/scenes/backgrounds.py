@@ -35,7 +35,7 @@ _CRATER: Colour = (190.0, 220.0, 230.0)
 
 @dataclass(frozen=True)
 class _Site:
-    """An empty place of `width` x `height` pixels, and the chances that decide what is there."""
+    """Empty place of `width` x `height` pixels, and the random numbers that decide what is there."""
 
     rng: np.random.Generator
     width: int
@@ -59,7 +59,7 @@ class _Place:
 
 
 def background(seed: int, size_wh: tuple[int, int]) -> Image:
-    """Paint the background that `seed` stands for; `(H, W, 3)` uint8 BGR, the caller's own."""
+    """Paint the background of `seed`; `(H, W, 3)` uint8 BGR, the caller's own."""
     rng = np.random.Generator(np.random.PCG64([seed, *size_wh]))
     place = _PLACES[int(rng.integers(len(_PLACES)))](_Site(rng, *size_wh))
     image = column(place.colours, size_wh)

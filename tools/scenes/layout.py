@@ -1,4 +1,4 @@
-"""What is in a scene, decided before anything is painted: a background, placed objects and the camera's faults.
+"""Layout of a scene, decided before anything is painted: a background, placed objects and the camera's faults.
 
 Pure functions of a seed and a size, free for any thread.
 """
@@ -21,7 +21,7 @@ _LEAST_INSIDE = 0.62  # of an object's silhouette, within the image
 _TRIES = 4  # per object
 _SMALLEST, _LARGEST = 0.05, 0.45  # of the longer image side
 _LEAN = 0.5  # radians to either side, at most
-_NOBODY = -1
+_NO_OBJECT = -1
 _PLOT_SIDE = 240  # pixels of the longer side of the map on which places are chosen
 
 
@@ -58,17 +58,20 @@ def plan(seed: int, size_wh: tuple[int, int]) -> Layout:
 
 
 class _Plot:
-    """Who is in front at every pixel, and how much of everybody is still to be seen. One thread at a time."""
+    """Map of the object in front at every pixel, with the visible area of each.
+
+    Thread safety: one thread at a time.
+    """
 
     def __init__(self, size_wh: tuple[int, int]) -> None:
         self._scale = _PLOT_SIDE / max(size_wh)
         width, height = (max(1, round(side * self._scale)) for side in size_wh)
-        self._owner = np.full((height, width), _NOBODY, np.int16)
+        self._owner = np.full((height, width), _NO_OBJECT, np.int16)
         self._whole: list[int] = []
         self._visible: list[int] = []
 
     def admit(self, placed: Placed) -> bool:
-        """Put an object in front, unless the scene would then hold one that nobody could be asked to find."""
+        """Put an object in front, unless it would hide another one too much or be cut off too much itself."""
         area = silhouette(placed.scaled(self._scale))
         window, inside = overlap(self._owner, area.alpha.shape, area.corner_xy)
         solid = area.alpha > 127
@@ -76,7 +79,7 @@ class _Plot:
         whole = int(np.count_nonzero(seen))
         if whole < _LEAST_INSIDE * np.count_nonzero(solid) or whole < 12:
             return False
-        taken = np.bincount(window[seen] - _NOBODY, minlength=len(self._whole) + 1)[1:]
+        taken = np.bincount(window[seen] - _NO_OBJECT, minlength=len(self._whole) + 1)[1:]
         left = np.array(self._visible, np.int64) - taken
         if np.any(left < (1.0 - _MOST_HIDDEN) * np.array(self._whole)):
             return False
@@ -104,7 +107,7 @@ def _lengths(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
 
 
 def _candidates(rng: np.random.Generator, size_wh: tuple[int, int], size: float) -> Iterator[Placed]:
-    """One object in several places, to take the first that will do."""
+    """Propose one object in several places, of which the first that fits is taken."""
     cls = int(rng.integers(len(DRAWERS)))
     a, b, c, d = rng.random(4).tolist()
     for _ in range(_TRIES):
@@ -116,7 +119,7 @@ def _candidates(rng: np.random.Generator, size_wh: tuple[int, int], size: float)
 
 
 def _within(side: int, reach: float, share: float) -> float:
-    """The point at `share` (0..1) of the way between both borders of a `side`, `reach` from them if there is room."""
+    """Return the point at `share` (0..1) of the way between both borders of a `side`, `reach` from them if it fits."""
     start, end = min(reach, 0.4 * side), max(side - reach, 0.6 * side)
     return start + (end - start) * share
 

@@ -347,5 +347,5 @@ NAMES: tuple[str, ...] = tuple(draw.__name__ for draw in DRAWERS)
 
 @lru_cache(maxsize=256)
 def drawing(cls: int, tones: Tones) -> Drawing:
-    """The drawing of a class; kept for a while, as it is asked for again at every pose that is tried."""
+    """Return the drawing of a class; cached, because each pose that is tried needs it again."""
     return DRAWERS[cls](tones)

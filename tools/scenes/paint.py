@@ -74,7 +74,7 @@ class Sticker:
 
 @dataclass(frozen=True)
 class Silhouette:
-    """Where an object is, before anything covers it: `alpha (h, w)` and the image pixel of its upper left corner."""
+    """Outlined area of an object before anything covers it: `alpha (h, w)`, and the image pixel of its upper left."""
 
     alpha: Mask
     corner_xy: tuple[int, int]

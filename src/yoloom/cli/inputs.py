@@ -50,18 +50,13 @@ def _images(source: str) -> list[str] | InputError:
     """Return the images of one source, or the reason why it has none."""
     try:
         images = [os.fspath(image) for image in expand(source)]
-        if images == [source] and _is_missing(Path(source)):
-            raise SourceNotFound(f"no such image: {source}")
     except InputError as error:
         return error
-    return images
-
-
-def _is_missing(path: Path) -> bool:
     try:
-        path.stat()
+        if images == [source]:
+            Path(source).stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
-        return True
+        return SourceNotFound(f"no such image: {source}")
     except OSError:  # a folder on the way may not be entered: reading the image reports it
-        return False
-    return False
+        pass
+    return images

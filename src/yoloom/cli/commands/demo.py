@@ -29,8 +29,7 @@ from yoloom.assets import DEMO_MODEL, PICTURES
 from yoloom.cli.arguments import positive
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.interrupt import until_interrupted
-from yoloom.cli.progress import progress_bar
-from yoloom.cli.stderr import report_line
+from yoloom.cli.stderr import progress_bar, report_line
 from yoloom.cli.table import print_facts
 from yoloom.images.decode import decode_image
 from yoloom.results.drawing.display import contact_sheet

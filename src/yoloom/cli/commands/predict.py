@@ -11,8 +11,7 @@ from yoloom.cli.arguments import add_model, sizes
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.interrupt import until_interrupted
-from yoloom.cli.progress import progress_bar
-from yoloom.cli.stderr import report_line
+from yoloom.cli.stderr import progress_bar, report_line
 from yoloom.cli.writers import FORMATS
 from yoloom.errors import YoloomError
 from yoloom.options import PredictOptions, parse_options
