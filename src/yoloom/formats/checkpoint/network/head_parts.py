@@ -65,7 +65,8 @@ class Branch(Generic[V]):
         if before is not None:
             inputs = [apply(self.ops, stage, x) for stage, x in zip(self.stages(before), inputs, strict=True)]
         maps = [apply(self.ops, stage, x) for stage, x in zip(self.stages(name), inputs, strict=True)]
-        return self.ops.concat([self.ops.reshape(x, [0, self.columns(name), -1]) for x in maps], axis=2)
+        rows = self.ops.concat([self.ops.reshape(x, [0, self.columns(name), -1]) for x in maps], axis=2)
+        return self.ops.full_precision(rows)
 
     @cached_property
     def points(self) -> V:

@@ -72,7 +72,7 @@ def classify(branch: Branch[V]) -> list[Output[V]]:
     pixel = apply(ops, module.children["pool"], image)
     logits = chain(ops, module, ops.reshape(pixel, [0, -1]), "drop", "linear")
     classes = module.children["linear"].parameters["weight"].shape[0]
-    return [Output(ops.softmax(logits, axis=1), ("batch", classes))]
+    return [Output(ops.softmax(ops.full_precision(logits), axis=1), ("batch", classes))]
 
 
 _HEADS: dict[str, Head] = {

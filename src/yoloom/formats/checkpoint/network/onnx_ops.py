@@ -129,6 +129,10 @@ class OnnxOps:
         """Add `Softmax`."""
         return self._node("Softmax", x, axis=axis)
 
+    def full_precision(self, x: str) -> str:
+        """Return x: an ONNX graph of ours computes all with float32."""
+        return x
+
     def to_float(self, x: str) -> str:
         """Add a `Cast` to float32."""
         return self._node("Cast", x, to=FLOAT)

@@ -143,3 +143,6 @@ class Ops(Protocol[V]):
 
     def to_float(self, x: V) -> V:
         """Convert integers to float32."""
+
+    def full_precision(self, x: V) -> V:
+        """Convert to float32 where the network computes with fewer bits: what decodes boxes needs all of them."""
