@@ -56,5 +56,5 @@ class NoopContext(Context):
         super().__init__(model)
         self._shape = (4, 6) if model.layout is Layout.END2END else (4 + len(model.names), 8)
 
-    def _execute(self, batch: Batch) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
         return (np.zeros((len(batch), *self._shape), np.float32),)

@@ -237,7 +237,7 @@ class FakeContext(Context):
         self._model = model
         self._precision = precision
 
-    def _execute(self, batch: Batch) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
         outputs = self._backend.execute(self._model, batch)
         return outputs if self._precision is Precision.FP32 else tuple(map(_rounded_to_bf16, outputs))
 

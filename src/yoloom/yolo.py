@@ -63,7 +63,7 @@ class YOLO:
         max_pixels: int = MAX_PIXELS,
         nms: bool | None = None,
         queue: QueuePolicy | None = None,
-        precision: Literal["fp32", "bf16", "auto"] = "fp32",
+        precision: Literal["fp32", "bf16", "fp16", "tf32", "auto"] = "fp32",
         debug: bool | float = False,
         plan: Plan | Literal["auto"] | None = None,
         workers: int | Workers | None = None,

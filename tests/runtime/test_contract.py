@@ -176,10 +176,10 @@ class Held(Context):
         self._inner = inner
         self._gates = [gate]
 
-    def _execute(self, batch: Batch) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
         if self._gates:
             self._gates.pop()()
-        return self._inner._execute(batch)
+        return self._inner._execute(batch, lowest_score)
 
 
 def test_second_user_gets_context_busy(backend: Backend, model_of: Callable[..., Model]) -> None:
@@ -467,9 +467,9 @@ class Unspeakable:
         raise RuntimeError("no words")
 
 
-@pytest.mark.parametrize("asked", ["", "FP32", "fp16", "int8", "bf16 ", None, True, 32, Precision.BF16, Unspeakable()])
+@pytest.mark.parametrize("asked", ["", "FP32", "fp64", "int8", "bf16 ", None, True, 32, Precision.BF16, Unspeakable()])
 def test_precisions_that_do_not_exist(asked: object) -> None:
-    with pytest.raises(InvalidOption, match="precision must be one of fp32, bf16, auto, got ") as caught:
+    with pytest.raises(InvalidOption, match="precision must be one of fp32, bf16, fp16, tf32, auto, got ") as caught:
         find_precision(asked, FakeBackend())
     assert type(caught.value) is InvalidOption
 

@@ -18,6 +18,7 @@ class Layout(enum.Enum):
 
     RAW = "raw"  # (B, 4 + nc + extras, A): xywh in canvas pixels, a score for each class; (B, nc) for classify
     END2END = "end2end"  # (B, N, 6 + extras): box, score, class; suppressed in the graph, zero rows as padding
+    CANDIDATES = "candidates"  # (B, K, 6 + extras): xywh, best score and class of an anchor, best first; before NMS
 
 
 class Conversion(Protocol):

@@ -90,7 +90,7 @@ class OnnxRuntimeContext(Context):
         super().__init__(model)
         self._session = session
 
-    def _execute(self, batch: Batch) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
         try:
             outputs = self._session.run(None, {_INPUT: batch})
         except Exception as error:  # the runtime has a dozen exception classes without a common base

@@ -149,7 +149,7 @@ class OpenVINOContext(Context):
         self._data = data  # lasts as long as the request
         self._rgb = np.empty((0, 0, 0, 3), np.uint8)
 
-    def _execute(self, batch: Batch) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
         self._request.set_input_tensor(ov.Tensor(self._as_rgb(batch), shared_memory=True))
         self._request.infer()
         # The tensors are views of the request's memory, which the next user overwrites.

@@ -8,7 +8,7 @@ from yoloom.errors import InvalidOption, UnsupportedOption
 from yoloom.runtime.protocol import Backend, Precision
 from yoloom.validation import shown
 
-PRECISIONS = ("fp32", "bf16", "auto")
+PRECISIONS = ("fp32", "bf16", "fp16", "tf32", "auto")
 
 
 def check_precision(asked: Any) -> str:

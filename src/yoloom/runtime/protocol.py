@@ -23,8 +23,10 @@ from yoloom.formats.model import Model
 Batch = NDArray[np.uint8]
 """(B, H, W, 3) BGR, C-contiguous. Conversion, channel order and scaling are part of the compiled graph."""
 
-Outputs = tuple[NDArray[np.float32], ...]
-"""The graph's outputs, first axis B, in memory that belongs to the caller."""
+RawOutputs = tuple[NDArray[np.float32], ...]
+"""The network's outputs, first axis B, in memory that belongs to the caller."""
+
+Outputs = RawOutputs
 
 
 class Form(enum.Enum):
@@ -35,10 +37,38 @@ class Form(enum.Enum):
 
 
 class Precision(enum.Enum):
-    """What a network is computed with: numbers of 32 bits, or bfloat16, whose significand has 8 bits."""
+    """Number formats that a network is computed with."""
 
     FP32 = "fp32"
-    BF16 = "bf16"
+    BF16 = "bf16"  # a significand of 8 bits, on CPUs and GPUs
+    FP16 = "fp16"  # a significand of 11 bits, on GPUs
+    TF32 = "tf32"  # float32 whose products have a significand of 11 bits, on GPUs
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One way to compile and run a network.
+
+    Thread safety: any number of threads (immutable).
+
+    Attributes:
+        name: The name in statistics and logs: "latency", "throughput", "batches".
+        threads: CPU threads that all its runs compute with together, taken from the CPUs of the process; 0 for a
+            device that computes by itself.
+        streams: Images computed at once, each with its share of the threads; None for the runtime's own choice.
+        lanes: Contexts in use; None for as many as the compiled network offers.
+        batch_sizes: Sizes in which batches run, rising. A batch between two of them is filled up by the backend.
+        max_wait_ms: How long the first ready request may wait for others while a lane is idle.
+        draws_early: Whether callers draw the canvas themselves, since a lane runs many images at once.
+    """
+
+    name: str
+    threads: int = 0
+    streams: int | None = None
+    lanes: int | None = None
+    batch_sizes: tuple[int, ...] = (1,)
+    max_wait_ms: float = 0.0
+    draws_early: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,15 +157,22 @@ class Context(ABC):
         # Guards nothing but itself: it is only ever tried, so that two users show up instead of mixing their images.
         self._in_use = threading.Lock()
 
-    def run(self, batch: Batch) -> Outputs:
+    def staging(self, shape: tuple[int, int, int, int]) -> Batch:
+        """Offer memory for the next batch, which the next `run` takes without another copy.
+
+        Thread safety: as `run`. The memory is the context's: draw into it, run it, and forget it.
+        """
+        return np.empty(shape, np.uint8)
+
+    def run(self, batch: Batch, lowest_score: float = 0.0) -> Outputs:
         """Run the network on `batch`; a graph with a fixed batch size is filled up and the surplus cut off.
 
-        Raises ContextBusy, or RuntimeFailed with the runtime's words; the context stays usable.
+        lowest_score: no caller of this batch wants candidates below it, so that a backend may leave them out. Raises ContextBusy, or RuntimeFailed with the runtime's words; the context stays usable.
         """
         if not self._in_use.acquire(blocking=False):
             raise ContextBusy("a context belongs to one thread at a time; take one for each thread.")
         try:
-            outputs = self._execute(self._filled(batch))
+            outputs = self._execute(self._filled(batch), lowest_score)
         except ContextBusy:
             raise
         except RuntimeError as error:
@@ -151,5 +188,5 @@ class Context(ABC):
         return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)]) if missing else batch
 
     @abstractmethod
-    def _execute(self, batch: Batch) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
         """Run, and copy the outputs out of the runtime's memory. Failures of the runtime are RuntimeErrors."""

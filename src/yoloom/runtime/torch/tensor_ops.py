@@ -117,6 +117,7 @@ class TensorOps:
     # Constants
 
     def constant(self, array: Array) -> Slot:
+        """Keep equal constants once."""
         return self._constant(array, torch.int64 if array.dtype == np.int64 else torch.float32)
 
     def _constant(self, array: Array, dtype: torch.dtype) -> Slot:
@@ -139,63 +140,82 @@ class TensorOps:
     # Arithmetic
 
     def add(self, a: Slot, b: Slot) -> Slot:
+        """Add."""
         return self._binary(torch.add, a, b)
 
     def sub(self, a: Slot, b: Slot) -> Slot:
+        """Subtract."""
         return self._binary(torch.sub, a, b)
 
     def mul(self, a: Slot, b: Slot) -> Slot:
+        """Multiply."""
         return self._binary(torch.mul, a, b)
 
     def div(self, a: Slot, b: Slot) -> Slot:
+        """Divide; integers are rounded down."""
         whole = self._dtypes[a] == self._dtypes[b] == torch.int64
         return self._binary(torch.floor_divide if whole else torch.true_divide, a, b)
 
     def mod(self, a: Slot, b: Slot) -> Slot:
+        """Take the remainder."""
         return self._binary(torch.remainder, a, b)
 
     def matmul(self, a: Slot, b: Slot) -> Slot:
+        """Multiply matrices."""
         return self._binary(torch.matmul, a, b)
 
     def sin(self, x: Slot) -> Slot:
+        """Take the sine."""
         return self._unary(torch.sin, x)
 
     def cos(self, x: Slot) -> Slot:
+        """Take the cosine."""
         return self._unary(torch.cos, x)
 
     def sigmoid(self, x: Slot) -> Slot:
+        """Apply the logistic function."""
         return self._unary(torch.sigmoid, x)
 
     def tanh(self, x: Slot) -> Slot:
+        """Apply the hyperbolic tangent."""
         return self._unary(torch.tanh, x)
 
     def relu(self, x: Slot) -> Slot:
+        """Cut off what is negative."""
         return self._unary(F.relu, x)
 
     def leaky_relu(self, x: Slot, slope: float) -> Slot:
+        """Scale down what is negative."""
         return self._unary(lambda x: F.leaky_relu(x, slope), x)
 
     def silu(self, x: Slot) -> Slot:
+        """Apply x · sigmoid(x)."""
         return self._unary(F.silu, x)
 
     def gelu(self, x: Slot) -> Slot:
+        """Apply the exact GELU."""
         return self._unary(F.gelu, x)
 
     def hard_swish(self, x: Slot) -> Slot:
+        """Apply the hard swish."""
         return self._unary(F.hardswish, x)
 
     def softmax(self, x: Slot, axis: int) -> Slot:
+        """Normalise exponentials along an axis."""
         return self._unary(lambda x: torch.softmax(x, axis), x)
 
     def to_float(self, x: Slot) -> Slot:
+        """Convert to float32."""
         return self._cast(x, torch.float32)
 
     def full_precision(self, x: Slot) -> Slot:
+        """Convert to float32: what follows decodes boxes."""
         return self._cast(x, torch.float32)
 
     # Convolution and pooling
 
     def convolve(self, x: Slot, kernel: Kernel) -> Slot:
+        """Convolve; the weights go to the device now."""
         weight, bias = self._weight(kernel.weight.numpy()), self._weight(kernel.bias)
         stride, padding, dilation, groups = kernel.stride, kernel.padding, kernel.dilation, kernel.groups
         extra = kernel.output_padding
@@ -206,30 +226,38 @@ class TensorOps:
         return self._unary(lambda x: F.conv2d(x, weight, bias, stride, padding, dilation, groups), self._body(x))
 
     def linear(self, x: Slot, weight: Array, bias: Array | None) -> Slot:
+        """Multiply with a matrix of weights."""
         matrix, shift = self._weight(weight), self._weight(bias)
         return self._unary(lambda x: F.linear(x, matrix, shift), self._body(x))
 
     def max_pool(self, x: Slot, size: Pair, stride: Pair, padding: Pair, round_up: bool = False) -> Slot:
+        """Take the maximum of each window."""
         return self._unary(lambda x: F.max_pool2d(x, size, stride, padding, ceil_mode=round_up), x)
 
     def mean_pool(self, x: Slot, size: Pair, stride: Pair) -> Slot:
+        """Take the mean of each window."""
         return self._unary(lambda x: F.avg_pool2d(x, size, stride), x)
 
     def mean_of_image(self, x: Slot) -> Slot:
+        """Take the mean of each channel."""
         return self._unary(lambda x: x.mean((2, 3), keepdim=True), x)
 
     def max_of_axis(self, x: Slot, axis: int) -> Slot:
+        """Take the maximum of an axis, which stays."""
         return self._unary(lambda x: x.amax(axis, keepdim=True), x)
 
     # Space
 
     def pad(self, x: Slot, left: int, right: int, top: int, bottom: int) -> Slot:
+        """Put zeros around the image."""
         return self._unary(lambda x: F.pad(x, (left, right, top, bottom)), x)
 
     def upsample(self, x: Slot, factor: float) -> Slot:
+        """Repeat each pixel."""
         return self._unary(lambda x: F.interpolate(x, scale_factor=factor, mode="nearest"), x)
 
     def upsample_to(self, x: Slot, like: Slot) -> Slot:
+        """Repeat pixels up to the size of another image."""
         return self._step(
             lambda x, like: F.interpolate(x, size=like.shape[2:], mode="nearest"), (x, like), self._dtypes[x]
         )
@@ -237,11 +265,13 @@ class TensorOps:
     # Shape
 
     def concat(self, values: Sequence[Slot], axis: int) -> Slot:
+        """Join along an axis."""
         if len(values) == 1:
             return values[0]
         return self._step(lambda *parts: torch.cat(parts, axis), values, self._widest(*values))
 
     def split(self, x: Slot, sizes: Sequence[int], axis: int) -> list[Slot]:
+        """Cut along an axis, without a copy."""
         if len(sizes) == 1:
             return [x]
         outputs = [self._slot(self._dtypes[x]) for _ in sizes]
@@ -250,23 +280,29 @@ class TensorOps:
         return outputs
 
     def every_other(self, x: Slot, axis: int, start: int) -> Slot:
+        """Take every second element, without a copy."""
         where = (*(slice(None),) * axis, slice(start, None, 2))
         return self._unary(lambda x: x[where], x)
 
     def transpose(self, x: Slot, order: Sequence[int]) -> Slot:
+        """Reorder the axes, without a copy."""
         axes = tuple(order)
         return self._unary(lambda x: x.permute(axes), x)
 
     def reshape(self, x: Slot, shape: Sequence[int]) -> Slot:
+        """Give another shape; 0 keeps an axis."""
         sizes = tuple(shape)
         return self._unary(lambda x: x.reshape([size or x.shape[axis] for axis, size in enumerate(sizes)]), x)
 
     def reshape_like(self, x: Slot, like: Slot) -> Slot:
+        """Give the shape of another value."""
         return self._step(lambda x, like: x.reshape(like.shape), (x, like), self._dtypes[x])
 
     # Anchors
 
     def anchor_points(self, features: Sequence[Slot]) -> Slot:
+        """Take the centres of all pixels from the canvas."""
+
         def points(canvas: Canvas, *maps: torch.Tensor) -> torch.Tensor:
             sizes_hw = tuple(tuple(level.shape[2:]) for level in maps)
             return canvas.constant(("points", sizes_hw), lambda: _anchor_points(sizes_hw))
@@ -274,6 +310,7 @@ class TensorOps:
         return self._step(points, (CANVAS, *features), torch.float32)
 
     def anchor_strides(self, features: Sequence[Slot], strides: Sequence[float]) -> Slot:
+        """Take the stride of each anchor point from the canvas."""
         steps = np.array(strides, np.float32)
 
         def repeated(canvas: Canvas, *maps: torch.Tensor) -> torch.Tensor:
@@ -285,9 +322,11 @@ class TensorOps:
     # Selection
 
     def size(self, x: Slot, axis: int, most: int) -> Slot:
+        """Measure an axis, up to a limit."""
         return self._step(lambda x: min(x.shape[axis], most), (x,), None)
 
     def top(self, x: Slot, count: Slot) -> tuple[Slot, Slot]:
+        """Take the largest, equal ones in the order in which they stand."""
         values, index = self._slot(self._dtypes[x]), self._slot(torch.int64)
 
         def best(x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -299,6 +338,7 @@ class TensorOps:
         return values, index
 
     def rows(self, x: Slot, index: Slot) -> Slot:
+        """Gather rows by their index."""
         return self._step(
             lambda x, index: x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2])), (x, index), self._dtypes[x]
         )

@@ -1,0 +1,102 @@
+"""Sizes in which batches run: those whose kernels keep an image's bits, and those that fit into the device's memory."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+HW = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One size of batch for one size of image, measured.
+
+    Attributes:
+        spread: Largest relative difference between an image's outputs at any place, with any mates; 0 for equal bits.
+    """
+
+    spread: float
+
+
+class BatchSizes:
+    """The sizes of a compiled network, for each size of image. Thread safety: any number of threads.
+
+    A size whose bits depend on the place or on the mates is never run: what a caller gets must not depend on who else
+    called. With `fixed`, all runs of an image size have one batch size, so that its bits never change.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], fixed: bool = False) -> None:
+        """Store the sizes.
+
+        Args:
+            sizes: Rising; 1 is always tried in the end.
+            fixed: Use the largest sound size, and it alone.
+        """
+        self.fixed = fixed
+        self._lock = threading.Lock()  # guards what follows
+        self._sizes: list[int] = sorted({1, *sizes, *(_halves(sizes[-1]) if fixed else ())})
+        self._verdicts: dict[tuple[HW, int], Verdict] = {}
+        self._chosen: dict[HW, int] = {}  # the one size of `fixed`, from its first verdict on
+
+    @property
+    def largest(self) -> int:
+        """The largest size that is still in use."""
+        with self._lock:
+            return self._sizes[-1]
+
+    def pick(self, hw: HW, count: int) -> int:
+        """Choose the size for the next run, when `count` images are left.
+
+        The next larger size when at least half of it is filled, else the next smaller one.
+        """
+        with self._lock:
+            if self.fixed:
+                return self._chosen.get(hw) or self._usable(hw)[-1]
+            usable = self._usable(hw)
+            larger = [size for size in usable if count <= size <= 2 * count]
+            return larger[0] if larger else max(size for size in usable if size <= count)
+
+    def verdict(self, hw: HW, size: int) -> Verdict | None:
+        """Look up what was measured; None for nothing yet."""
+        with self._lock:
+            return self._verdicts.get((hw, size))
+
+    def record(self, hw: HW, size: int, verdict: Verdict) -> None:
+        """Note what was measured. The first verdict counts, whichever lane it comes from."""
+        with self._lock:
+            verdict = self._verdicts.setdefault((hw, size), verdict)
+            if self.fixed and size == self._usable(hw)[-1]:
+                self._chosen.setdefault(hw, size)
+
+    def usable(self, hw: HW) -> list[int]:
+        """List the sizes that may run, those not measured yet included."""
+        with self._lock:
+            return [self._chosen[hw]] if hw in self._chosen else self._usable(hw)
+
+    def shrink(self, hw: HW, size: int) -> bool:
+        """Give up a size, and all larger ones, for want of memory.
+
+        Returns:
+            False when there is no smaller one, or when results of the fixed size were given already.
+        """
+        with self._lock:
+            smaller = [one for one in self._sizes if one < size]
+            if not smaller or self._chosen.get(hw) == size:
+                return False
+            self._sizes = [one for one in smaller if one <= max(1, size // 2)]
+            return True
+
+    def _usable(self, hw: HW) -> list[int]:
+        """Under the lock. A single image has no mates: it stays, however its bits vary from run to run."""
+        sound = [size for size in self._sizes if not self._spread(hw, size) or size == 1]
+        return sound or [1]
+
+    def _spread(self, hw: HW, size: int) -> float:
+        verdict = self._verdicts.get((hw, size))
+        return verdict.spread if verdict else 0.0
+
+
+def _halves(size: int) -> list[int]:
+    """16 → 16, 8, 4, 2, 1."""
+    return [size >> shift for shift in range(size.bit_length())]
