@@ -1,8 +1,9 @@
 """Detection: the raw output of one image → rows x1, y1, x2, y2, confidence, class, extras in canvas pixels.
 
 ```
-RAW       (4 + nc + extras, A) ─▶ candidates ─▶ xyxy ─▶ NMS ─┐
-END2END   (N, 6 + extras)      ─▶ scores and classes kept ───┴▶ rows (N, 6 + extras) ─▶ back to the source
+RAW         (4 + nc + extras, A) ─▶ candidates ─┬▶ xyxy ─▶ NMS ─┐
+CANDIDATES  (K, 6 + extras)      ─▶ cut at conf ─┘              │
+END2END     (N, 6 + extras)      ─▶ scores and classes kept ────┴▶ rows (N, 6 + extras) ─▶ back to the source
 ```
 """
 
@@ -26,7 +27,7 @@ def find(
     options: PredictOptions,
     keep: Set[int] | None,
 ) -> Detections:
-    """Find boxes. outputs: (4 + nc, A), or (N, 6) of an end2end network. Raises InvalidModel for other shapes."""
+    """Find boxes. outputs: (4 + nc, A), or rows (N, 6). Raises InvalidModel for other shapes."""
     rows = detect(outputs[0], layout, 0, options, keep)
     if len(rows):
         rows[:, :4] = letterbox.to_source(rows[:, :4])
@@ -40,7 +41,7 @@ def detect(
     if layout.end2end:
         layout.check_rows(output, extras)
         return detect_end2end(output, options, keep)
-    return detect_raw(output, options, keep, layout.classes_in(output, extras))
+    return _suppressed(candidates_of(output, layout, extras, options, keep), options)
 
 
 def detect_raw(
@@ -57,7 +58,11 @@ def detect_raw(
     Returns:
         (N, 6 + extras) float32, best first.
     """
-    rows = candidates(output, len(output) - BOX_VALUES if nc is None else nc, options, keep)
+    return _suppressed(candidates(output, len(output) - BOX_VALUES if nc is None else nc, options, keep), options)
+
+
+def _suppressed(rows: NDArray[np.float32], options: PredictOptions) -> NDArray[np.float32]:
+    """Turn candidates, x, y, w, h first, into corners where they lie, and return those that NMS keeps."""
     if not len(rows):
         return rows
     centre, half = rows[:, :2], rows[:, 2:4] / np.float32(2)
@@ -80,6 +85,20 @@ def detect_end2end(output: NDArray[np.float32], options: PredictOptions, keep: S
     """
     rows = of_classes(output[output[:, 4] > options.conf], keep)
     return rows[: options.max_det].astype(np.float32)
+
+
+def candidates_of(
+    output: NDArray[np.float32], layout: OutputLayout, extras: int, options: PredictOptions, keep: Set[int] | None
+) -> NDArray[np.float32]:
+    """Return the candidates of an output that is not suppressed, see `candidates`.
+
+    Rows that were ranked in the graph are in the order that `candidates` gives: the score down, then the anchor up.
+    Raises InvalidModel for an output of another shape.
+    """
+    if not layout.ranked:
+        return candidates(output, layout.classes_in(output, extras), options, keep)
+    layout.check_rows(output, extras)
+    return of_classes(output[output[:, 4] > options.conf], keep)[:MAX_CANDIDATES]
 
 
 def candidates(

@@ -44,11 +44,13 @@ class OutputLayout:
         end2end: rows that were selected in the graph, (N, 6 + extras), and not every anchor, (4 + nc + extras, A).
         nc: number of classes; None where the file does not say.
         kpt_shape: keypoints of a pose and values of each, 2 or 3.
+        ranked: rows of anchors that were ranked by score in the graph and not suppressed, (K, 6 + extras).
     """
 
     end2end: bool
     nc: int | None = None
     kpt_shape: tuple[int, int] | None = None
+    ranked: bool = False
 
     def classes_in(self, output: NDArray[np.float32], extras: int) -> int:
         """Return how many classes a raw `output` (4 + nc + extras, A) scores. Raises InvalidModel for another shape."""
@@ -59,7 +61,7 @@ class OutputLayout:
         return classes
 
     def check_rows(self, output: NDArray[np.float32], extras: int) -> None:
-        """Raise InvalidModel unless an end2end `output` is (N, 6 + extras)."""
+        """Raise InvalidModel unless an `output` of rows is (N, 6 + extras)."""
         if output.shape[1] != END2END_VALUES + extras:
             raise _wrong_shape(f"rows of 4 box values, score, class and {extras} more values", output)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detect import candidates, detect_end2end
+from yoloom.postprocess.detect import candidates_of, detect_end2end
 from yoloom.postprocess.detections import Detections, OutputLayout
 from yoloom.postprocess.nms_rotated import nms_rotated
 
@@ -25,7 +25,7 @@ def find(
 ) -> Detections:
     """Find oriented boxes. Nothing is clipped, and angles are what the network says.
 
-    outputs: (4 + nc + 1, A), or (N, 7) of an end2end network; the angle is last, in radians. Raises InvalidModel for
+    outputs: (4 + nc + 1, A), or rows (N, 7); the angle is last, in radians. Raises InvalidModel for
     other shapes.
     """
     output = outputs[0]
@@ -33,7 +33,7 @@ def find(
         layout.check_rows(output, _EXTRAS)
         rows = detect_end2end(output, options, keep)
     else:
-        rows = candidates(output, layout.classes_in(output, _EXTRAS), options, keep)
+        rows = candidates_of(output, layout, _EXTRAS, options, keep)
         xywhr, cls = rows[:, [0, 1, 2, 3, 6]], rows[:, 5]
         kept = nms_rotated(xywhr, cls, iou=options.iou, max_det=options.max_det, agnostic=options.agnostic_nms)
         rows = rows[kept]

@@ -23,7 +23,7 @@ def find(
 ) -> Detections:
     """Find boxes and keypoints. Points are clipped to the source, however little they are visible.
 
-    outputs: (4 + nc + K·D, A), or (N, 6 + K·D) of an end2end network, with K points of D values: x, y and visibility.
+    outputs: (4 + nc + K·D, A), or rows (N, 6 + K·D), with K points of D values: x, y and visibility.
     Raises InvalidModel for other shapes.
     """
     if layout.kpt_shape is None:

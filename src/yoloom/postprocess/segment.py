@@ -25,7 +25,7 @@ def find(
 
     Masks are as large as the network's input, with `retina_masks` as large as the source.
 
-    outputs: (4 + nc + M, A), or (N, 6 + M) of an end2end network, and prototypes (M, h, w). Raises InvalidModel for
+    outputs: (4 + nc + M, A), or rows (N, 6 + M), and prototypes (M, h, w). Raises InvalidModel for
     other shapes.
     """
     output, protos = sorted(outputs, key=np.ndim)

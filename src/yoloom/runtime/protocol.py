@@ -167,7 +167,8 @@ class Context(ABC):
     def run(self, batch: Batch, lowest_score: float = 0.0) -> Outputs:
         """Run the network on `batch`; a graph with a fixed batch size is filled up and the surplus cut off.
 
-        lowest_score: no caller of this batch wants candidates below it, so that a backend may leave them out. Raises ContextBusy, or RuntimeFailed with the runtime's words; the context stays usable.
+        lowest_score: no caller of this batch wants candidates below it, so that a backend may leave them out.
+        Raises ContextBusy, or RuntimeFailed with the runtime's words; the context stays usable.
         """
         if not self._in_use.acquire(blocking=False):
             raise ContextBusy("a context belongs to one thread at a time; take one for each thread.")

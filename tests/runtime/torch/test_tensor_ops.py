@@ -12,7 +12,7 @@ import torch
 from checkpoint_parity import TOLERANCE, difference, difference_of_rows
 from yoloom.errors import InvalidModel
 from yoloom.formats.checkpoint.network.build import outputs
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.runtime.torch.tensor_ops import IMAGES, Canvas, TensorOps, TensorProgram
 from yoloom.testing import barrier_run
 

@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from torch_models import compiled_of
 from yoloom.errors import ContextBusy, InvalidModel, RuntimeFailed, UnsupportedModel, UnsupportedOption
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
 from yoloom.runtime.protocol import Batch, Precision, RawOutputs
-from yoloom.runtime.torch.torch_backend import TorchBackend, TorchCompiled
+from yoloom.runtime.torch.torch_backend import TorchBackend
 from yoloom.runtime.torch.torch_context import TorchContext
 from yoloom.testing import Gate, barrier_run, shaken
 
 Models = Callable[[str], Model]
 NAMES = ["v8-detect", "v9-segment", "11-pose", "12-obb", "tiny-classify"]
 PRECISIONS = [Precision.FP32, Precision.BF16]
-
-
-def compiled_of(model: Model, precision: Precision = Precision.FP32, **options: Any) -> TorchCompiled:
-    backend = TorchBackend("cpu", **options)
-    (profile,) = backend.profiles(model, 2, SimpleNamespace(batch=None, lanes=None, max_wait_ms=None))
-    return backend.compile(model, profile, precision)
 
 
 def image(seed: int, hw: tuple[int, int] = (64, 64)) -> Batch:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from yoloom.formats.checkpoint.network.conv_weights import Array, Kernel, Pair
+from yoloom.formats.checkpoint.network.conv_weights import Array, ConvWeights, Pair
 from yoloom.runtime.torch.torch_import import functional as F  # noqa: N812  as everybody calls it
 from yoloom.runtime.torch.torch_import import torch
 
@@ -214,7 +214,7 @@ class TensorOps:
 
     # Convolution and pooling
 
-    def convolve(self, x: Slot, kernel: Kernel) -> Slot:
+    def convolve(self, x: Slot, kernel: ConvWeights) -> Slot:
         """Convolve; the weights go to the device now."""
         weight, bias = self._weight(kernel.weight.numpy()), self._weight(kernel.bias)
         stride, padding, dilation, groups = kernel.stride, kernel.padding, kernel.dilation, kernel.groups

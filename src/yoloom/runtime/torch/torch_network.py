@@ -7,7 +7,7 @@ import weakref
 
 from yoloom.errors import InvalidModel, UnsupportedModel
 from yoloom.formats.checkpoint.network.build import has_one_to_many, has_one_to_one, outputs
-from yoloom.formats.checkpoint.read import read_checkpoint
+from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.model import Layout, Model
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.torch.tensor_ops import IMAGES, Canvas, TensorOps
@@ -43,7 +43,7 @@ class TorchNetwork:
             raise UnsupportedModel(
                 f"{model.graph.path}: expected an Ultralytics .pt file for backend 'torch', got "
                 f"{model.graph.path.suffix or 'a folder'}: open its checkpoint, or take device='cpu', where .onnx "
-                "files and OpenVINO IR run; on a GPU .onnx files need backend='onnxruntime' with onnxruntime-gpu installed."
+                "files and OpenVINO IR run; on a GPU .onnx files need backend='onnxruntime' with onnxruntime-gpu."
             )
         checkpoint = read_checkpoint(model.graph.path)
         end2end = model.layout is Layout.END2END
