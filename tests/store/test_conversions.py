@@ -460,7 +460,7 @@ def test_a_network_for_other_images_is_refused(cache: Path) -> None:
         (b"", errors.InvalidModel, "the file is empty"),
         (None, errors.InvalidModel, "a folder, expected a checkpoint"),
         (b"PK", errors.InvalidModel, "damaged zip archive"),
-        (b"garbage", errors.InvalidModel, "no PyTorch checkpoint"),
+        (b"garbage", errors.InvalidModel, "not a PyTorch checkpoint"),
         (b"<html>", errors.InvalidModel, "a web page"),
         (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.", errors.UnsupportedModel, "before 1.6"),
     ],

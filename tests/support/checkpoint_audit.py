@@ -1,4 +1,4 @@
-"""Reads every file of a folder as a checkpoint and prints, as JSON, what Python saw happen meanwhile.
+"""Reads every file of a folder as a checkpoint, and prints what happened meanwhile as JSON.
 
 For each file: the error's class or None, the audit events, the seconds of this process, and the most memory that
 was taken. Runs in a process of its own, because an audit hook can not be taken away again.
@@ -21,7 +21,7 @@ listening = False
 
 
 def listen(event: str, arguments: tuple[Any, ...]) -> None:
-    if listening and event != "builtins.id":  # heard a hundred thousand times, and harmless
+    if listening and event != "builtins.id":  # raised a hundred thousand times, and harmless
         events.append((event, repr(arguments)[:200]))
 
 
@@ -51,7 +51,7 @@ def peak(path: Path) -> int:
     return taken
 
 
-def heard(path: Path) -> list[tuple[str, str]]:
+def audit_events(path: Path) -> list[tuple[str, str]]:
     events.clear()
     read(path)
     return list(events)
@@ -62,7 +62,7 @@ def main() -> None:
     cases = {path.name: examine(path) for path in paths}
     sys.addaudithook(listen)
     for path in paths:
-        cases[path.name]["events"] = heard(path)
+        cases[path.name]["events"] = audit_events(path)
     print(json.dumps(cases))
 
 

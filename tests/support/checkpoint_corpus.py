@@ -11,9 +11,9 @@ from checkpoint_writer import (
     CONV2D,
     SEQUENTIAL,
     STORAGES,
+    CallOf,
     Code,
     Layer,
-    Made,
     Name,
     Persistent,
     archive,
@@ -89,16 +89,16 @@ def _foreign_names() -> dict[str, Case]:
         "dill._dill._create_function": (),
         "collections.Counter": (),
     }
-    named = {f"called {name}": _in_network(Made(name, args)) for name, args in calls.items()}
-    created = {f"created {name}": _in_network(Made(name, args, opcode=b"\x81")) for name, args in calls.items()}
+    named = {f"called {name}": _in_network(CallOf(name, args)) for name, args in calls.items()}
+    created = {f"created {name}": _in_network(CallOf(name, args, opcode=b"\x81")) for name, args in calls.items()}
     mentioned = {f"mentioned {name}": _in_network(Name(name)) for name in calls}
-    at_top = {f"on top {name}": checkpoint(Made(name, args)) for name, args in calls.items()}
-    by_dill = {"built-in by dill": _in_network(Made("dill._dill._load_type", ("eval",)))}
+    at_top = {f"on top {name}": checkpoint(CallOf(name, args)) for name, args in calls.items()}
+    by_dill = {"built-in by dill": _in_network(CallOf("dill._dill._load_type", ("eval",)))}
     return _all({**named, **created, **mentioned, **at_top, **by_dill}, UnsupportedModel)
 
 
 def _calls() -> dict[str, Case]:
-    getattr_ = Made("builtins.getattr", (Name("ultralytics.nn.modules.head.Detect"), "__init__"))
+    getattr_ = CallOf("builtins.getattr", (Name("ultralytics.nn.modules.head.Detect"), "__init__"))
     system = opcodes(getattr_) + opcodes((CANARY,)) + b"R"
     return _all(
         {
@@ -137,7 +137,7 @@ def _states() -> dict[str, Case]:
         "module with a number as parameter": {"_modules": {}, "_parameters": {"a": 1}, "_buffers": {}},
         "module with a numbered parameter": {"_modules": {}, "_parameters": {1: tensor("0", (2,))}, "_buffers": {}},
     }
-    cases |= {name: _in_network(Made(CONV2D, (), value)) for name, value in modules.items()}
+    cases |= {name: _in_network(CallOf(CONV2D, (), value)) for name, value in modules.items()}
     return _all(cases, InvalidModel)
 
 
@@ -164,7 +164,7 @@ def _opcodes() -> dict[str, Case]:
         "a mark left over": _raw(b"(N."),
         "an open mark": _raw(b"N(N."),
         "items for a list": _in_network(Code(b"]NNs")),
-        "items for a call": _in_network(Code(opcodes(Made("builtins.set")) + b"(NNu")),
+        "items for a call": _in_network(Code(opcodes(CallOf("builtins.set")) + b"(NNu")),
         "values for a dict": _in_network(Code(b"}Na")),
         "half an item": _in_network(Code(b"}(NNNu")),
         "a list as key": _in_network(Code(b"}]Ns")),
@@ -185,9 +185,9 @@ def _opcodes() -> dict[str, Case]:
 
 
 def _laughs(step: Callable[[int], bytes], first: bytes = b"N") -> bytes:
-    """Values that hold the one before them ten times, 60 levels of them."""
+    """A tuple of values of which each holds the one before it ten times: 60 levels of them."""
     levels = b"".join(step(level) + b"q" + bytes([level + 1]) for level in range(60))
-    return first + b"q\x00" + levels
+    return b"(" + first + b"q\x00" + levels + b"t"
 
 
 def _ten(level: int) -> bytes:
@@ -207,9 +207,11 @@ def _bombs() -> dict[str, Case]:
         "lists of lists": _in_network(Code(_laughs(lambda level: b"](" + _ten(level) + b"e"))),
         "dicts of dicts": _in_network(Code(_laughs(lambda level: b"}(" + pairs(level) + b"u"))),
         "names of tuples": checkpoint(network(names=Code(_laughs(lambda level: b"(" + _ten(level) + b"t")))),
-        "text again and again": _in_network(Code(opcodes("ha" * 10_000) + b"q\x00(" + b"h\x00" * 50_000 + b"t")),
+        "text again and again": _in_network(Code(b"(" + opcodes("ha" * 10_000) + b"q\x00" + b"h\x00" * 50_000 + b"t")),
         "one state for many modules": _in_network(Code(b"(" + shared + again + b"t")),
-        "tensor again and again": _in_network(Code(opcodes(tensor("1", (8,))) + b"q\x00(" + b"h\x00" * 90_000 + b"t")),
+        "tensor again and again": _in_network(
+            Code(b"(" + opcodes(tensor("1", (8,))) + b"q\x00" + b"h\x00" * 90_000 + b"t")
+        ),
         "the same tensor anew": _in_network([tensor("1", (8,)) for _ in range(40_000)]),
         "dicts without end": _raw(b"}" * 410_000),
         "lists without end": _raw(b"]" * 410_000),
@@ -257,35 +259,35 @@ def _endless() -> dict[str, Case]:
 
 
 def _storages() -> dict[str, Case]:
-    def asked(*wanted: Any) -> bytes:
-        return _in_network(Persistent(wanted))
+    def by_id(*persistent_id: Any) -> bytes:
+        return _in_network(Persistent(persistent_id))
 
     float_, half = Name("torch.FloatStorage"), Name("torch.HalfStorage")
     twice = [storage("0", 2), storage("0", 4, "HalfStorage")]
     cases = {
-        "storage of another size": asked("storage", float_, "0", "cpu", 3),
-        "storage of no size": asked("storage", float_, "0", "cpu", 0),
-        "storage of negative size": asked("storage", float_, "0", "cpu", -2),
-        "storage of absurd size": asked("storage", float_, "0", "cpu", 2**62),
-        "storage of half a size": asked("storage", float_, "0", "cpu", 2.0),
-        "storage of another type": asked("storage", half, "0", "cpu", 2),
+        "storage of another size": by_id("storage", float_, "0", "cpu", 3),
+        "storage of no size": by_id("storage", float_, "0", "cpu", 0),
+        "storage of negative size": by_id("storage", float_, "0", "cpu", -2),
+        "storage of absurd size": by_id("storage", float_, "0", "cpu", 2**62),
+        "storage of half a size": by_id("storage", float_, "0", "cpu", 2.0),
+        "storage of another type": by_id("storage", half, "0", "cpu", 2),
         "storage with two types": _in_network(twice),
-        "storage that is not there": asked("storage", float_, "99", "cpu", 2),
-        "storage outside": asked("storage", float_, "../../../etc/passwd", "cpu", 2),
-        "storage by number": asked("storage", float_, 0, "cpu", 2),
-        "storage without type": asked("storage", None, "0", "cpu", 2),
-        "storage on no device": asked("storage", float_, "0", float_, 2),
-        "storage without size": asked("storage", float_, "0", "cpu"),
-        "storage by another word": asked("module", float_, "0", "cpu", 2),
+        "storage that is not there": by_id("storage", float_, "99", "cpu", 2),
+        "storage outside": by_id("storage", float_, "../../../etc/passwd", "cpu", 2),
+        "storage by number": by_id("storage", float_, 0, "cpu", 2),
+        "storage without type": by_id("storage", None, "0", "cpu", 2),
+        "storage on no device": by_id("storage", float_, "0", float_, 2),
+        "storage without size": by_id("storage", float_, "0", "cpu"),
+        "storage by another word": by_id("module", float_, "0", "cpu", 2),
         "storage by a text": _in_network(Persistent("storage")),
-        "storage of a bomb": asked(
+        "storage of a bomb": by_id(
             "storage", float_, "0", "cpu", Code(_laughs(lambda level: b"(" + _ten(level) + b"t"))
         ),
     }
     return _all(cases, InvalidModel) | _all(
         {
-            "storage of a foreign type": asked("storage", Name("torch.nn.modules.conv.Conv2d"), "0", "cpu", 2),
-            "storage without numbers": asked("storage", Name("torch.ComplexFloatStorage"), "0", "cpu", 2),
+            "storage of a foreign type": by_id("storage", Name("torch.nn.modules.conv.Conv2d"), "0", "cpu", 2),
+            "storage without numbers": by_id("storage", Name("torch.ComplexFloatStorage"), "0", "cpu", 2),
         },
         UnsupportedModel,
     )
@@ -310,12 +312,12 @@ def _tensors() -> dict[str, Case]:
         "of more strides": tensor("1", (8,), stride=(1, 1), size=8),
         "of fractions": tensor("1", (8.0,), stride=(1,), size=8),  # type: ignore[arg-type]
         "of truth": tensor("1", (True,), stride=(1,), size=8),
-        "without shape": Made(rebuild, (storage("1", 8), 0, None, (1,), False, None)),
-        "without storage": Made(rebuild, (None, 0, (1,), (1,), False, None)),
-        "without anything": Made(rebuild),
-        "in a parameter of nothing": Made("torch._utils._rebuild_parameter"),
-        "in a parameter of text": Made("torch._utils._rebuild_parameter", ("x", True, None)),
-        "in a size of nothing": Made("torch.Size"),
+        "without shape": CallOf(rebuild, (storage("1", 8), 0, None, (1,), False, None)),
+        "without storage": CallOf(rebuild, (None, 0, (1,), (1,), False, None)),
+        "without anything": CallOf(rebuild),
+        "in a parameter of nothing": CallOf("torch._utils._rebuild_parameter"),
+        "in a parameter of text": CallOf("torch._utils._rebuild_parameter", ("x", True, None)),
+        "in a size of nothing": CallOf("torch.Size"),
     }
     return _all({f"tensor {name}": _in_network(value) for name, value in shapes.items()}, InvalidModel)
 

@@ -1,4 +1,4 @@
-"""How far yoloom's graph of a checkpoint is from what Ultralytics computed: arrays beside the file, made by tools/."""
+"""The distance of yoloom's graph of a checkpoint from the results of Ultralytics, which lie beside it as arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Parity:
 
 
 def compare(path: Path, run: Runner) -> Parity:
-    """One checkpoint against the arrays beside it."""
+    """Compare one checkpoint with the arrays beside it, which tools/ made."""
     with np.load(path.with_suffix(".npz")) as arrays:
         expected = dict(arrays)
     checkpoint, images = read_checkpoint(path), expected["images"]
@@ -45,7 +45,7 @@ def compare(path: Path, run: Runner) -> Parity:
 
 
 def difference(actual: Array, expected: Array) -> float:
-    """The largest one, relative to the value, but at least to 1 and to the mean size of the channel (axis 1).
+    """Find the largest difference, relative to the value, but at least to 1 and to the channel's (axis 1) mean size.
 
     Probabilities (B, classes), which sum to 1, are relative to the largest of their image.
     """
@@ -58,7 +58,10 @@ def difference(actual: Array, expected: Array) -> float:
 
 
 def difference_of_rows(actual: Array, expected: Array) -> float:
-    """Of detections in falling order of score: equal scores may come in any order, and any of them may be the last."""
+    """Find the largest difference of detections in falling order of score.
+
+    Equal scores may come in any order, and any of them may be the last.
+    """
     _check_shape(actual, expected)
     return max(_difference_of_image(*pair) for pair in zip(actual, expected, strict=True))
 

@@ -1,4 +1,4 @@
-"""Writes small checkpoints, sound and hostile, opcode by opcode: as torch does, and without it."""
+"""Writer of small checkpoints, sound and hostile, opcode by opcode: as torch does, and without torch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Made:
-    """The result of calling a global; `state` is given to it by BUILD."""
+class CallOf:
+    """The result of calling a global, whose `state` is set by BUILD."""
 
     name: str
     args: tuple[Any, ...] = ()
@@ -35,9 +35,9 @@ class Made:
 
 @dataclass(frozen=True)
 class Persistent:
-    """What the persistent id stands for: a storage."""
+    """The object that a persistent id stands for: a storage."""
 
-    wanted: Any
+    persistent_id: Any
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,26 @@ def tensor(
     offset: int = 0,
     size: int | None = None,
     kind: str = "FloatStorage",
-) -> Made:
-    """A tensor with a storage to itself, that is as large as it needs, unless told otherwise."""
+) -> CallOf:
+    """A tensor with a storage to itself, by default as large as it needs."""
     steps, count = [], 1
     for dim in reversed(shape):
         steps.insert(0, count)
         count *= dim
-    made = storage(key, count if size is None else size, kind)
-    args = (made, offset, shape, tuple(steps) if stride is None else stride, False, Made("collections.OrderedDict"))
-    return Made("torch._utils._rebuild_tensor_v2", args)
+    numbers = storage(key, count if size is None else size, kind)
+    args = (
+        numbers,
+        offset,
+        shape,
+        tuple(steps) if stride is None else stride,
+        False,
+        CallOf("collections.OrderedDict"),
+    )
+    return CallOf("torch._utils._rebuild_tensor_v2", args)
 
 
 def network(**changes: Any) -> dict[str, Any]:
-    """The content of a checkpoint with the least that a detection network needs. `changes` go to the module."""
+    """Make the smallest content of a checkpoint with a detection network. `changes` go to the module."""
     scores = Layer(SEQUENTIAL, children={"0": Layer(CONV2D, parameters={"weight": tensor("1", (2, 4, 1, 1))})})
     branches = Layer(SEQUENTIAL, children={"0": scores})
     head = Layer("ultralytics.nn.modules.head.Detect", {"nc": 2}, children={"cv3": branches})
@@ -99,16 +106,16 @@ def network(**changes: Any) -> dict[str, Any]:
 
 
 STORAGES: DATA = {"0": struct.pack("<2f", 8, 16), "1": struct.pack("<8f", *range(8))}
-"""Those of `network()`."""
+"""The storages of `network()`."""
 
 
 def dump(value: Any) -> bytes:
-    """A pickle of protocol 2."""
+    """Write a pickle of protocol 2."""
     return b"\x80\x02" + opcodes(value) + b"."
 
 
 def opcodes(value: Any) -> bytes:
-    """The opcodes that leave `value` on the stack."""
+    """Write the opcodes that leave `value` on the stack."""
     return _WRITERS[type(value)](value)
 
 
@@ -136,16 +143,16 @@ def _name(value: Name) -> bytes:
     return f"c{module}\n{name}\n".encode()
 
 
-def _made(value: Made) -> bytes:
+def _call_of(value: CallOf) -> bytes:
     call = _name(Name(value.name)) + opcodes(value.args) + value.opcode
     return call if value.state is None else call + opcodes(value.state) + b"b"
 
 
 def _layer(value: Layer) -> bytes:
-    ordered = Made("collections.OrderedDict")
+    ordered = CallOf("collections.OrderedDict")
     groups = {"_parameters": value.parameters, "_buffers": {}, "_modules": value.children}
     state = {"training": False, **groups, "_forward_hooks": ordered, **value.attributes}
-    return _made(Made(value.name, (), state, opcode=b"\x81"))
+    return _call_of(CallOf(value.name, (), state, opcode=b"\x81"))
 
 
 _WRITERS: dict[type, Any] = {
@@ -158,15 +165,15 @@ _WRITERS: dict[type, Any] = {
     tuple: lambda value: _many(value) + b"t",
     dict: _dict,
     Name: _name,
-    Made: _made,
-    Persistent: lambda value: opcodes(value.wanted) + b"Q",
+    CallOf: _call_of,
+    Persistent: lambda value: opcodes(value.persistent_id) + b"Q",
     Code: lambda value: value.code,
     Layer: _layer,
 }
 
 
 def archive(pickle: bytes, storages: DATA = STORAGES, extra: DATA | None = None, compression: int = STORED) -> bytes:
-    """A zip archive as torch writes it, less its padding and its zip64 records."""
+    """Make a zip archive as torch writes it, less its padding and its zip64 records."""
     members = {"data.pkl": pickle, "byteorder": b"little", "version": b"3\n"}
     members |= {f"data/{key}": content for key, content in storages.items()}
     return zipped({f"best/{name}": content for name, content in members.items()} | dict(extra or {}), compression)
@@ -181,5 +188,5 @@ def zipped(members: DATA, compression: int = STORED) -> bytes:
 
 
 def checkpoint(value: Any, storages: DATA = STORAGES) -> bytes:
-    """The bytes of a file that holds `value`."""
+    """Make the bytes of a file that holds `value`."""
     return archive(dump(value), storages)

@@ -26,10 +26,10 @@ edits = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255
 
 
 def survives(file: bytes) -> bool:
-    """Whether it is a checkpoint; all of its numbers are looked at. Anything but a ModelError is a failure."""
+    """Whether the file is a checkpoint; all of its numbers are read. Any error but a ModelError is a failure."""
     try:
-        found = parse_checkpoint(memoryview(file))
-        for _, module in found.module.walk():
+        parsed = parse_checkpoint(memoryview(file))
+        for _, module in parsed.module.walk():
             for tensor in module.parameters.values():
                 tensor.numpy()
     except ModelError:
@@ -66,7 +66,7 @@ def test_directory_of_a_real_file(edits: list[tuple[float, int]]) -> None:
 @given(edits=edits)
 @settings(max_examples=100, deadline=None)
 def test_pickle_of_a_real_file(edits: list[tuple[float, int]]) -> None:
-    """With a checksum that fits, so that the edits reach the machine."""
+    """With a checksum that fits, so that the edits reach the pickle machine."""
     survives(archive(edited(REAL_MEMBERS["data.pkl"], edits), REAL_STORAGES))
 
 

@@ -13,14 +13,14 @@ import pytest
 
 from checkpoint_corpus import corpus
 from checkpoint_writer import checkpoint, network
-from yoloom.errors import ModelError
-from yoloom.formats.checkpoint.parse import read_checkpoint
+from yoloom.errors import InvalidModel, ModelError
+from yoloom.formats.checkpoint.parse import parse_checkpoint, read_checkpoint
 
 GROUPS = corpus()
 CORPUS = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}
 SECONDS = 1.0
 FIXED_BYTES = 70_000_000
-"""What the bounds of the machine and of the tree come to, for a file of any size; 57 MB were measured."""
+"""The limits of the pickle machine and of the tree together, for a file of any size; 57 MB were measured."""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def audit(folder: Path) -> dict[str, Any]:
-    """What a process of its own saw while it read the corpus, by the case's name."""
+    """The report of a process of its own that read the corpus, by the case's name."""
     script = Path(__file__).parents[2] / "support" / "checkpoint_audit.py"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, str(script), str(folder)]
@@ -57,6 +57,13 @@ def end_of(data: bytes, folder: Path) -> type[Exception]:
     assert str(caught.value).startswith(f"{path}: ")
     assert len(str(caught.value)) < 1000
     return type(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in GROUPS["bombs"] if " of " in name or "again" in name])
+def test_values_that_repeat_without_end_are_stopped_by_the_size_of_their_tree(name: str) -> None:
+    """Without the limits in `size_limits.py`, reading these would go on for ever, or end in some other error."""
+    with pytest.raises(InvalidModel, match="nests or repeats values without end"):
+        parse_checkpoint(memoryview(GROUPS["bombs"][name][0]))
 
 
 def test_sound_neighbour_of_the_corpus_is_read(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ PATHS = sorted(FOLDER.glob("*.pt"))
 NAMES = [path.stem for path in PATHS]
 
 
-def checkpoint(name: str) -> Checkpoint:
+def load(name: str) -> Checkpoint:
     return read_checkpoint(FOLDER / f"{name}.pt")
 
 
@@ -48,16 +48,16 @@ def test_outputs_are_those_of_ultralytics(path: Path, runtime: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("options", [{}, {"nms": False, "half": True, "dynamic": False, "imgsz_hw": (24, 40)}])
 def test_files_are_sound_and_deterministic(name: str, options: dict[str, object]) -> None:
-    data = build_onnx(checkpoint(name), **options)  # type: ignore[arg-type]
+    data = build_onnx(load(name), **options)  # type: ignore[arg-type]
     onnx.checker.check_model(data, full_check=True)
-    assert data == build_onnx(checkpoint(name), **options)  # type: ignore[arg-type]
+    assert data == build_onnx(load(name), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("name", "nms"), [*((name, None) for name in NAMES), ("v10-detect", False), ("26-obb", False)])
 def test_fixed_sizes_give_the_shapes_they_declare(name: str, nms: bool | None) -> None:
-    found = checkpoint(name)
-    data = build_onnx(found, dynamic=False, imgsz_hw=(24, 40), batch=2, nms=nms)
-    outputs = run_openvino(data, np.zeros((2, found.channels, 24, 40), np.float32))
+    checkpoint = load(name)
+    data = build_onnx(checkpoint, dynamic=False, imgsz_hw=(24, 40), batch=2, nms=nms)
+    outputs = run_openvino(data, np.zeros((2, checkpoint.channels, 24, 40), np.float32))
     declared = [
         tuple(dim.dim_value for dim in output.type.tensor_type.shape.dim)
         for output in onnx.load_from_string(data).graph.output
@@ -66,14 +66,14 @@ def test_fixed_sizes_give_the_shapes_they_declare(name: str, nms: bool | None) -
 
 
 def test_half_weighs_half_and_stays_near() -> None:
-    found, images = checkpoint("v8-detect"), np.full((1, 3, 24, 40), 0.5, np.float32)
-    whole, half = build_onnx(found), build_onnx(found, half=True)
+    checkpoint, images = load("v8-detect"), np.full((1, 3, 24, 40), 0.5, np.float32)
+    whole, half = build_onnx(checkpoint), build_onnx(checkpoint, half=True)
     np.testing.assert_allclose(run_openvino(half, images)[0], run_openvino(whole, images)[0], rtol=0.02, atol=0.02)
     assert len(half) < 0.7 * len(whole)
 
 
 def test_metadata_are_those_of_an_export() -> None:
-    model = onnx.load_from_string(build_onnx(checkpoint("26-pose"), dynamic=False, imgsz_hw=(24, 40), nms=False))
+    model = onnx.load_from_string(build_onnx(load("26-pose"), dynamic=False, imgsz_hw=(24, 40), nms=False))
     notes = {entry.key: entry.value for entry in model.metadata_props}
     assert (notes["task"], notes["head"]) == ("pose", "Pose26")
     assert ast.literal_eval(notes["imgsz"]) == [24, 40]
@@ -84,36 +84,36 @@ def test_metadata_are_those_of_an_export() -> None:
 
 
 def test_a_head_without_nms_is_used_only_where_there_is_one() -> None:
-    assert build_onnx(checkpoint("v8-detect"), nms=False).count(b"TopK") == 0
+    assert build_onnx(load("v8-detect"), nms=False).count(b"TopK") == 0
 
 
 def test_a_size_that_the_stride_does_not_divide_is_refused() -> None:
     with pytest.raises(InvalidOption, match="multiples of the network's stride, 8"):
-        build_onnx(checkpoint("v8-detect"), imgsz_hw=(24, 42))
+        build_onnx(load("v8-detect"), imgsz_hw=(24, 42))
 
 
 def test_an_unknown_block_is_named_with_the_way_out() -> None:
-    found = checkpoint("v8-detect")
-    module = changed(found.module, "model.3", cls="ultralytics.nn.modules.block.HGBlock")
+    checkpoint = load("v8-detect")
+    module = changed(checkpoint.module, "model.3", cls="ultralytics.nn.modules.block.HGBlock")
     with pytest.raises(UnsupportedModel, match=r"HGBlock.*format=onnx"):
-        build_onnx(replace(found, module=module))
+        build_onnx(replace(checkpoint, module=module))
 
 
 def test_parts_that_do_not_fit_are_a_typed_error() -> None:
-    found = checkpoint("v8-detect")
-    module = changed(found.module, "model.3", children={})
+    checkpoint = load("v8-detect")
+    module = changed(checkpoint.module, "model.3", children={})
     with pytest.raises(InvalidModel, match="contradicts itself"):
-        build_onnx(replace(found, module=module))
+        build_onnx(replace(checkpoint, module=module))
 
 
 def test_a_module_that_contains_itself_many_times_over_is_refused() -> None:
-    found = checkpoint("v8-detect")
+    checkpoint = load("v8-detect")
     bomb = Module("torch.nn.modules.container.Sequential", {"f": -1, "i": 3}, {}, {})
     for _ in range(40):
         bomb = replace(bomb, children={"0": bomb, "1": bomb})
-    children = {**found.module.children["model"].children, "3": bomb}
+    children = {**checkpoint.module.children["model"].children, "3": bomb}
     with pytest.raises(InvalidModel, match="modules"):
-        build_onnx(replace(found, module=changed(found.module, "model", children=children)))
+        build_onnx(replace(checkpoint, module=changed(checkpoint.module, "model", children=children)))
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 2**32, -1, -(2**63), 2**63 - 1])
@@ -124,10 +124,12 @@ def test_integers_are_read_back_by_protobuf(value: int) -> None:
 
 def test_weights_that_do_not_fit_their_norm_are_a_typed_error() -> None:
     """They are computed when the file is written: long after the graph was made."""
-    found = checkpoint("v8-detect")
-    norm = found.module.children["model"].children["1"].children["bn"]
+    checkpoint = load("v8-detect")
+    norm = checkpoint.module.children["model"].children["1"].children["bn"]
     with pytest.raises(InvalidModel, match="contradicts itself"):
-        build_onnx(replace(found, module=changed(found.module, "model.2.m.0.cv1.bn", parameters=norm.parameters)))
+        build_onnx(
+            replace(checkpoint, module=changed(checkpoint.module, "model.2.m.0.cv1.bn", parameters=norm.parameters))
+        )
 
 
 def test_deferred_bytes_of_another_length_than_was_said_are_refused() -> None:
@@ -138,21 +140,21 @@ def test_deferred_bytes_of_another_length_than_was_said_are_refused() -> None:
 
 def test_deferred_bytes_are_made_when_they_are_written() -> None:
     """So that a network of any size costs the memory of its largest layer."""
-    made: list[int] = []
+    created: list[int] = []
 
     def make(number: int) -> Callable[[], bytes]:
-        return lambda: bytes([made.append(number) or number])
+        return lambda: bytes([created.append(number) or number])
 
     message = Message().data(1, Deferred(1, make(1))).data(1, Deferred(1, make(2)))
-    assert [(chunk, list(made)) for chunk in message.chunks() if chunk in (b"\1", b"\2")] == [
+    assert [(chunk, list(created)) for chunk in message.chunks() if chunk in (b"\1", b"\2")] == [
         (b"\1", [1]),
         (b"\2", [1, 2]),
     ]
 
 
 def test_the_number_of_the_converter_goes_up_with_its_networks() -> None:
-    """What was converted before is found by this number: change both together, or old networks are taken for new."""
+    """The cache finds earlier conversions by this number: change both together, or old networks are taken for new."""
     networks = hashlib.sha256()
     for name in NAMES:
-        networks.update(onnx.load_from_string(build_onnx(checkpoint(name))).graph.SerializeToString(deterministic=True))
+        networks.update(onnx.load_from_string(build_onnx(load(name))).graph.SerializeToString(deterministic=True))
     assert (CONVERTER, networks.hexdigest()[:16]) == (1, "e9097a0927902170")

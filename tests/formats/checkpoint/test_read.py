@@ -16,8 +16,8 @@ from checkpoint_writer import (
     CONV2D,
     SEQUENTIAL,
     STORAGES,
+    CallOf,
     Layer,
-    Made,
     Name,
     archive,
     checkpoint,
@@ -48,9 +48,9 @@ def extra(value: Any, storages: dict[str, bytes] | None = None) -> Any:
 
 def weights(module: Module) -> dict[str, Tensor]:
     return {
-        f"{path}.{name}" if path else name: found
+        f"{path}.{name}" if path else name: parameter
         for path, part in module.walk()
-        for name, found in part.parameters.items()
+        for name, parameter in part.parameters.items()
     }
 
 
@@ -60,20 +60,20 @@ def weights(module: Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_real_checkpoint_has_the_weights_that_torch_finds(name: str) -> None:
     digest = hashlib.sha256()
-    for path, found in weights(read_checkpoint(DATA / f"{name}.pt").module).items():
-        digest.update(path.encode() + found.numpy().astype(np.float32).tobytes())
+    for path, parameter in weights(read_checkpoint(DATA / f"{name}.pt").module).items():
+        digest.update(path.encode() + parameter.numpy().astype(np.float32).tobytes())
     assert digest.hexdigest() == WEIGHTS[name]
 
 
 def test_real_detection_checkpoint() -> None:
-    found = read_checkpoint(DATA / "tiny-detect.pt")
-    assert (found.task, found.nc, found.stride, found.channels) == ("detect", 3, (4, 8), 3)
-    assert found.names == {0: "cat", 1: "dog", 2: "Škoda"}
-    assert (found.imgsz_hw, found.kpt_shape, found.version) == ((64, 64), None, "8.4.190")
-    assert found.yaml["head"][-1] == [[6, 4], 1, "Detect", ["nc"]]
-    assert found.head.cls == "ultralytics.nn.modules.head.Detect"
-    assert (found.head.get("f"), found.head.get("reg_max")) == ([6, 4], 1)
-    first = found.module.children["model"].children["0"]
+    loaded = read_checkpoint(DATA / "tiny-detect.pt")
+    assert (loaded.task, loaded.nc, loaded.stride, loaded.channels) == ("detect", 3, (4, 8), 3)
+    assert loaded.names == {0: "cat", 1: "dog", 2: "Škoda"}
+    assert (loaded.imgsz_hw, loaded.kpt_shape, loaded.version) == ((64, 64), None, "8.4.190")
+    assert loaded.yaml["head"][-1] == [[6, 4], 1, "Detect", ["nc"]]
+    assert loaded.head.cls == "ultralytics.nn.modules.head.Detect"
+    assert (loaded.head.get("f"), loaded.head.get("reg_max")) == ([6, 4], 1)
+    first = loaded.module.children["model"].children["0"]
     assert (first.kind, list(first.children)) == ("Conv", ["conv", "bn", "act"])
     assert first.children["conv"].get("kernel_size") == (3, 3)
     assert first.children["conv"].parameters["weight"].shape == (8, 3, 3, 3)
@@ -81,10 +81,10 @@ def test_real_detection_checkpoint() -> None:
 
 
 def test_real_classification_checkpoint_in_bfloat16() -> None:
-    found = read_checkpoint(DATA / "tiny-classify.pt")
-    assert (found.task, found.nc, found.names[3]) == ("classify", 4, "鳥")
-    assert found.module.get("transforms") == Opaque("torchvision.transforms.transforms.Compose")
-    weight = found.head.children["linear"].parameters["weight"]
+    loaded = read_checkpoint(DATA / "tiny-classify.pt")
+    assert (loaded.task, loaded.nc, loaded.names[3]) == ("classify", 4, "鳥")
+    assert loaded.module.get("transforms") == Opaque("torchvision.transforms.transforms.Compose")
+    weight = loaded.head.children["linear"].parameters["weight"]
     assert weight.dtype == "bfloat16"
     assert weight.numpy().dtype == np.float32
 
@@ -97,9 +97,9 @@ def test_ema_is_taken_before_model() -> None:
 
 
 def test_training_arguments_come_before_those_of_the_module() -> None:
-    found = parse(network() | {"train_args": {"imgsz": [96, 128], "lr0": 0.5}})
-    assert found.imgsz_hw == (96, 128)
-    assert found.args == {"imgsz": [96, 128], "lr0": 0.5}
+    parsed = parse(network() | {"train_args": {"imgsz": [96, 128], "lr0": 0.5}})
+    assert parsed.imgsz_hw == (96, 128)
+    assert parsed.args == {"imgsz": [96, 128], "lr0": 0.5}
 
 
 def test_task_comes_from_the_head_when_the_file_does_not_say() -> None:
@@ -124,43 +124,46 @@ def test_names_may_be_a_list() -> None:
         (0.1, 0.1),
         ("Škoda 鳥", "Škoda 鳥"),
         ((1, [2, {"a": ()}]), (1, [2, {"a": ()}])),
-        (Made("torch.Size", ((2, 3),)), (2, 3)),
-        (Made("collections.OrderedDict"), {}),
-        (Made("ultralytics.utils.IterableSimpleNamespace", (), {"a": 1}, b"\x81"), {"a": 1}),
-        (Made("ultralytics.yolo.utils.IterableSimpleNamespace", (), {"a": 1}, b"\x81"), {"a": 1}),
+        (CallOf("torch.Size", ((2, 3),)), (2, 3)),
+        (CallOf("collections.OrderedDict"), {}),
+        (CallOf("ultralytics.utils.IterableSimpleNamespace", (), {"a": 1}, b"\x81"), {"a": 1}),
+        (CallOf("ultralytics.yolo.utils.IterableSimpleNamespace", (), {"a": 1}, b"\x81"), {"a": 1}),
         (
-            Made("ultralytics.utils.loss.v8DetectionLoss", (), {"hyp": 1}),
+            CallOf("ultralytics.utils.loss.v8DetectionLoss", (), {"hyp": 1}),
             Opaque("ultralytics.utils.loss.v8DetectionLoss"),
         ),
-        (Made("ultralytics.utils.loss.v10DetectLoss"), Opaque("ultralytics.utils.loss.E2EDetectLoss")),
-        (Made("pathlib.WindowsPath", ("C:\\", "x")), Opaque("pathlib.WindowsPath")),
-        (Made("pathlib._local.PosixPath", ("/", "x")), Opaque("pathlib._local.PosixPath")),
-        (Made("__builtin__.set", ([1, 2],)), Opaque("builtins.set")),
-        (Made("builtins.getattr", (Name("ultralytics.nn.modules.head.Detect"), "forward")), Opaque("builtins.getattr")),
-        (Made("dill._dill._load_type", ("set",)), Opaque("builtins.set")),
+        (CallOf("ultralytics.utils.loss.v10DetectLoss"), Opaque("ultralytics.utils.loss.E2EDetectLoss")),
+        (CallOf("pathlib.WindowsPath", ("C:\\", "x")), Opaque("pathlib.WindowsPath")),
+        (CallOf("pathlib._local.PosixPath", ("/", "x")), Opaque("pathlib._local.PosixPath")),
+        (CallOf("__builtin__.set", ([1, 2],)), Opaque("builtins.set")),
+        (
+            CallOf("builtins.getattr", (Name("ultralytics.nn.modules.head.Detect"), "forward")),
+            Opaque("builtins.getattr"),
+        ),
+        (CallOf("dill._dill._load_type", ("set",)), Opaque("builtins.set")),
         (Name("torch.float16"), Opaque("torch.float16")),
-        (Made("torch.device", ("cuda", 0)), Opaque("torch.device")),
+        (CallOf("torch.device", ("cuda", 0)), Opaque("torch.device")),
     ],
 )
 def test_values(written: Any, read: Any) -> None:
-    found = extra(written)
-    assert found == read
-    assert type(found) is type(read)
+    value = extra(written)
+    assert value == read
+    assert type(value) is type(read)
 
 
 @pytest.mark.parametrize(("code", "number"), [("f8", 0.25), ("f4", -2.0), ("i8", -5), ("u1", 200), ("b1", True)])
 @pytest.mark.parametrize("package", ["numpy.core", "numpy._core"])
 def test_numpy_numbers_are_plain_ones(package: str, code: str, number: float) -> None:
     text = np.array(number, f"<{code}").tobytes().decode("latin1")
-    dtype = Made("numpy.dtype", (code, False, True), (3, "<", None, None, None, -1, -1, 0))
-    found = extra(Made(f"{package}.multiarray.scalar", (dtype, Made("_codecs.encode", (text, "latin1")))))
-    assert found == number
-    assert type(found) in (int, float, bool)
+    dtype = CallOf("numpy.dtype", (code, False, True), (3, "<", None, None, None, -1, -1, 0))
+    value = extra(CallOf(f"{package}.multiarray.scalar", (dtype, CallOf("_codecs.encode", (text, "latin1")))))
+    assert value == number
+    assert type(value) in (int, float, bool)
 
 
-@pytest.mark.parametrize("arguments", [(), (1, 2), (Made("numpy.dtype", ("O",)), Made("_codecs.encode", ("x",)))])
+@pytest.mark.parametrize("arguments", [(), (1, 2), (CallOf("numpy.dtype", ("O",)), CallOf("_codecs.encode", ("x",)))])
 def test_strange_numpy_numbers_are_opaque(arguments: tuple[Any, ...]) -> None:
-    assert extra(Made("numpy.core.multiarray.scalar", arguments)) == Opaque("numpy.core.multiarray.scalar")
+    assert extra(CallOf("numpy.core.multiarray.scalar", arguments)) == Opaque("numpy.core.multiarray.scalar")
 
 
 @pytest.mark.parametrize(
@@ -219,9 +222,9 @@ def test_shared_values_stay_shared() -> None:
     ],
 )
 def test_tensor_types(kind: str, dtype: str, packed: str, numbers: list[float]) -> None:
-    found = extra(tensor("9", (2,), kind=kind), {"9": struct.pack(packed, *numbers)})
-    assert (found.dtype, found.shape, found.stride) == (dtype, (2,), (1,))
-    array = found.numpy()
+    value = extra(tensor("9", (2,), kind=kind), {"9": struct.pack(packed, *numbers)})
+    assert (value.dtype, value.shape, value.stride) == (dtype, (2,), (1,))
+    array = value.numpy()
     assert (array.dtype.name, array.tolist()) == (dtype, numbers)
 
 
@@ -248,18 +251,18 @@ def test_any_byte_is_a_truth_value() -> None:
     ],
 )
 def test_views(shape: tuple[int, ...], stride: tuple[int, ...], offset: int) -> None:
-    found = extra(tensor("1", shape, stride, offset, size=8))
+    value = extra(tensor("1", shape, stride, offset, size=8))
     flat = np.arange(8, dtype=np.float32)
     expected = np.lib.stride_tricks.as_strided(flat[offset:], shape, [4 * step for step in stride])
-    np.testing.assert_array_equal(found.numpy(), expected)
-    assert found.size == expected.size
+    np.testing.assert_array_equal(value.numpy(), expected)
+    assert value.size == expected.size
 
 
 def test_tensors_are_read_only_views_of_the_file() -> None:
     data = memoryview(checkpoint(network()))
-    found = parse_checkpoint(data).head.children["cv3"].children["0"].children["0"].parameters["weight"]
-    assert np.shares_memory(found.numpy(), np.frombuffer(data, np.uint8))
-    assert not found.numpy().flags.writeable
+    weight = parse_checkpoint(data).head.children["cv3"].children["0"].children["0"].parameters["weight"]
+    assert np.shares_memory(weight.numpy(), np.frombuffer(data, np.uint8))
+    assert not weight.numpy().flags.writeable
     assert not read_checkpoint(DATA / "tiny-detect.pt").head.get("stride").numpy().flags.writeable
 
 
@@ -268,9 +271,9 @@ def test_storages_are_not_read_before_they_are_needed() -> None:
     data = bytearray(checkpoint(network()))
     at = data.index(STORAGES["1"])
     data[at + 5] ^= 1
-    found = parse_checkpoint(memoryview(bytes(data))).head.children["cv3"].children["0"].children["0"]
+    layer = parse_checkpoint(memoryview(bytes(data))).head.children["cv3"].children["0"].children["0"]
     with pytest.raises(InvalidModel, match="data/1 in it is damaged"):
-        found.parameters["weight"].numpy()
+        layer.parameters["weight"].numpy()
 
 
 def test_checksums_that_torch_did_not_compute_are_not_checked() -> None:
@@ -282,16 +285,16 @@ def test_checksums_that_torch_did_not_compute_are_not_checked() -> None:
 def test_a_checkpoint_outlives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "gone.pt"
     path.write_bytes(checkpoint(network()))
-    found = read_checkpoint(path)
+    loaded = read_checkpoint(path)
     path.unlink()
-    assert [value.numpy().sum() for value in weights(found.module).values()] == [28]
+    assert [value.numpy().sum() for value in weights(loaded.module).values()] == [28]
 
 
 def test_threads_read_the_same(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(read_checkpoint, [DATA / "tiny-detect.pt"] * 16))
-    first = weights(found[0].module)
-    for other in found[1:]:
+        checkpoints = list(pool.map(read_checkpoint, [DATA / "tiny-detect.pt"] * 16))
+    first = weights(checkpoints[0].module)
+    for other in checkpoints[1:]:
         for name, value in weights(other.module).items():
             np.testing.assert_array_equal(value.numpy(), first[name].numpy())
 
@@ -373,16 +376,16 @@ def test_keypoints() -> None:
     ("data", "error", "words"),
     [
         (b"", InvalidModel, "the file is empty"),
-        (b"x" * 100, InvalidModel, "no PyTorch checkpoint"),
-        (b"\xff\xd8\xff\xe0" * 9, InvalidModel, "no PyTorch checkpoint"),
+        (b"x" * 100, InvalidModel, "not a PyTorch checkpoint"),
+        (b"\xff\xd8\xff\xe0" * 9, InvalidModel, "not a PyTorch checkpoint"),
         (b"<!DOCTYPE html><html></html>", InvalidModel, "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", InvalidModel, "git lfs pull"),
         (b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", UnsupportedModel, "PyTorch before 1.6"),
         (dump({"a": 1}), UnsupportedModel, "a plain pickle"),
         (b"PK\x05\x06" + bytes(18), InvalidModel, "an empty or damaged zip"),
         (archive(dump(network()), extra={"best/constants.pkl": b""}), UnsupportedModel, "TorchScript"),
-        (checkpoint(Made("models.yolo.Model")), UnsupportedModel, "original YOLOv5 repository.*export it to ONNX"),
-        (checkpoint(Made("os.system", ("x",))), UnsupportedModel, "names 'os.system'.*nothing of it was run.*ONNX"),
+        (checkpoint(CallOf("models.yolo.Model")), UnsupportedModel, "original YOLOv5 repository.*export it to ONNX"),
+        (checkpoint(CallOf("os.system", ("x",))), UnsupportedModel, "names 'os.system'.*nothing of it was run.*ONNX"),
     ],
 )
 def test_other_files(data: bytes, error: type[ModelError], words: str, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ _OTHER_KINDS: tuple[tuple[bytes, type[ModelError], str], ...] = (
     (b"PK", InvalidModel, "an empty or damaged zip archive. Copy or download it again."),
     (b"version https://git-lfs", InvalidModel, "a Git LFS pointer instead of the file. Fetch it: git lfs pull"),
     (b"<", InvalidModel, "a web page instead of the file. Download it again."),
-    (b"", InvalidModel, "no PyTorch checkpoint: expected a zip archive as torch.save writes it."),
+    (b"", InvalidModel, "not a PyTorch checkpoint: expected a zip archive as torch.save writes it."),
 )
 """First bytes → the error for a file that begins with them. The first match counts, and the last row matches all."""
 

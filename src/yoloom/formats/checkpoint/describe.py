@@ -84,8 +84,8 @@ def describe(content: Any) -> Checkpoint:
 
     Raises:
         InvalidModel: there is no whole network, or it contradicts itself.
-        UnsupportedModel: the network or its head is none that yoloom knows.
-        UnsupportedTask: its task is none that yoloom knows.
+        UnsupportedModel: yoloom does not know the network or its head.
+        UnsupportedTask: yoloom does not know its task.
     """
     module = _network(content)
     yaml = _mapping(module.get("yaml"))

@@ -49,10 +49,10 @@ def write_onnx(
         half: weights of 16 bits, in a file half the size; they are computed with in 32 bits.
 
     Raises:
-        UnsupportedModel: a block or the head is none that yoloom knows.
+        UnsupportedModel: yoloom does not know a block or the head.
         InvalidModel: the parts of the network do not fit together.
         InvalidOption: the network's stride does not divide `imgsz_hw`.
-        Exception: an error of `write`. After any error, what was written is no model.
+        Exception: an error of `write`. After any error, the part that was written is not a model.
     """
     step = max(checkpoint.stride)
     if checkpoint.task != "classify" and any(size <= 0 or size % step for size in imgsz_hw):

@@ -32,7 +32,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         ModelNotFound: there is no such file.
         InvalidModel: the file is damaged, contradicts itself or holds no whole network.
         UnsupportedModel: it uses names that do not belong in a checkpoint, or is of another kind.
-        UnsupportedTask: its task is none that yoloom knows.
+        UnsupportedTask: yoloom does not know its task.
     """
     with errors_about(path):
         return parse_checkpoint(mapped_checkpoint(path))

@@ -35,7 +35,7 @@ def outputs(ops: Ops[V], checkpoint: Checkpoint, image: V, one_to_one: bool = Fa
         one_to_one: by the branch of the head that needs no NMS.
 
     Raises:
-        UnsupportedModel: a block or the head is none that yoloom knows.
+        UnsupportedModel: yoloom does not know a block or the head.
         InvalidModel: the parts of the network do not fit together.
     """
     with typed_contradictions():

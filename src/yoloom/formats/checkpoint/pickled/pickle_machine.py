@@ -205,7 +205,7 @@ class PickleMachine:
         values = [self._stack.pop()] if opcode == ord("a") else self._pop_marked()
         target = self._stack[-1]
         if type(target) is not list:
-            raise self._damaged("appends to something that is no list")
+            raise self._damaged("appends to something that is not a list")
         target.extend(values)
 
     @step_of("}")
@@ -217,7 +217,7 @@ class PickleMachine:
         pairs = [self._stack.pop(), self._stack.pop()][::-1] if opcode == ord("s") else self._pop_marked()
         target = self._stack[-1]
         if type(target) is not dict or len(pairs) % 2:
-            raise self._damaged("sets items of something that is no dict")
+            raise self._damaged("sets items of something that is not a dict")
         for key in pairs[::2]:
             # Only what hashes fast and spreads well: a nested tuple may take for ever, large numbers may all collide.
             if not (type(key) is str or key is None or (isinstance(key, int) and abs(key) < _MAX_KEY)):
@@ -234,7 +234,7 @@ class PickleMachine:
     def _get(self, opcode: int) -> None:
         index = self._read(_MEMO_INDEXES[opcode])
         if index not in self._memo:
-            raise self._damaged(f"refers to value {index}, which it did not have yet,")
+            raise self._damaged(f"refers to value {index} before it has one")
         self._stack.append(self._memo[index])
 
     # Names, calls and storages: recorded, not made
@@ -251,7 +251,7 @@ class PickleMachine:
     def _call(self, _: int) -> None:
         args, function = self._stack.pop(), self._stack.pop()
         if type(function) is not Global or type(args) is not tuple:
-            raise self._damaged("calls something that is no name")
+            raise self._damaged("calls something that is not a name")
         if function.meaning is Meaning.DICT and not args:
             self._stack.append({})
         elif function.meaning is Meaning.BUILTIN and len(args) == 1 and type(args[0]) is str:
@@ -265,7 +265,7 @@ class PickleMachine:
         if type(target) is dict:
             return  # the attributes of an OrderedDict: a state dict has its versions there
         if type(target) is not RecordedCall or target.state is not None:
-            raise self._damaged("gives a state to something that takes none")
+            raise self._damaged("sets a state where none can be set")
         target.state = state
 
     @step_of("Q")

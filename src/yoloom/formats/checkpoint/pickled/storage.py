@@ -83,7 +83,7 @@ class Storages:
 
         Raises:
             InvalidModel: the archive does not have it, or not in this size and type.
-            UnsupportedModel: its type is none that yoloom knows.
+            UnsupportedModel: yoloom does not know the type of its numbers.
         """
         if not (type(persistent_id) is tuple and len(persistent_id) == 5 and persistent_id[0] == "storage"):
             raise InvalidModel("its pickle asks for a storage in a way that torch does not.")

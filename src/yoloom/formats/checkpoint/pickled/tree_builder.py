@@ -77,10 +77,10 @@ class TreeBuilder:
         if meaning not in (Meaning.PARAMETER, Meaning.SIZE):
             return Opaque(call.function.name)
         if not call.args:
-            raise InvalidModel(f"{call.function.name} in it wraps nothing.")
+            raise InvalidModel(f"{call.function.name} in it is called without arguments.")
         value = self.build(call.args[0])
         if meaning is Meaning.PARAMETER and not isinstance(value, Tensor):
-            raise InvalidModel("a parameter in it is no tensor.")
+            raise InvalidModel("a parameter in it is not a tensor.")
         return value
 
     def _module(self, call: RecordedCall) -> Module | Opaque:
@@ -88,7 +88,7 @@ class TreeBuilder:
         if not isinstance(state, dict) or "_modules" not in state:
             return Opaque(call.function.name)  # a loss, a stopper: not part of the network
         self._limits.add(TreeSize(len(state), 0, 0))
-        # What else starts with an underscore is torch's own book-keeping: hooks and the like.
+        # Everything else that starts with an underscore is torch's own book-keeping: hooks and the like.
         attributes = {name: self.build(value) for name, value in state.items() if not str(name).startswith("_")}
         parameters = {**self._entries(call, "_parameters", Tensor), **self._entries(call, "_buffers", Tensor)}
         children = self._entries(call, "_modules", Module)
@@ -103,7 +103,8 @@ class TreeBuilder:
         built = {name: self.build(value) for name, value in entries.items() if value is not None}
         for name, value in built.items():
             if type(name) is not str or not isinstance(value, expected):
-                raise InvalidModel(f"{group} of a {call.function.name} in it has {short_repr(name)}, which is none.")
+                entry = f"the entry {short_repr(name)}, expected a named {expected.__name__}"
+                raise InvalidModel(f"{group} of a {call.function.name} in it has {entry}.")
         return built
 
 

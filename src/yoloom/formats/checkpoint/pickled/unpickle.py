@@ -31,7 +31,7 @@ def unpickle(members: Mapping[str, Member], file_bytes: int) -> Any:
         file_bytes: the length of the whole file, which bounds what the values may take.
 
     Returns:
-        The value in it: one of those that `Module.attributes` lists.
+        The value in it, of a type that `Module.attributes` lists.
 
     Raises:
         UnsupportedModel: it uses a name that does not belong in a checkpoint, or was written on a big-endian machine.
