@@ -7,15 +7,15 @@ import numpy as np
 from yoloom.formats.model import Layout, Model
 from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
 from yoloom.testing import fake_model
-from yoloom.workers.recipe import Opened
+from yoloom.workers.recipe import WorkerModel
 
 
 def noop_model() -> Model:
     return fake_model(layout=Layout.END2END)
 
 
-def noop_opened() -> Opened:
-    return Opened(noop_model(), NoopBackend())
+def noop_opened() -> WorkerModel:
+    return WorkerModel(noop_model(), NoopBackend())
 
 
 class NoopBackend:

@@ -24,14 +24,14 @@ FILES = ("best.pt", "yolov8n.pt")
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from yoloom.store.conversions import convert
+from yoloom.store.conversions import checkpoint_file
 import yoloom.formats.read
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 before = peak()
-convert(Path({path!r}), one_to_one=False).source()
+checkpoint_file(Path({path!r})).network()
 print(json.dumps([before, peak()]))
 """
 

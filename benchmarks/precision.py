@@ -32,10 +32,10 @@ from measure import Turn, Work
 from yoloom import YOLO, Results
 from yoloom.assets import DEMO_MODEL
 from yoloom.formats.model import Model
-from yoloom.formats.read import read_model
+from yoloom.formats.read import describe
 from yoloom.runtime.openvino import OpenVINOBackend
 from yoloom.runtime.protocol import Batch, Context, Form, Outputs, Precision, Setup
-from yoloom.store.conversions import convert
+from yoloom.store.locate import file_at
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -143,7 +143,7 @@ def _agreement_row(image: str, imgsz: object, conf: float, found: Agreement) -> 
 
 
 def _bits_row(path: Path) -> dict[str, Any]:
-    model = read_model(path, None, None, functools.partial(convert, one_to_one=False))
+    model = describe(file_at(path))
     images = [_noisy(seed, _size_of(model)) for seed in range(max(BATCHES))]
     reference = _context(model, Form.LATENCY, max(THREADS))
     expected = [_rows(reference.run(image))[0] for image in images]

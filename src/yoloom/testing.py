@@ -28,7 +28,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.formats.model import Graph, Layout, Model, Shape
+from yoloom.formats.model import Layout, Model, ModelFile, Shape
 from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def fake_model(
 ) -> Model:
     """A description without a file. batch, hw: of a graph with fixed sizes."""
     return Model(
-        graph=Graph("fake", (Path("fake.onnx"),)),
+        graph=ModelFile("fake", (Path("fake.onnx"),)),
         task="detect",
         names={index: f"class{index}" for index in range(classes)},
         stride=32,

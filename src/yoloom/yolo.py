@@ -23,7 +23,7 @@ from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
 from yoloom.facade.call import Asked, Call, Errors
 from yoloom.facade.export import export_model, parse_export_options
-from yoloom.facade.open_model import Opened, Settings, open_file
+from yoloom.facade.open_model import OpenModel, OpenSettings, open_model
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
 from yoloom.options import WAITING, parse_options
@@ -31,7 +31,6 @@ from yoloom.results.results import Results
 from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
 from yoloom.sources.files import expand, expand_lazily
-from yoloom.store.hub import resolve
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
@@ -106,7 +105,7 @@ class YOLO:
             "workers": workers,
         }
         budget = cpu_threads(threads)
-        self._settings = Settings(
+        self._settings = OpenSettings(
             task,
             names,
             backend,
@@ -122,8 +121,8 @@ class YOLO:
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()
         self._closed = False
-        self._superseded: weakref.WeakSet[Opened] = weakref.WeakSet()  # swapped out, and used by calls still
-        self._opened = open_file(resolve(model), self._settings)
+        self._superseded: weakref.WeakSet[OpenModel] = weakref.WeakSet()  # swapped out, and used by calls still
+        self._opened = open_model(model, self._settings)
         self._fixed_size_said = Once()
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
@@ -279,7 +278,7 @@ class YOLO:
         old = self._current()
         old.engine.check_process()
         workers = old.engine.workers if isinstance(old.engine, WorkersEngine) else None
-        new = open_file(resolve(model), replace(self._settings, workers=workers))
+        new = open_model(model, replace(self._settings, workers=workers))
         try:
             if new.model.task != old.model.task:
                 raise InvalidOption(f"swap needs a model for {old.model.task}, got {model} for {new.model.task}.")
@@ -318,7 +317,7 @@ class YOLO:
         )
         opened = self._opened
         path = opened.model.graph.path
-        if options.nms is None and opened.model.graph.conversion is not None and False in opened.nms:
+        if options.nms is None and opened.model.graph.is_checkpoint and False in opened.nms:
             options = replace(options, nms=False)
         if not opened.is_unchanged():
             raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
@@ -349,7 +348,7 @@ class YOLO:
         hint = ": yoloom runs models; train and validate them with Ultralytics" if name in _NOT_OURS else ""
         raise AttributeError(f"YOLO has no attribute {name!r}{hint}.")
 
-    def _current(self) -> Opened:
+    def _current(self) -> OpenModel:
         if self._closed:
             raise EngineClosed("this handle is closed; open the model again with YOLO(path).")
         return self._opened

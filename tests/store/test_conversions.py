@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import io
 import os
 import pickle
 import shutil
@@ -25,14 +27,15 @@ from yoloom.engine.registry import registry
 from yoloom.formats.checkpoint import convert as converter
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.parse import read_checkpoint
-from yoloom.formats.model import Graph
+from yoloom.formats.model import ModelFile
 from yoloom.formats.protobuf import mapped
-from yoloom.formats.read import read_model
+from yoloom.formats.read import describe
 from yoloom.runtime.protocol import Form, Setup
 from yoloom.runtime.registry import find_backend
-from yoloom.store import conversions
+from yoloom.store import conversion_cache, conversions
 from yoloom.store.conversion_cache import ConversionCache
 from yoloom.store.conversions import Converter
+from yoloom.store.locate import file_at, locate
 from yoloom.testing import barrier_run
 
 CHECKPOINTS = Path(__file__).parents[1] / "data" / "checkpoints"
@@ -67,14 +70,14 @@ def conversions_made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(conversions, "write_converted", counting)
     yield made
-    assert not conversions._conversions._places._pending
-    assert not conversions._conversions._files._pending
+    assert not conversions._converter._by_content._pending
+    assert not conversions._converter._by_version._pending
 
 
 @pytest.fixture(scope="module")
 def expected() -> bytes:
     """The bits of the small checkpoint, converted without any cache."""
-    model = read_model(CHECKPOINTS / "v8-detect.pt")
+    model = describe(Converter(lambda: None).open(CHECKPOINTS / "v8-detect.pt"))
     context = find_backend("openvino", "cpu").compile(model, Setup(Form.LATENCY, 1)).context()
     return bits_of(context.run)
 
@@ -108,7 +111,7 @@ def test_a_checkpoint_is_described_as_its_export_would_be(cache: Path, checkpoin
 @pytest.mark.parametrize("name", ["v8-detect", "v10-detect", "v3-detect", "rare-detect", "focus-detect"])
 def test_a_checkpoint_gives_the_boxes_of_its_export(cache: Path, tmp_path: Path, name: str, backend: str) -> None:
     export = tmp_path / "export.onnx"
-    export.write_bytes(converter.convert_in_memory(CHECKPOINTS / f"{name}.pt").data)
+    export.write_bytes(converted_bytes(CHECKPOINTS / f"{name}.pt"))
     with YOLO(CHECKPOINTS / f"{name}.pt", backend=backend) as model, YOLO(export, backend=backend) as other:
         (ours,), (theirs,) = model(IMAGE, **OPTIONS), other(IMAGE, **OPTIONS)
         assert bits(ours) == bits(theirs)
@@ -135,7 +138,7 @@ def test_the_head_that_needs_no_nms_sees_the_colours_as_they_are(tmp_path: Path,
     """OpenVINO's own way to swap the channels gets lost in these graphs, without a word."""
     path = tmp_path / "free.onnx"
     path.write_bytes(build_onnx(read_checkpoint(CHECKPOINTS / f"{name}.pt"), nms=False))
-    model = replace(read_model(CHECKPOINTS / "v8-detect.pt"), graph=Graph("onnx", (path,)))
+    model = replace(describe(locate(CHECKPOINTS / "v8-detect.pt")), graph=ModelFile("onnx", (path,)))
     image = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
     rgb = np.ascontiguousarray(image[..., ::-1].transpose(0, 3, 1, 2), np.float32) / 255
     expected = run_onnxruntime(path.read_bytes(), rgb)[0]
@@ -151,7 +154,7 @@ def test_a_network_with_one_head_answers_to_what_it_was_opened_with(checkpoint: 
 
 def test_an_export_keeps_the_head_it_has(checkpoint: Path, tmp_path: Path) -> None:
     export = tmp_path / "export.onnx"
-    export.write_bytes(converter.convert_in_memory(checkpoint).data)
+    export.write_bytes(converted_bytes(checkpoint))
     with YOLO(export, nms=True):
         pass
     with pytest.raises(errors.UnsupportedOption, match=r"export\.onnx was exported with a head that needs its NMS"):
@@ -163,7 +166,7 @@ def test_a_handle_pickles_with_its_head(cache: Path) -> None:
         assert copy._opened.engine is model._opened.engine
         described = pickle.loads(pickle.dumps(model.model))
         assert described == model.model
-        assert described.graph.source() == model.model.graph.source()
+        assert described.graph.network() == model.model.graph.network()
 
 
 # ---- Once
@@ -203,14 +206,34 @@ def test_a_file_is_hashed_once_while_a_handle_is_open(
     cache: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hashed: list[Path] = []
-    key = conversions._key
-    monkeypatch.setattr(conversions, "_key", lambda file: (hashed.append(file.path), key(file))[1])
+    key = conversions._content_key
+    monkeypatch.setattr(conversions, "_content_key", lambda path, head: (hashed.append(path), key(path, head))[1])
     handles = barrier_run(16, lambda _: YOLO(checkpoint))
     handles += [YOLO(checkpoint) for _ in range(4)]
     assert len(hashed) == 1
     assert len(registry()._engines) == 1
     for handle in handles:
         handle.close()
+
+
+def test_a_conversion_is_read_through_once_at_each_opening(
+    cache: Path, checkpoint: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened_bits(checkpoint)
+    verified: list[str] = []
+    is_sound = conversion_cache._is_sound
+    monkeypatch.setattr(conversion_cache, "_is_sound", lambda file, key: (verified.append(key), is_sound(file, key))[1])
+
+    def open_twice() -> None:
+        with YOLO(checkpoint) as model, YOLO(checkpoint):
+            assert raw_bits(model) == expected
+            second = find_backend("openvino", "cpu").compile(model.model, Setup(Form.THROUGHPUT, 1)).context()
+            assert bits_of(second.run) == expected
+
+    for openings in (1, 2):
+        open_twice()
+        gc.collect()  # what nobody holds any more is not known any more
+        assert len(verified) == openings
 
 
 def test_a_changed_file_is_another_model(cache: Path, checkpoint: Path, conversions_made: list[str]) -> None:
@@ -298,6 +321,12 @@ def test_4_processes_of_8_threads_convert_once_each_at_most(cache: Path, checkpo
 # ---- What was kept is gone, or wrong
 
 
+def converted_bytes(path: Path) -> bytes:
+    data = io.BytesIO()
+    converter.write_converted(mapped(path), data.write)
+    return data.getvalue()
+
+
 def writing(path: Path) -> Callable[[Callable[..., object]], None]:
     return lambda write: converter.write_converted(mapped(path), write)
 
@@ -338,7 +367,7 @@ def test_a_wrong_entry_is_converted_again(
 
 
 def test_an_entry_that_goes_while_the_runtime_looks_for_it(cache: Path, checkpoint: Path, expected: bytes) -> None:
-    model = read_model(checkpoint, convert=conversions.convert)
+    model = describe(locate(checkpoint))
     (entry,) = cache.iterdir()
     tried: list[Any] = []
 
@@ -353,7 +382,7 @@ def test_an_entry_that_goes_while_the_runtime_looks_for_it(cache: Path, checkpoi
 
 
 def test_an_error_of_the_runtime_is_its_own(cache: Path, checkpoint: Path) -> None:
-    model = read_model(checkpoint, convert=conversions.convert)
+    model = describe(locate(checkpoint))
     tried: list[Any] = []
 
     def read(source: Any) -> None:
@@ -366,14 +395,14 @@ def test_an_error_of_the_runtime_is_its_own(cache: Path, checkpoint: Path) -> No
 
 
 def test_the_entry_of_a_changed_file_is_not_made_from_the_new_one(cache: Path, checkpoint: Path) -> None:
-    model = read_model(checkpoint, convert=conversions.convert)
+    model = describe(locate(checkpoint))
     shutil.rmtree(cache)
     os.replace(shutil.copy(CHECKPOINTS / "v3-detect.pt", checkpoint.with_name("new.pt")), checkpoint)
     with pytest.raises(errors.InvalidModel, match=rf"{checkpoint}: the file was changed or removed"):
-        model.graph.source()
+        model.graph.network()
     checkpoint.unlink()
     with pytest.raises(errors.ModelNotFound):
-        model.graph.source()
+        model.graph.network()
     assert not list(cache.iterdir())
 
 
@@ -396,7 +425,7 @@ def test_a_file_that_changes_while_it_is_converted_is_kept_under_no_name(
 @pytest.fixture(params=["a file in its place", "no room", "too small", "no home folder"])
 def no_cache(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """A cache that takes nothing, for four reasons; how many warnings that is worth."""
-    monkeypatch.setattr(conversions, "_conversions", Converter())
+    monkeypatch.setattr(conversions, "_converter", Converter())
     if request.param == "a file in its place":
         cache.parent.write_text("")
     elif request.param == "no room":
@@ -404,7 +433,7 @@ def no_cache(request: pytest.FixtureRequest, cache: Path, monkeypatch: pytest.Mo
     elif request.param == "too small":
         monkeypatch.setenv("YOLOOM_CACHE_BYTES", "1000")
     else:
-        monkeypatch.setattr(conversions, "_conversions", Converter(lambda: None))
+        monkeypatch.setattr(conversions, "_converter", Converter(lambda: None))
     yield int(request.param in ("a file in its place", "no room"))
     assert not cache.is_dir() or not list(cache.iterdir())
 
@@ -423,7 +452,7 @@ def test_without_a_cache_the_bytes_are_shared_in_memory(
     copy = Path(shutil.copy(checkpoint, checkpoint.with_name("copy.pt")))
     handles = barrier_run(8, lambda index: YOLO((checkpoint, copy)[index % 2]))
     assert len(conversions_made) <= 2  # the first one for the cache, which did not take it
-    assert len({id(handle.model.graph.source()) for handle in handles}) == 1
+    assert len({id(handle.model.graph.network()) for handle in handles}) == 1
     assert {raw_bits(handle) for handle in handles} == {expected}
     for handle in handles:
         handle.close()
@@ -491,7 +520,7 @@ def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(errors.ModelNotFound, match=r"best\.pt"):
         YOLO(tmp_path / "best.pt")
     with pytest.raises(errors.ModelNotFound, match=r"no such model: .*best\.pt"):
-        read_model(tmp_path / "best.pt")
+        file_at(tmp_path / "best.pt")
 
 
 def test_a_published_checkpoint_is_fetched_and_opened(

@@ -18,7 +18,7 @@ from yoloom.runtime.protocol import Batch, Compiled, Outputs, Setup
 from yoloom.testing import FakeBackend, FakeCompiled, fake_model
 from yoloom.workers.ipc.channel import Channel
 from yoloom.workers.ipc.messages import Message, encode
-from yoloom.workers.recipe import Opened
+from yoloom.workers.recipe import WorkerModel
 
 POISON = (1, 2, 3)
 """The first pixel of an image that ends whoever runs it."""
@@ -34,7 +34,7 @@ def strike(how: str) -> None:
     os.kill(os.getpid(), getattr(signal, how))
 
 
-def open_faulty(step: str, how: str, times: int, folder: str, together: bool = False) -> Opened:
+def open_faulty(step: str, how: str, times: int, folder: str, together: bool = False) -> WorkerModel:
     """step: "starting", "waiting", "running", "writing" or "half-way". folder: remembers how often it has happened.
 
     together: as many workers as `times` come to this step before it happens to all of them.
@@ -46,7 +46,7 @@ def open_faulty(step: str, how: str, times: int, folder: str, together: bool = F
         threading.Timer(0.5, plan.strike_if, ["waiting"]).start()
     if step in ("writing", "half-way"):
         _patch_sending(plan)
-    return Opened(fake_model(), FaultyBackend(plan))
+    return WorkerModel(fake_model(), FaultyBackend(plan))
 
 
 class Plan:
@@ -99,28 +99,28 @@ def _patch_sending(plan: Plan) -> None:
     Channel.send = send  # type: ignore[method-assign]
 
 
-def open_broken() -> Opened:
+def open_broken() -> WorkerModel:
     raise InvalidModel("broken.onnx is broken.") from ValueError("in its heart")
 
 
-def open_talkative() -> Opened:
+def open_talkative() -> WorkerModel:
     """Writes more than a pipe holds, to both streams."""
     for stream in (1, 2):
         os.write(stream, b"x" * 300_000)
     os.write(2, b"the last words")
-    return Opened(fake_model(), FakeBackend(lanes=1))
+    return WorkerModel(fake_model(), FakeBackend(lanes=1))
 
 
-def open_faulty_when_folder(folder: str, **plan: Any) -> Opened:
+def open_faulty_when_folder(folder: str, **plan: Any) -> WorkerModel:
     """Faulty only once the folder is there."""
     if Path(folder).exists():
         return open_faulty(folder=folder, **plan)
-    return Opened(fake_model(), FakeBackend(lanes=1))
+    return WorkerModel(fake_model(), FakeBackend(lanes=1))
 
 
-def open_sharing(step: str, how: str, times: int, folder: str) -> Opened:
+def open_sharing(step: str, how: str, times: int, folder: str) -> WorkerModel:
     """step: "compiling", "exporting", "sealed" or "taking", where `how` may also be "raise"; or "other bits"."""
-    return Opened(fake_model(), SharingBackend(Plan(step, how, times, Path(folder))))
+    return WorkerModel(fake_model(), SharingBackend(Plan(step, how, times, Path(folder))))
 
 
 class SharingBackend(FakeBackend):

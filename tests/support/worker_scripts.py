@@ -20,7 +20,7 @@ from dataclasses import replace
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, Outputs
 from yoloom.testing import FakeBackend, fake_model
-from yoloom.workers.recipe import Opened, Recipe
+from yoloom.workers.recipe import Recipe, WorkerModel
 
 
 class ScriptServer:
@@ -93,8 +93,8 @@ class ScriptedBackend(FakeBackend):
                 return outputs
 
 
-def open_scripted(address: str, stride: int) -> Opened:
-    return Opened(replace(fake_model(), stride=stride), ScriptedBackend(address))
+def open_scripted(address: str, stride: int) -> WorkerModel:
+    return WorkerModel(replace(fake_model(), stride=stride), ScriptedBackend(address))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from yoloom.engine.scheduling.client import RequestTerms, priority_of, resolve_c
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import InvalidOption, PartialFailure, YoloomError
-from yoloom.facade.open_model import Opened
+from yoloom.facade.open_model import OpenModel
 from yoloom.facade.output_folder import open_output, plot_options
 from yoloom.images.decode import copied_bytes
 from yoloom.options import PredictOptions, SaveOptions, class_ids
@@ -42,7 +42,7 @@ class Call:
 
     def __init__(
         self,
-        opened: Opened,
+        opened: OpenModel,
         options: PredictOptions,
         save: SaveOptions,
         errors: Errors,

@@ -31,6 +31,7 @@ from yoloom.formats.checkpoint.checkpoint_file import errors_about, mapped_check
 from yoloom.formats.checkpoint.convert import default_imgsz_hw
 from yoloom.formats.checkpoint.onnx_model import write_onnx
 from yoloom.formats.checkpoint.parse import parse_checkpoint
+from yoloom.formats.model import ModelFile
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.store.hub import cache_folder
 from yoloom.system.files import replacing
@@ -205,7 +206,7 @@ def _write_ir_folder(source: Path, folder: Path, options: ExportOptions) -> None
     if source.suffix == ".pt":
         network_path = folder / "network.onnx"
         _write_network(source, network_path, options)
-    _, _, notes = read_onnx(network_path)
+    _, notes = read_onnx(ModelFile("onnx", (network_path,)))
     try:
         network = core().read_model(network_path)
         _note_preprocessing(network, notes)

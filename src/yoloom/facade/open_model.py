@@ -1,11 +1,16 @@
-"""A model file that is open: what it says, and the claim on the engine that runs it."""
+"""A model that is open: its description, and the lease of the engine that runs it.
+
+```
+name ─▶ locate ─▶ ModelFile ─▶ describe ─▶ Model ─▶ registry().claim ─▶ OpenModel
+```
+"""
 
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from yoloom.engine.engine import Engine
@@ -15,10 +20,11 @@ from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy
 from yoloom.engine.tuning.plans import Subject, plans
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption
 from yoloom.formats.model import Layout, Model
-from yoloom.formats.read import read_model
+from yoloom.formats.read import describe
 from yoloom.runtime.precision import check_precision, find_precision
 from yoloom.runtime.registry import check_backend, find_backend
-from yoloom.store.conversions import CachedConversion, convert
+from yoloom.store.conversions import CheckpointFile
+from yoloom.store.locate import locate
 from yoloom.system.files import file_identity
 from yoloom.workers.recipe import file_recipe
 from yoloom.workers.settings import Workers
@@ -26,10 +32,12 @@ from yoloom.workers.worker_engine import WorkersEngine
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How files are opened, see `YOLO`. Immutable: shared freely.
+class OpenSettings:
+    """How files are opened, see `YOLO`. Immutable. Thread safety: any number of threads.
 
-    threads: the CPU budget. watch_s: the watchdog's patience, None for no watchdog.
+    Attributes:
+        threads: The CPU budget.
+        watch_s: Seconds without progress after which the watchdog reports, None for no watchdog.
     """
 
     task: str | None
@@ -46,13 +54,17 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """One file behind a handle. Immutable: shared freely.
+class OpenModel:
+    """One model behind a handle. Immutable. Thread safety: any number of threads.
 
     The handle holds it, and each call that was made on it: so a call keeps its model until it has ended, whatever
     happens to the handle. The engine is given back by `release`, or when nobody holds this any more.
 
-    nms: what a prediction may ask of `nms`. version: of the files, as they were opened.
+    Attributes:
+        model: The description of the file.
+        nms: The values that a prediction may give for `nms`.
+        version: The version of the files that was opened.
+        lease: The claim on the engine.
     """
 
     model: Model
@@ -62,6 +74,7 @@ class Opened:
 
     @property
     def engine(self) -> Engine:
+        """The engine that runs the model, shared by all handles on the file."""
         return self.lease.engine
 
     def is_unchanged(self) -> bool:
@@ -76,21 +89,37 @@ class Opened:
         self.lease.release(drain, timeout)
 
 
-def open_file(path: Path, settings: Settings) -> Opened:
-    """Read, and compile and warm up unless the file is open already. Raises what `YOLO` raises."""
+def open_model(name: str | os.PathLike[str], settings: OpenSettings) -> OpenModel:
+    """Locate and describe a model, and compile and warm it up unless it is open already.
+
+    Args:
+        name: A path, or a published name.
+        settings: How to open it.
+
+    Raises:
+        YoloomError: As listed for `YOLO`.
+    """
+    file = locate(name, one_to_one=settings.nms is False)
     check_backend(settings.backend, settings.device)
     check_precision(settings.precision)
-    one_to_one = settings.nms is False
-    described = read_model(path, settings.task, settings.names, functools.partial(convert, one_to_one=one_to_one))
-    heads = _heads(described, settings.nms)
-    version = functools.partial(file_identity, described.graph.files)
-    opened_version = _opened_version(described, version())
-    new_engine = _in_threads if settings.workers is None else _in_workers
-    key, build = new_engine(described, opened_version, one_to_one, settings)
+    model = describe(file, settings.task, settings.names)
+    end2end = model.layout is Layout.END2END
+    if settings.nms is not None and settings.nms == end2end and not file.is_checkpoint:
+        raise UnsupportedOption(
+            f"{file.path} was exported with a head that {'does' if end2end else 'needs'} its NMS, and can not be "
+            f"opened with nms={settings.nms}: open its checkpoint, or export that again."
+        )
+    current_version = functools.partial(file_identity, file.files)
+    version = current_version()
+    if isinstance(file, CheckpointFile) and file.version != version:
+        raise InvalidModel(f"{file.path} was changed while it was opened; open it again.")
+    prepare = _prepare_threads if settings.workers is None else _prepare_workers
+    key, build = prepare(model, version, settings)
     opened = None
     try:
-        lease = registry().claim(key, lambda: build(version))
-        opened = Opened(described, heads, opened_version, lease)
+        lease = registry().claim(key, lambda: build(current_version))
+        heads = {not end2end} if settings.nms is None else {not end2end, settings.nms}
+        opened = OpenModel(model, frozenset(heads), version, lease)
         _check_shared(opened.engine, settings)
         if settings.watch_s is not None:
             opened.engine.watch(settings.watch_s)
@@ -102,42 +131,43 @@ def open_file(path: Path, settings: Settings) -> Opened:
 
 
 Build = Callable[[Callable[[], Hashable]], Engine]
-"""What tells the version of the files → an engine that is not started."""
+"""Takes a function that returns the current version of the files, and makes an engine that is not started."""
 
 
-def _in_threads(model: Model, version: Hashable, one_to_one: bool, settings: Settings) -> tuple[Hashable, Build]:
-    """The key of the engine, and how it is made."""
+def _prepare_threads(model: Model, version: Hashable, settings: OpenSettings) -> tuple[Hashable, Build]:
+    """Return the key of an engine with threads in this process, and how to build it."""
     runtime = find_backend(settings.backend, settings.device)
     precision = find_precision(settings.precision, runtime)
-    size, threads, asked = (settings.queue or DEFAULT_QUEUE).size, settings.threads, settings.plan
-    subject = Subject(model, runtime, threads, precision)
-    if isinstance(asked, Plan):
-        asked.check(model, runtime, threads)
+    size, threads, plan = (settings.queue or DEFAULT_QUEUE).size, settings.threads, settings.plan
+    if isinstance(plan, Plan):
+        plan.check(model, runtime, threads)
 
-    def build(now: Callable[[], Hashable]) -> Engine:
-        plan = _plan_of(asked, subject)
-        return Engine(model, runtime, threads, size, version=now, precision=precision, plan=plan)
+    def build(current_version: Callable[[], Hashable]) -> Engine:
+        subject = Subject(model, runtime, threads, precision)
+        chosen = plans().auto(subject) if plan == "auto" else plan or DEFAULT_PLAN  # "auto" measures, perhaps
+        return Engine(model, runtime, threads, size, version=current_version, precision=precision, plan=chosen)
 
+    one_to_one = settings.nms is False
     return (version, settings.backend, settings.device, threads, one_to_one, precision), build
 
 
-def _in_workers(model: Model, version: Hashable, one_to_one: bool, settings: Settings) -> tuple[Hashable, Build]:
-    """The same with worker processes, which find the runtime and what it offers."""
-    workers = settings.workers
+def _prepare_workers(model: Model, version: Hashable, settings: OpenSettings) -> tuple[Hashable, Build]:
+    """Return the same with worker processes, which find the runtime and what it offers."""
+    workers, threads, one_to_one = settings.workers, settings.threads, settings.nms is False
     if workers is None:
         raise TypeError("expected Workers")
     if settings.plan is not None:
         raise UnsupportedOption("plan is for the threads of one process: leave it out, or leave out workers.")
     recipe = file_recipe(model, version, one_to_one, settings.backend, settings.device, settings.precision)
     size = (settings.queue or DEFAULT_QUEUE).size
-    # Workers judge, too: for a handle with another task they do it by another head.
-    asked = (settings.precision, workers, model.task)
-    key = (version, settings.backend, settings.device, settings.threads, one_to_one, asked)
-    return key, lambda now: WorkersEngine(model, recipe, workers, settings.threads, settings.backend, size, version=now)
+    # The task is part of the key, because workers post-process: for a handle with another task they need another head.
+    shared = (settings.precision, workers, model.task)
+    key = (version, settings.backend, settings.device, threads, one_to_one, shared)
+    return key, lambda now: WorkersEngine(model, recipe, workers, threads, settings.backend, size, version=now)
 
 
-def _check_shared(engine: Engine, settings: Settings) -> None:
-    """What all handles on a file have in common. Raises InvalidOption."""
+def _check_shared(engine: Engine, settings: OpenSettings) -> None:
+    """Raise InvalidOption for a queue or a plan that differs from those which all handles on the file share."""
     queue, plan = settings.queue, settings.plan
     if queue is not None and engine.capacity != queue.size:
         raise InvalidOption(
@@ -145,27 +175,3 @@ def _check_shared(engine: Engine, settings: Settings) -> None:
         )
     if isinstance(plan, Plan) and engine.plan != plan:
         raise InvalidOption(f"plan must be {engine.plan}: the file is open with it, and its handles share it.")
-
-
-def _plan_of(asked: Plan | Literal["auto"] | None, subject: Subject) -> Plan:
-    """What a new engine runs by. Measures, perhaps."""
-    return plans().auto(subject) if asked == "auto" else asked or DEFAULT_PLAN
-
-
-def _heads(model: Model, nms: bool | None) -> frozenset[bool]:
-    """What of `nms` this model answers to: what it does, and what it was opened with. Raises UnsupportedOption."""
-    own = model.layout is not Layout.END2END
-    if nms is not None and nms != own and model.graph.conversion is None:
-        raise UnsupportedOption(
-            f"{model.graph.path} was exported with a head that {'needs' if own else 'does'} its NMS, and can not be "
-            f"opened with nms={nms}: open its checkpoint, or export that again."
-        )
-    return frozenset({own} if nms is None else {own, bool(nms)})
-
-
-def _opened_version(model: Model, version: Hashable) -> Hashable:
-    """The version of the files that all later ones are compared with. Raises InvalidModel."""
-    conversion = model.graph.conversion
-    if isinstance(conversion, CachedConversion) and conversion.identity != version:
-        raise InvalidModel(f"{model.graph.path} was changed while it was opened; open it again.")
-    return version

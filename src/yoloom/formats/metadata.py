@@ -14,7 +14,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Metadata:
-    """What the file says about itself; None where it says nothing."""
+    """The statements of a file about itself; None where it makes none.
+
+    Attributes:
+        task: "detect", or any other text.
+        head: The class name of the head, such as "Detect".
+        stride: Largest stride in pixels.
+        imgsz_hw: Height and width of the input in pixels.
+        channels: Channels of the input.
+        names: Class id -> name.
+        kpt_shape: Keypoints and values of each.
+        suppressed: Whether the graph ends with its own selection of boxes.
+    """
 
     task: str | None = None
     head: str | None = None
@@ -23,28 +34,28 @@ class Metadata:
     channels: int | None = None
     names: Mapping[int, str] | None = None
     kpt_shape: tuple[int, int] | None = None
-    suppressed: bool | None = None  # the graph ends with its own selection of boxes
+    suppressed: bool | None = None
 
 
 def parse_metadata(notes: Mapping[str, Any]) -> Metadata:
-    """Read `notes`: texts holding Python literals (ONNX), or plain values (YAML). Raises InvalidModel."""
-    args: Mapping[str, Any] = _read(notes, "args", dict) or {}
-    end2end, nms = _read(notes, "end2end", _flag), args.get("nms")
+    """Parse `notes`: texts holding Python literals (ONNX), or plain values (YAML). Raises InvalidModel."""
+    args: Mapping[str, Any] = _parse(notes, "args", dict) or {}
+    end2end, nms = _parse(notes, "end2end", _flag), args.get("nms")
     return Metadata(
-        task=_read(notes, "task", str),
-        head=_read(notes, "head", str),
-        stride=_read(notes, "stride", _positive),
-        imgsz_hw=_read(notes, "imgsz", _size_hw),
-        channels=_read(notes, "channels", _positive),
-        names=_read(notes, "names", parse_names),
-        kpt_shape=_read(notes, "kpt_shape", _pair),
-        # `nms` in an export's arguments is True, False, or None for "neither said".
+        task=_parse(notes, "task", str),
+        head=_parse(notes, "head", str),
+        stride=_parse(notes, "stride", _positive),
+        imgsz_hw=_parse(notes, "imgsz", lambda value: _pair([value, value] if isinstance(value, int) else value)),
+        channels=_parse(notes, "channels", _positive),
+        names=_parse(notes, "names", parse_names),
+        kpt_shape=_parse(notes, "kpt_shape", _pair),
+        # `nms` in an export's arguments is True, False, or None for "neither stated".
         suppressed=None if end2end is None and nms is None else bool(end2end) or nms is True,
     )
 
 
 def parse_names(value: Any) -> dict[int, str]:
-    """Class names as {id: name}, from a dict or a list. Raises ValueError, TypeError or OverflowError."""
+    """Return class names as {id: name}, from a dict or a list. Raises ValueError, TypeError or OverflowError."""
     if isinstance(value, (str, bytes)):
         raise ValueError("expected a list or a dict of names, got one text")
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
@@ -54,25 +65,27 @@ def parse_names(value: Any) -> dict[int, str]:
     return dict(sorted(names.items()))
 
 
-def _read(notes: Mapping[str, Any], key: str, convert: Callable[[Any], T]) -> T | None:
-    if notes.get(key) is None:
-        return None
-    try:
-        return convert(_literal(notes[key]))
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidModel(
-            f"the model's metadata says {key}={_shortened(notes[key])}, which can not be read: {error}. "
-            "Export the model again, or remove that key."
-        ) from error
-
-
-def _literal(value: Any) -> Any:
+def parse_literal(value: Any) -> Any:
+    """Return the Python literal that a text holds; a plain word, such as detect, and other values as they are."""
     if not isinstance(value, str):
         return value
     try:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return value  # a plain word, such as detect
+        return value
+
+
+def _parse(notes: Mapping[str, Any], key: str, convert: Callable[[Any], T]) -> T | None:
+    if notes.get(key) is None:
+        return None
+    try:
+        return convert(parse_literal(notes[key]))
+    except (ValueError, TypeError, OverflowError) as error:
+        text = repr(notes[key])
+        raise InvalidModel(
+            f"the model's metadata says {key}={text if len(text) < 80 else text[:80] + '...'}, which can not be read: "
+            f"{error}. Export the model again, or remove that key."
+        ) from error
 
 
 def _flag(value: Any) -> bool:
@@ -88,15 +101,6 @@ def _positive(value: Any) -> int:
     return number
 
 
-def _size_hw(value: Any) -> tuple[int, int]:
-    return _pair([value, value] if isinstance(value, int) else value)
-
-
 def _pair(value: Any) -> tuple[int, int]:
     first, second = value
     return _positive(first), _positive(second)
-
-
-def _shortened(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else text[:80] + "..."

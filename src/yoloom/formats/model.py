@@ -1,12 +1,12 @@
-"""What a model file says: the immutable description that everything else works from."""
+"""A model file and its description: the immutable values that everything else works from."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from yoloom.values import FrozenDict
 
@@ -21,48 +21,52 @@ class Layout(enum.Enum):
     CANDIDATES = "candidates"  # (B, K, 6 + extras): xywh, best score and class of an anchor, best first; before NMS
 
 
-class Conversion(Protocol):
-    """The network of a file that no runtime reads, in a format that they do read. Threads: anybody."""
-
-    def source(self) -> Path | bytes:
-        """A file, which may be gone a moment later, or the bytes of one. Raises ModelError."""
-
-
 @dataclass(frozen=True)
-class Graph:
-    """Where the network lies. `files` are all that its bytes depend on, the one to open first.
+class ModelFile:
+    """The files that hold a network which runtimes read as it is. Immutable. Thread safety: any number of threads.
 
-    conversion: None where a runtime reads the first of them itself.
+    Attributes:
+        format: "onnx" or "openvino", the format that a runtime reads.
+        files: All files that the network depends on, the one that the user opened first.
     """
 
-    format: str  # "onnx" or "openvino": what a runtime reads
+    format: str
     files: tuple[Path, ...]
-    conversion: Conversion | None = field(default=None, compare=False)
 
     @property
     def path(self) -> Path:
-        """What the user opened."""
+        """The file that the user opened."""
         return self.files[0]
 
-    def source(self) -> Path | bytes:
-        """What a runtime reads now. Raises ModelError where it has to be converted again and can not be."""
-        return self.path if self.conversion is None else self.conversion.source()
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether a runtime reads a conversion of the file instead of the file itself."""
+        return False
+
+    def network(self) -> Path | bytes:
+        """Return what a runtime reads now: a file in `format`, or the bytes of one. Raises ModelError."""
+        return self.path
 
     def load(self, read: Callable[[Path | bytes], T]) -> T:
-        """What `read` makes of the source. Raises what it raises."""
-        source = self.source()
+        """Return `read(network)`. Raises what `network` and `read` raise."""
+        network = self.network()
         try:
-            return read(source)
+            return read(network)
         except Exception:
-            if self.conversion is None or not isinstance(source, Path) or source.exists():
+            if not self.is_checkpoint or not isinstance(network, Path) or network.exists():
                 raise
-        # Somebody cleared the cache between the two lines above.
-        return read(self.source())
+        # Somebody cleared the cache between `network` and `read`. The second try converts the checkpoint again.
+        return read(self.network())
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The input that a graph takes; None where any number goes."""
+    """The input of a graph.
+
+    Attributes:
+        batch: Images at once, None for any number.
+        hw: Height and width in pixels, None for any.
+    """
 
     batch: int | None
     hw: tuple[int, int] | None
@@ -70,14 +74,21 @@ class Shape:
 
 @dataclass(frozen=True)
 class Model:
-    """A YOLO network and what is known about it. Immutable: shared freely.
+    """A YOLO network as its file describes it. Immutable. Thread safety: any number of threads.
 
-    names: class id -> name. stride: what height and width must be multiples of, in pixels.
-    imgsz_hw: the size it was exported for; other sizes work only when `input.hw` is None. kpt_shape: (keypoints,
-    values of each), of a pose network.
+    Attributes:
+        graph: The files that hold the network.
+        task: "detect", "segment", "pose", "obb" or "classify".
+        names: Class id -> name, read-only.
+        stride: Height and width of the input must be multiples of it, in pixels.
+        imgsz_hw: The size that it was exported for; other sizes work only when `input.hw` is None.
+        input: The input of the graph.
+        layout: The form of its first output.
+        metadata: The notes that the file carries, as texts, read-only.
+        kpt_shape: Keypoints and values of each, for pose; else None.
     """
 
-    graph: Graph
+    graph: ModelFile
     task: str
     names: Mapping[int, str]
     stride: int

@@ -8,31 +8,30 @@ from pathlib import Path
 from typing import Any
 
 from yoloom.errors import InvalidModel, ModelNotFound
-from yoloom.formats.model import Graph
+from yoloom.formats.model import ModelFile
 from yoloom.formats.signature import Dims, Signature
 
+_METADATA = "metadata.yaml"
 _MOST_ALIASES = 8
 
 
-def read_openvino_ir(path: Path) -> tuple[Graph, Signature, Mapping[str, Any]]:
-    """What an IR folder (or the `.xml` in it) declares. Raises ModelNotFound or InvalidModel."""
-    xml = _only_xml(path) if path.is_dir() else path
-    weights = xml.with_suffix(".bin")
+def find_openvino_ir(path: Path) -> ModelFile:
+    """Find the files of an IR folder, or of the `.xml` in it. Raises ModelNotFound when one is missing."""
+    xml = path
+    if path.is_dir():
+        networks = sorted(path.glob("*.xml"))
+        if len(networks) != 1:
+            raise ModelNotFound(f"{path}: expected a folder with one OpenVINO .xml file, found {len(networks)}.")
+        [xml] = networks
+    weights, notes = xml.with_suffix(".bin"), xml.with_name(_METADATA)
     if not weights.is_file():
         raise ModelNotFound(f"{xml} has no weights beside it: expected {weights.name}.")
-    notes_path = xml.parent / "metadata.yaml"
-    files = (xml, weights, *([notes_path] if notes_path.is_file() else []))
-    return Graph("openvino", files), _signature(xml), _notes(notes_path)
+    return ModelFile("openvino", (xml, weights, *([notes] if notes.is_file() else [])))
 
 
-def _only_xml(folder: Path) -> Path:
-    found = sorted(folder.glob("*.xml"))
-    if len(found) != 1:
-        raise ModelNotFound(f"{folder}: expected a folder with one OpenVINO .xml file, found {len(found)}.")
-    return found[0]
-
-
-def _signature(xml: Path) -> Signature:
+def read_openvino_ir(file: ModelFile) -> tuple[Signature, Mapping[str, Any]]:
+    """Read the shapes and the metadata that an IR declares. Raises InvalidModel, or OSError."""
+    xml = file.path
     try:
         # Entity bombs end in a ParseError: expat has limited their growth since 2.4.1.
         layers = ET.parse(xml).getroot().findall("layers/layer")  # noqa: S314
@@ -42,7 +41,7 @@ def _signature(xml: Path) -> Signature:
         raise InvalidModel(f"{xml} is no OpenVINO model, or a damaged one: {error}") from error
     if not inputs or not outputs:
         raise InvalidModel(f"{xml} declares no network: {len(inputs)} inputs and {len(outputs)} outputs.")
-    return Signature(inputs, outputs)
+    return Signature(inputs, outputs), _notes(xml.with_name(_METADATA))
 
 
 def _port(port: ET.Element | None) -> Dims:
@@ -53,7 +52,7 @@ def _port(port: ET.Element | None) -> Dims:
 def _notes(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
-    import yaml
+    import yaml  # here: only IR needs it
 
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,69 +1,73 @@
-"""A path → its `Model`, by what kind of file it is."""
+"""From a path to its model file, and from that to a `Model`.
+
+```
+path ─▶ find_files ─▶ ModelFile ─▶ describe ─▶ Model
+```
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from yoloom.errors import InvalidModel, ModelNotFound, UnsupportedModel
-from yoloom.formats.model import Graph, Model
+from yoloom.formats.model import Model, ModelFile
 from yoloom.formats.onnx_file import read_onnx
-from yoloom.formats.openvino_ir import read_openvino_ir
-from yoloom.formats.signature import Signature, describe
-
-if TYPE_CHECKING:
-    from yoloom.formats.checkpoint.convert import Convert, Converted
+from yoloom.formats.openvino_ir import find_openvino_ir, read_openvino_ir
+from yoloom.formats.signature import interpret
 
 
-def read_model(
-    path: Path,
-    task: str | None = None,
-    names: Mapping[int, str] | Sequence[str] | None = None,
-    convert: Convert | None = None,
-) -> Model:
-    """Read what `path` (an `.onnx` or `.pt` file, an OpenVINO IR folder) says; `task` and `names` override it.
+def find_files(path: Path) -> ModelFile:
+    """Find what belongs to the `.onnx` file or OpenVINO IR folder (or the `.xml` in it) at `path`. Reads nothing yet.
 
-    convert: what makes an ONNX file of a checkpoint, in memory when None. Raises ModelNotFound, InvalidModel,
-    UnsupportedModel or UnsupportedTask. Any thread; executes nothing.
+    Raises:
+        ModelNotFound: There is no such file, or a part of it is missing.
+        UnsupportedModel: It is a file of another kind. Checkpoints are found by `yoloom.store.locate`.
     """
-    if not _is_there(path):
-        raise ModelNotFound(f"no such model: {path}")
-    reader = _reader(path, convert)
-    try:
-        graph, signature, notes = reader(path)
-    except OSError as error:
-        if isinstance(error, ModelNotFound):
-            raise
-        raise InvalidModel(f"{path} can not be read: {error.strerror or error}") from error
-    return describe(graph, signature, notes, task, names)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file() or path.is_dir()  # a pipe or a device would be read for ever
-    except OSError:  # a name that is too long
-        return False
-
-
-def _reader(path: Path, convert: Convert | None) -> Callable[[Path], tuple[Graph, Signature, Mapping[str, Any]]]:
-    if path.suffix == ".pt":
-        return lambda path: _read_checkpoint(path, convert)
+    check_exists(path)
     if path.is_dir() or path.suffix == ".xml":
-        return read_openvino_ir
+        return find_openvino_ir(path)
     if path.suffix == ".onnx":
-        return read_onnx
+        return ModelFile("onnx", (path,))
     raise UnsupportedModel(
         f"{path}: expected a .pt or .onnx file or an OpenVINO IR folder, got {path.suffix or 'no suffix'}."
     )
 
 
-def _read_checkpoint(path: Path, convert: Convert | None) -> tuple[Graph, Signature, Mapping[str, Any]]:
-    converted = _in_memory(path) if convert is None else convert(path)
-    return Graph("onnx", (path,), converted), converted.signature, converted.notes
+def check_exists(path: Path) -> None:
+    """Raise ModelNotFound unless `path` is a file or a folder: a pipe or a device would be read for ever."""
+    try:
+        exists = path.is_file() or path.is_dir()
+    except OSError:  # a name that is too long
+        exists = False
+    if not exists:
+        raise ModelNotFound(f"no such model: {path}")
 
 
-def _in_memory(path: Path) -> Converted:
-    from yoloom.formats.checkpoint.convert import convert_in_memory  # here, because it takes a while to import
+def describe(file: ModelFile, task: str | None = None, names: Mapping[int, str] | Sequence[str] | None = None) -> Model:
+    """Read what a model file declares: shapes, task, names. Executes nothing. Thread safety: any number of threads.
 
-    return convert_in_memory(path)
+    Args:
+        file: The files, from `find_files` or `yoloom.store.locate`. A checkpoint is converted first, where no
+            conversion of it is kept.
+        task: Overrides the task that the file states.
+        names: Overrides the class names that the file states.
+
+    Raises:
+        InvalidModel: The file is damaged, contradicts itself or holds no YOLO network.
+        UnsupportedModel: It needs something that yoloom does not have.
+        UnsupportedTask: Its task is none of `TASKS`.
+    """
+    try:
+        reader = read_openvino_ir if file.format == "openvino" else read_onnx
+        signature, notes = reader(file)
+    except OSError as error:
+        if isinstance(error, ModelNotFound):
+            raise
+        raise InvalidModel(f"{file.path} can not be read: {error.strerror or error}") from error
+    return interpret(file, signature, notes, task, names)
+
+
+def read_model(path: Path, task: str | None = None, names: Mapping[int, str] | Sequence[str] | None = None) -> Model:
+    """Describe the `.onnx` file or OpenVINO IR folder at `path`, see `find_files` and `describe`."""
+    return describe(find_files(path), task, names)

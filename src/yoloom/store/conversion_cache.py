@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from yoloom.errors import InvalidOption
-from yoloom.formats.protobuf_writer import Chunk, Message
+from yoloom.formats.protobuf import Chunk, Message
 from yoloom.system.files import replacing
 from yoloom.system.user_cache import check_own, own_files, user_cache
 

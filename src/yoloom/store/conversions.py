@@ -1,28 +1,28 @@
-"""Checkpoints that this process has converted, or found converted: once for each content, whoever asks.
+"""Checkpoints as files that runtimes read: each content is converted once, by whichever thread asks first.
 
 ```
-path ─▶ known file? ─▶ SHA-256 of its content ─▶ in the cache? ─▶ convert ─▶ cache, or memory where there is none
-        └ once for each file and head ┘          └────────── once for each content and head ──────────┘
+path ─▶ known version? ─▶ SHA-256 of its content ─▶ in the cache? ─▶ convert ─▶ cache, or memory where there is none
+        └ once for each file and head ┘            └────────── once for each content and head ──────────┘
 ```
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import io
 import logging
 import threading
-from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from yoloom._version import __version__
-from yoloom.errors import InvalidModel
+from yoloom.errors import InvalidModel, ModelError
 from yoloom.formats.checkpoint.checkpoint_file import CONVERTER, errors_about, mapped_checkpoint
-from yoloom.formats.onnx_file import declarations
-from yoloom.formats.protobuf import forget, mapped
-from yoloom.formats.signature import Signature
+from yoloom.formats.model import ModelFile
+from yoloom.formats.protobuf import forget
 from yoloom.store.conversion_cache import ConversionCache, Write, conversion_cache
 from yoloom.sync.fork import after_fork_in_child
 from yoloom.sync.single_flight import SingleFlight
@@ -33,107 +33,130 @@ _log = logging.getLogger("yoloom.cache")
 
 @dataclass(frozen=True, eq=False)
 class ConvertedFile:
-    """Where a converted network lies: a file of the cache, or memory. Frozen: threads, anybody."""
+    """A converted network: a file of the cache, verified when this was made, or memory where there is no cache.
 
-    source: Path | bytes
+    Shared by all models of this process that have the same content, for as long as one of them is open. Immutable.
+    Thread safety: any number of threads.
 
-    def declarations(self) -> tuple[Signature, Mapping[str, str]]:
-        return declarations(memoryview(self.source) if isinstance(self.source, bytes) else mapped(self.source))
+    Attributes:
+        key: The content of the checkpoint, the head and the converter, as 64 hexadecimal digits.
+        network: The path of an ONNX file, or the bytes of one.
+        version: The version of that file that was verified, None for bytes.
+    """
 
+    key: str
+    network: Path | bytes
+    version: Hashable = None
 
-@dataclass(frozen=True, eq=False)
-class CheckpointFile:
-    """One version of a checkpoint file, and which of its heads is wanted. Frozen: threads, anybody."""
-
-    path: Path
-    identity: Hashable
-    one_to_one: bool
-
-    def mapped(self) -> memoryview:
-        return mapped_checkpoint(self.path)
-
-    def write_converted(self, write: Write) -> None:
-        """Raises InvalidModel when the file is another one in the end: what was written belongs to no content."""
-        write_converted(self.mapped(), write, self.one_to_one)
-        self.check()
-
-    def check(self) -> None:
-        """Raises InvalidModel when this version of the file is gone."""
+    def is_current(self) -> bool:
+        """Whether the network is still the one that was verified. Reads nothing of it."""
+        if isinstance(self.network, bytes):
+            return True
         try:
-            same = file_identity((self.path,)) == self.identity
-        except OSError:
-            same = False
-        if not same:
-            raise InvalidModel("the file was changed or removed while it is open. Open it again when it is written.")
+            return file_identity((self.network,)) == self.version
+        except OSError:  # somebody cleared the cache
+            return False
 
 
-class CachedConversion:
-    """A converted network and what it declares. Immutable: shared freely. Pickles as the file to convert."""
+@dataclass(frozen=True)
+class CheckpointFile(ModelFile):
+    """One version of a checkpoint file, with its conversion. Pickles as the file to convert.
 
-    def __init__(self, conversions: Converter, file: CheckpointFile, key: str, place: ConvertedFile) -> None:
-        self.signature, self.notes = place.declarations()
-        self.identity = file.identity
-        self._conversions = conversions
-        self._file = file
-        self._key = key
-        # A file may be gone or damaged when it is needed; memory is shared for as long as somebody holds it.
-        self._memory = place if isinstance(place.source, bytes) else None
+    Immutable. Thread safety: any number of threads.
 
-    def source(self) -> Path | bytes:
-        """The network, verified now; converted again when its file is gone. Raises ModelError."""
-        place = self._memory or self._conversions.place(self._file, self._key)
-        return place.source
+    Attributes:
+        one_to_one: Whether its network ends with the head that needs no NMS.
+        version: The version of the file that was converted.
+        converted: The conversion that was there when the file was opened.
+    """
 
-    def __reduce__(self) -> tuple[Callable[..., CachedConversion], tuple[Path, bool]]:
-        return convert, (self._file.path, self._file.one_to_one)
+    one_to_one: bool
+    version: Hashable = field(compare=False)
+    converted: ConvertedFile = field(compare=False, repr=False)
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """True: a runtime reads the conversion of this file."""
+        return True
+
+    def network(self) -> Path | bytes:
+        """Return the converted network, verified; converted again when its file is gone or damaged.
+
+        Raises:
+            InvalidModel: It has to be converted again, and the checkpoint has changed since it was opened.
+            ModelNotFound: It has to be converted again, and the checkpoint is gone.
+        """
+        return _converter.current(self).network
+
+    def __reduce__(self) -> tuple[Callable[..., CheckpointFile], tuple[Path, bool]]:
+        return checkpoint_file, (self.path, self.one_to_one)
 
 
 class Converter:
-    """The conversions of a process. Threads: anybody."""
+    """The conversions of a process. Thread safety: any number of threads."""
 
     def __init__(self, find_cache: Callable[[], ConversionCache | None] = conversion_cache) -> None:
+        """Know of nothing yet. `find_cache` returns where conversions are kept, None to keep them in memory."""
         self._find_cache = find_cache
-        self._files: SingleFlight[Hashable, CachedConversion] = SingleFlight()
-        self._places: SingleFlight[str, ConvertedFile] = SingleFlight()
-        self._lock = threading.Lock()  # guards what follows
+        self._by_version: SingleFlight[Hashable, ConvertedFile] = SingleFlight()
+        self._by_content: SingleFlight[Hashable, ConvertedFile] = SingleFlight()
+        self._lock = threading.Lock()  # guards the folders that a warning was logged for
         self._complained: set[Path] = set()
 
-    def convert(self, path: Path, one_to_one: bool = False) -> CachedConversion:
-        """The conversion of a checkpoint file. Raises ModelError with the path in it, and OSError."""
+    def open(self, path: Path, one_to_one: bool = False) -> CheckpointFile:
+        """Return a checkpoint with its conversion. Raises ModelError with the path in it."""
         with errors_about(path):
-            mapped_checkpoint(path)  # says what is wrong with a folder, a pipe, an empty file
-        file = CheckpointFile(path, file_identity((path,)), one_to_one)
-        return self._files.get((file.identity, one_to_one), functools.partial(self._opened, file))
-
-    def place(self, file: CheckpointFile, key: str) -> ConvertedFile:
-        """Where the network of this key lies, verified now. Raises ModelError."""
-        with errors_about(file.path):
-            return self._places.get(key, functools.partial(self._placed, file, key))
-
-    def _opened(self, file: CheckpointFile) -> CachedConversion:
-        key = _key(file)
+            mapped_checkpoint(path)  # refuses a folder, a pipe, an empty file
         try:
-            return CachedConversion(self, file, key, self.place(file, key))
-        except OSError:  # its entry was removed a moment ago
-            return CachedConversion(self, file, key, _in_memory(file))
-
-    def _placed(self, file: CheckpointFile, key: str) -> ConvertedFile:
-        cache = self._find_cache()
-        found = cache and (cache.find(key) or self._stored(cache, file, key))
-        return ConvertedFile(found) if found else _in_memory(file)
-
-    def _stored(self, cache: ConversionCache, file: CheckpointFile, key: str) -> Path | None:
-        try:
-            return cache.store(key, file.path.name, file.write_converted)
+            version = file_identity((path,))
         except OSError as error:
-            self._complain(cache.folder, error)
-            return None
+            raise InvalidModel(f"{path} can not be read: {error.strerror or error}") from error
+
+        def convert() -> ConvertedFile:
+            key = _content_key(path, one_to_one)
+            return self._by_content.get((key, None), functools.partial(self._find, path, version, one_to_one, key))
+
+        with errors_about(path):
+            converted = self._by_version.get((version, one_to_one), convert)
+        return CheckpointFile("onnx", (path,), one_to_one, version, converted)
+
+    def current(self, file: CheckpointFile) -> ConvertedFile:
+        """Return the conversion of a file, found or made again when it is no longer the one that was verified."""
+        known = file.converted
+        if known.is_current():
+            return known
+        find = functools.partial(self._find, file.path, file.version, file.one_to_one, known.key)
+        with errors_about(file.path):
+            # The old version is part of the key: all threads that miss the same file wait for one conversion, and do
+            # not get the old one, which a model still holds.
+            return self._by_content.get((known.key, known.version), find)
+
+    def _find(self, path: Path, version: Hashable, one_to_one: bool, key: str) -> ConvertedFile:
+        def produce(write: Write) -> None:
+            write_converted(mapped_checkpoint(path), write, one_to_one)
+            _check_version(path, version)
+
+        cache = self._find_cache()
+        entry = None if cache is None else cache.find(key)
+        if cache is not None and entry is None:
+            try:
+                entry = cache.store(key, path.name, produce)
+            except ModelError:  # ModelNotFound is an OSError too
+                raise
+            except OSError as error:
+                self._complain(cache.folder, error)
+        if entry is not None:
+            with contextlib.suppress(OSError):  # somebody cleared the cache a moment ago
+                return ConvertedFile(key, entry, file_identity((entry,)))
+        data = io.BytesIO()
+        produce(data.write)
+        return ConvertedFile(key, data.getvalue())
 
     def _complain(self, folder: Path, error: OSError) -> None:
         with self._lock:
-            new = folder not in self._complained
+            is_new = folder not in self._complained
             self._complained.add(folder)
-        if new:
+        if is_new:
             _log.warning(
                 "converted checkpoints can not be kept in %s (%s): they are converted in memory each time. "
                 "Make room or give write permission there, or set YOLOOM_CACHE to another folder.",
@@ -142,41 +165,50 @@ class Converter:
             )
 
 
-def convert(path: Path, one_to_one: bool = False) -> CachedConversion:
-    """The conversion of a checkpoint file, shared by all of this process that ask for it. Threads: anybody.
+def checkpoint_file(path: Path, one_to_one: bool = False) -> CheckpointFile:
+    """Open the checkpoint at `path` and convert it, where this process or the cache has no conversion of it.
 
-    one_to_one: by the head that needs no NMS, where there is one. Raises ModelError with the path in it, and OSError.
+    Args:
+        path: The `.pt` file.
+        one_to_one: Take the head that needs no NMS, where there is one.
+
+    Raises:
+        ModelError: It can not be read or converted; the message begins with the path.
     """
-    return _conversions.convert(path, one_to_one)
+    return _converter.open(path, one_to_one)
 
 
 def write_converted(data: memoryview, write: Write, one_to_one: bool) -> None:
-    """As `checkpoint.convert`, which takes a while to import and is rarely needed: most were converted before."""
+    """Convert as `checkpoint.convert` does, which takes a while to import: most files were converted before."""
     from yoloom.formats.checkpoint import convert
 
     convert.write_converted(data, write, one_to_one)
 
 
-def _key(file: CheckpointFile) -> str:
-    """Of the content and all that makes a network of it."""
-    data = file.mapped()
+def _check_version(path: Path, version: Hashable) -> None:
+    """Raise InvalidModel when the file was changed meanwhile: what was read of it belongs to no content."""
+    try:
+        is_same = file_identity((path,)) == version
+    except OSError:
+        is_same = False
+    if not is_same:
+        raise InvalidModel("the file was changed or removed while it is open. Open it again when it is written.")
+
+
+def _content_key(path: Path, one_to_one: bool) -> str:
+    """Return a hash of the content and of all else that the network depends on."""
+    data = mapped_checkpoint(path)
     content = hashlib.sha256(data).hexdigest()
     forget(data)
-    parts = ("converted checkpoint", __version__, CONVERTER, content, file.one_to_one)
+    parts = ("converted checkpoint", __version__, CONVERTER, content, one_to_one)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _in_memory(file: CheckpointFile) -> ConvertedFile:
-    data = io.BytesIO()
-    file.write_converted(data.write)
-    return ConvertedFile(data.getvalue())
-
-
-_conversions = Converter()
+_converter = Converter()
 
 
 @after_fork_in_child
 def _reset_after_fork() -> None:
     # A thread that is not in the child may have held a lock, or been about to finish a conversion.
-    global _conversions
-    _conversions = Converter()
+    global _converter
+    _converter = Converter()

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import Model
-from yoloom.formats.read import read_model
+from yoloom.formats.read import describe
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import Backend, Precision
 from yoloom.runtime.registry import find_backend
+from yoloom.store.locate import file_at
 from yoloom.system.files import file_identity
-
-if TYPE_CHECKING:
-    from yoloom.store.conversions import CachedConversion
 
 
 @dataclass(frozen=True)
-class Opened:
+class WorkerModel:
     """A model, what runs it, and with which precision."""
 
     model: Model
@@ -34,18 +31,18 @@ class Opened:
 class Recipe:
     """How a worker comes to its model. Immutable: shared freely.
 
-    opener: "module:function", called in the worker with `arguments`, JSON values, and returning `Opened`. is_shared:
-    whether the first worker compiles for all, which takes a backend that is `Sharing`.
+    opener: "module:function", called in the worker with `arguments`, JSON values, and returning `WorkerModel`.
+    is_shared: whether the first worker compiles for all, which takes a backend that is `Sharing`.
     """
 
     opener: str
     arguments: Mapping[str, Any]
     is_shared: bool = False
 
-    def open(self) -> Opened:
+    def open(self) -> WorkerModel:
         """Raises what the opener raises."""
         module, _, name = self.opener.partition(":")
-        function: Callable[..., Opened] = getattr(importlib.import_module(module), name)
+        function: Callable[..., WorkerModel] = getattr(importlib.import_module(module), name)
         return function(**self.arguments)
 
 
@@ -61,10 +58,10 @@ def file_recipe(model: Model, version: object, one_to_one: bool, backend: str, d
         "precision": precision,
         "version": repr(version),
     }
-    return Recipe("yoloom.workers.recipe:open_file", arguments, is_shared=backend == "openvino")
+    return Recipe("yoloom.workers.recipe:open_in_worker", arguments, is_shared=backend == "openvino")
 
 
-def open_file(
+def open_in_worker(
     path: str,
     task: str,
     names: list[tuple[int, str]],
@@ -73,21 +70,15 @@ def open_file(
     device: str,
     precision: str,
     version: str,
-) -> Opened:
+) -> WorkerModel:
     """Open a model file as `YOLO` does. Raises ModelError, InvalidModel when it is another file by now."""
     runtime = find_backend(backend, device)
     computed_with = find_precision(precision, runtime)
     try:
-        model = read_model(Path(path), task, dict(names) or None, functools.partial(_convert, one_to_one=one_to_one))
+        model = describe(file_at(Path(path), one_to_one), task, dict(names) or None)
         same = repr(file_identity(model.graph.files)) == version
     except OSError as error:
         raise InvalidModel(f"{path} can not be read by a worker process: {error}") from error
     if not same:
         raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
-    return Opened(model, runtime, computed_with)
-
-
-def _convert(path: Path, one_to_one: bool) -> CachedConversion:
-    from yoloom.store.conversions import convert  # here: what is no checkpoint starts without it
-
-    return convert(path, one_to_one)
+    return WorkerModel(model, runtime, computed_with)

@@ -19,7 +19,7 @@ from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.checkpoint.pickled.tree import Module
-from yoloom.formats.protobuf_writer import Deferred, Message
+from yoloom.formats.protobuf import Deferred, Message
 
 FOLDER = Path(__file__).parents[2] / "data" / "checkpoints"
 PATHS = sorted(FOLDER.glob("*.pt"))

@@ -50,7 +50,7 @@ def _facts(model: YOLO) -> dict[str, Any]:
     height, width = file.input.hw or (None, None)
     return {
         "file": str(file.graph.path),
-        "format": "checkpoint" if file.graph.conversion else file.graph.format,
+        "format": "checkpoint" if file.graph.is_checkpoint else file.graph.format,
         "bytes": sum(path.stat().st_size for path in file.graph.files),
         "task": file.task,
         "names": dict(file.names),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import json
 import sys
 from pathlib import Path
@@ -16,10 +15,9 @@ from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.tuning.plans import Subject, plans, tune
 from yoloom.engine.tuning.tuner import SECONDS, Tuning
-from yoloom.formats.read import read_model
+from yoloom.formats.read import describe
 from yoloom.runtime.registry import find_backend
-from yoloom.store.conversions import convert
-from yoloom.store.hub import resolve
+from yoloom.store.locate import locate
 from yoloom.system.cpus import cpu_threads
 
 
@@ -48,7 +46,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Measure, keep the fastest plan, and show what was measured."""
     threads = cpu_threads(arguments.threads)
     backend = find_backend(arguments.backend, "cpu")
-    model = read_model(resolve(arguments.model), arguments.task, None, functools.partial(convert, one_to_one=False))
+    model = describe(locate(arguments.model), arguments.task)
     subject = Subject(model, backend, threads)
     report_line(f"measuring for about {arguments.seconds:g} seconds; nothing else should use the CPUs meanwhile")
     tuning = tune(subject, arguments.seconds)

@@ -136,11 +136,11 @@ def _fits(plan: Plan, subject: Subject) -> bool:
 def _content(model: Model) -> str:
     """A hash of what the runtime reads."""
     digest = hashlib.sha256()
-    source = model.graph.source()
+    source = model.graph.network()
     if isinstance(source, bytes):
         digest.update(source)
         return digest.hexdigest()
-    for path in model.graph.files if model.graph.conversion is None else (source,):
+    for path in (source,) if model.graph.is_checkpoint else model.graph.files:
         with path.open("rb") as file:
             while chunk := file.read(_READ_BYTES):
                 digest.update(chunk)

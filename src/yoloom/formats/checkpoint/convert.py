@@ -2,73 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
 
-from yoloom.formats.checkpoint.checkpoint_file import errors_about, mapped_checkpoint
 from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.onnx_model import write_onnx
 from yoloom.formats.checkpoint.parse import parse_checkpoint
-from yoloom.formats.onnx_file import declarations
-from yoloom.formats.protobuf import forget
-from yoloom.formats.protobuf_writer import Chunk
-from yoloom.formats.signature import Signature
+from yoloom.formats.protobuf import Chunk, forget
 
 DEFAULT_IMGSZ_HW = (640, 640)
 _FORGET_BYTES = 4 << 20
-
-
-class Converted(Protocol):
-    """A network after its conversion, and its declarations.
-
-    Thread safety: any number of threads.
-    """
-
-    @property
-    def signature(self) -> Signature:
-        """Its inputs and outputs."""
-
-    @property
-    def notes(self) -> Mapping[str, str]:
-        """Its metadata."""
-
-    def source(self) -> Path | bytes:
-        """Find the file of the converted network, or its bytes: see `model.Conversion`."""
-
-
-Convert = Callable[[Path], Converted]
-
-
-@dataclass(frozen=True)
-class ConvertedInMemory:
-    """A converted network as bytes. Immutable.
-
-    Thread safety: any number of threads.
-    """
-
-    signature: Signature
-    notes: Mapping[str, str]
-    data: bytes
-
-    def source(self) -> bytes:
-        """Return the bytes."""
-        return self.data
-
-
-def convert_in_memory(path: Path) -> ConvertedInMemory:
-    """Convert a checkpoint, and keep nothing on disk.
-
-    Raises:
-        ModelError: it can not be read or rebuilt. The message has the path.
-    """
-    with errors_about(path):
-        data = io.BytesIO()
-        write_converted(mapped_checkpoint(path), data.write)
-        signature, notes = declarations(data.getbuffer())
-        return ConvertedInMemory(signature, notes, data.getvalue())
 
 
 def write_converted(data: memoryview, write: Callable[[Chunk], object], one_to_one: bool = False) -> None:

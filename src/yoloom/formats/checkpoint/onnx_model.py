@@ -12,7 +12,7 @@ from yoloom.formats.checkpoint.network.build import has_one_to_many, has_one_to_
 from yoloom.formats.checkpoint.network.head_parts import MOST_DETECTIONS
 from yoloom.formats.checkpoint.network.onnx_graph import Dims, OnnxGraph
 from yoloom.formats.checkpoint.network.onnx_ops import OPSET, OnnxOps
-from yoloom.formats.protobuf_writer import Chunk, Message
+from yoloom.formats.protobuf import Chunk, Message
 
 INPUT = "images"
 IR_VERSION = 8

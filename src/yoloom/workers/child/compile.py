@@ -6,10 +6,10 @@ from yoloom.runtime.probe import have_same_bits
 from yoloom.runtime.protocol import Compiled, Setup, Sharing
 from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.ipc.shared_weights import SharedNetwork
-from yoloom.workers.recipe import Opened
+from yoloom.workers.recipe import WorkerModel
 
 
-def compiled_for(role: CompileRole, opened: Opened, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
+def compiled_for(role: CompileRole, opened: WorkerModel, setup: Setup, network: SharedNetwork) -> tuple[Compiled, str]:
     """Compile or import the network in this role.
 
     Returns:

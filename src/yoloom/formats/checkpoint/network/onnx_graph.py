@@ -13,7 +13,7 @@ import numpy as np
 
 from yoloom.errors import UnsupportedModel
 from yoloom.formats.checkpoint.network.conv_weights import Array
-from yoloom.formats.protobuf_writer import Deferred, Message
+from yoloom.formats.protobuf import Deferred, Message
 
 MOST_NODES = 50_000  # the largest known network has 2,000
 
