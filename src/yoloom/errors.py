@@ -15,13 +15,13 @@ YoloomError
 │   ├── DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
 │   ├── RuntimeFailed, ContextBusy
 │   └── WorkerCrashed, WorkersUnavailable, SharedMemoryFull
-├── TargetError           what `yoloom verify` was to check
+├── TargetError           the target of `yoloom verify`
 │   └── InvalidTarget, TargetFailed
 └── BackendUnavailable    a runtime that is not installed
 ```
 
-Each message says what was expected, what came, and what to do. Errors are plain values: they pickle, and any thread
-may hold them.
+Each message says what was expected, what was given, and what to do. Errors are plain values: they pickle, and any
+thread may hold them.
 """
 
 from __future__ import annotations
@@ -99,7 +99,9 @@ class UnknownDevice(InvalidOption):
 class PartialFailure(InputError):
     """Some images of one call failed; the others have their results.
 
-    results: one entry for each image in the order asked, None where it failed. errors: position -> its error.
+    Args:
+        results: one entry for each image in the order of the call, None where it failed.
+        errors: the error of each image that failed, by its position.
     """
 
     def __init__(self, results: Sequence[Any], errors: Mapping[int, YoloomError]) -> None:
@@ -156,7 +158,7 @@ class QueueFull(EngineError):
 
 
 class Dropped(QueueFull):
-    """The request had a place, and made room for a newer one, as the queue's policy says. Nothing was executed."""
+    """The request was in the queue, and made room for a newer one, as the queue's policy says. Nothing was executed."""
 
 
 class DeadlineExceeded(EngineError, TimeoutError):
@@ -182,7 +184,7 @@ class ForkedEngine(EngineError):
 
 
 class RuntimeFailed(EngineError):
-    """The runtime raised while it ran the network; the message holds its words."""
+    """The runtime raised while it ran the network; the message holds its own."""
 
 
 class ContextBusy(EngineError):
@@ -192,8 +194,10 @@ class ContextBusy(EngineError):
 class WorkerCrashed(EngineError):
     """The request's image ended two worker processes one after the other; the others' requests go on.
 
-    exits: how they ended, as `subprocess` says it: minus the signal's number, or the exit status; None where it is not
-    known.
+    Args:
+        message: the error's text.
+        exits: how they ended, as in `subprocess`: minus the signal's number, or the exit status; None where it is not
+            known.
     """
 
     http_status = 503
@@ -219,17 +223,17 @@ class SharedMemoryFull(EngineError):
 
 
 class TargetError(YoloomError):
-    """What `yoloom verify` was to check can not be checked."""
+    """The target of `yoloom verify` can not be checked."""
 
     http_status = 422
 
 
 class InvalidTarget(TargetError):
-    """Something that can not be imported or called, or that answers with nothing that can be compared."""
+    """A target that can not be imported or called, or whose answers can not be compared."""
 
 
 class TargetFailed(TargetError):
-    """Somebody's model raised when it was made, or for every image; the message and `__cause__` hold its error."""
+    """The target raised when it was made, or for every image; the message and `__cause__` hold its error."""
 
     http_status = 500
 

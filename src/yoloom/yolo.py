@@ -30,7 +30,7 @@ from yoloom.options import WAITING, parse_options
 from yoloom.results.results import Results
 from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
-from yoloom.sources.files import expand, expand_lazily
+from yoloom.sources.image_files import expand, expand_lazily
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from yoloom.errors import InvalidOption
 from yoloom.results.drawing import style as drawing_style
-from yoloom.results.drawing.boxes import draw_boxes
-from yoloom.results.drawing.colors import PALETTE, Color, palette_color, text_color_on
+from yoloom.results.drawing.box_drawing import draw_boxes
+from yoloom.results.drawing.style import PALETTE, Color, palette_color, text_color_on
 
 RED, GREEN = (0, 0, 255), (0, 255, 0)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from yoloom.errors import InputError, SourceNotFound
-from yoloom.sources.files import expand
+from yoloom.sources.image_files import expand
 
 
 @dataclass(frozen=True)

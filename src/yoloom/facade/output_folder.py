@@ -8,8 +8,8 @@ from pathlib import Path
 
 from yoloom.errors import InvalidOption
 from yoloom.options import SaveOptions
-from yoloom.results.export_results import writes_color
 from yoloom.results.results import Results
+from yoloom.results.save import writes_color
 
 DEFAULT_PROJECT = Path("runs")
 

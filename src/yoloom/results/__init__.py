@@ -1,1 +1,1 @@
-"""What a prediction gives, and how it is shown, saved and handed on."""
+"""Results of a prediction, and how they are shown, saved and handed on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import operator
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,16 +17,19 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
 
     Indexing or iterating down to one value gives a 0-d `Array`, which can be a dictionary's key like numpy's scalars.
     `int(x)`, `float(x)` and `f"{x:.2f}"` take an array of one element of any shape. `size` and all else is numpy's.
-    Threads: like numpy, anybody may read; the arrays in results are read-only.
+
+    Thread safety: any number of threads may read; the arrays in results are read-only.
     """
 
     def __getitem__(self, index: Any) -> Array:
         return _as_array(super().__getitem__(index))
 
     def argmax(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the index of the largest value, as numpy does, as an `Array`."""
         return _as_array(super().argmax(*args, **kwargs))
 
     def argmin(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the index of the smallest value, as numpy does, as an `Array`."""
         return _as_array(super().argmin(*args, **kwargs))
 
     def __int__(self) -> builtins.int:
@@ -50,15 +53,15 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
         return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
 
     def numpy(self) -> NDArray[Any]:
-        """A plain numpy array, copied, so that it can be edited."""
+        """Return a plain numpy array, copied, so that it can be edited."""
         return np.array(self)
 
     def cpu(self) -> Array:
-        """The array itself: its values are already in the memory of the CPU."""
+        """Return the array itself: its values are already in the memory of the CPU."""
         return self
 
     def detach(self) -> Array:
-        """The array itself: there are no gradients."""
+        """Return the array itself: there are no gradients."""
         return self
 
     def cuda(self, *_args: object, **_kwargs: object) -> Array:
@@ -66,72 +69,73 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
         return self.to("cuda")
 
     def to(self, *targets: Any, device: Any = "cpu", dtype: Any = None, non_blocking: builtins.bool = False) -> Array:
-        """The values as another dtype (numpy's or torch's), or the array itself for "cpu".
+        """Return the values as another dtype (numpy's or torch's), or the array itself for "cpu".
 
         Raises:
             UnknownDevice: for anything else.
         """
         array = self
         for target in (*targets, device, dtype):
-            array = array._converted(target)
+            if target is not None and not names_cpu(target):
+                array = array._cast(_dtype(target))
         return array
-
-    def _converted(self, target: Any) -> Array:
-        if target is None or names_cpu(target):
-            return self
-        return self._cast(_dtype(target))
 
     def _cast(self, dtype: DTypeLike) -> Array:
         return _as_array(self.astype(dtype))
 
     def numel(self) -> builtins.int:
-        """How many values there are."""
+        """Return the number of values."""
         return self.size
 
     def dim(self) -> builtins.int:
-        """How many axes there are."""
+        """Return the number of axes."""
         return self.ndim
 
     def unsqueeze(self, dim: builtins.int) -> Array:
-        """With a new axis of length 1 at `dim`."""
+        """Return the values with a new axis of length 1 at `dim`."""
         return _as_array(np.expand_dims(self, dim))
 
     def unique(self) -> Array:
-        """The different values, sorted."""
+        """Return the different values, sorted."""
         return _as_array(np.unique(self))
 
     def clone(self) -> Array:
-        """A writable copy."""
+        """Return a writable copy."""
         return _as_array(self.copy())
 
     def int(self) -> Array:
-        """The values as int32."""
+        """Return the values as int32."""
         return self._cast(np.int32)
 
     def long(self) -> Array:
-        """The values as int64."""
+        """Return the values as int64."""
         return self._cast(np.int64)
 
     def float(self) -> Array:
-        """The values as float32."""
+        """Return the values as float32."""
         return self._cast(np.float32)
 
     def half(self) -> Array:
-        """The values as float16."""
+        """Return the values as float16."""
         return self._cast(np.float16)
 
     def double(self) -> Array:
-        """The values as float64."""
+        """Return the values as float64."""
         return self._cast(np.float64)
 
     def bool(self) -> Array:
-        """True where a value is not zero."""
+        """Return True where a value is not zero."""
         return self._cast(np.bool_)
 
 
 def frozen(values: ArrayLike, dtype: DTypeLike | None = None) -> Array:
-    """A read-only `Array` that owns its memory: a copy of `values`, or `values` where it already is one."""
-    if _is_frozen(values) and (dtype is None or values.dtype == dtype):
+    """Return a read-only `Array` that owns its memory: a copy of `values`, or `values` where it already is one."""
+    if (
+        isinstance(values, Array)
+        and dtype in (None, values.dtype)
+        and values.flags.owndata
+        and not values.flags.writeable
+    ):
         return values
     source = np.asarray(values, dtype)
     array: Array = Array(source.shape, source.dtype)
@@ -141,7 +145,7 @@ def frozen(values: ArrayLike, dtype: DTypeLike | None = None) -> Array:
 
 
 def names_cpu(device: object) -> builtins.bool:
-    """Whether `device` is "cpu", or a `torch.device` that says so."""
+    """Return whether `device` is "cpu", or a `torch.device` that says so."""
     return str(device).partition(":")[0] == "cpu"
 
 
@@ -153,10 +157,6 @@ def require_cpu(device: object) -> None:
 
 def _as_array(value: Any) -> Array:
     return value if isinstance(value, Array) else np.asarray(value).view(Array)
-
-
-def _is_frozen(values: object) -> TypeGuard[Array]:
-    return isinstance(values, Array) and values.flags.owndata and not values.flags.writeable
 
 
 def _dtype(target: Any) -> np.dtype[Any]:

@@ -1,17 +1,19 @@
-"""The boxes of one picture."""
+"""The boxes of one picture, upright and oriented."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.detected import BoxRows
+from yoloom.results.rows import BoxRows
 
 
 class Boxes(BoxRows):
-    """Detected boxes, one a row, read by column. Threads: anybody, frozen.
+    """Detected boxes, one a row, read by column.
 
     `boxes[i]`, `boxes[mask]` and iteration give `Boxes` again. All arrays are float32, read-only, and the boxes' own.
+
+    Thread safety: any number of threads.
 
     Args:
         boxes: (N, 6) of x1, y1, x2, y2 in pixels, confidence, class; (6,) is one row. Copied.
@@ -34,7 +36,8 @@ class Boxes(BoxRows):
     @property
     def xywh(self) -> Array:
         """(N, 4) centre x, centre y, width, height in pixels."""
-        return frozen(xyxy_to_xywh(self.xyxy))
+        low, high = self.xyxy[:, :2], self.xyxy[:, 2:]
+        return frozen(np.concatenate([(low + high) / 2, high - low], axis=1))
 
     @property
     def xyxyn(self) -> Array:
@@ -47,7 +50,50 @@ class Boxes(BoxRows):
         return frozen(self.xywh / np.tile(self._size_xy, 2))
 
 
-def xyxy_to_xywh(xyxy: Array) -> Array:
-    """(N, 4) corners as centres and sizes."""
-    low, high = xyxy[:, :2], xyxy[:, 2:]
-    return np.concatenate([(low + high) / 2, high - low], axis=1).view(Array)
+class OBB(BoxRows):
+    """Oriented boxes, one a row, read by column.
+
+    `obb[i]`, `obb[mask]` and iteration give `OBB` again. All arrays are float32, read-only, and the boxes' own.
+
+    Thread safety: any number of threads.
+
+    Args:
+        boxes: (N, 7) of centre x, centre y, width, height in pixels, rotation in radians (clockwise on the picture,
+            from the x axis to the side called width), confidence, class; (7,) is one row. Copied.
+        orig_shape: (height, width) of the picture in pixels.
+
+    Raises:
+        InputError: for any other shape.
+    """
+
+    __slots__ = ()
+
+    CONTENT = "x, y, w, h, r, conf, cls"
+    NAME = "obb"
+
+    @property
+    def xywhr(self) -> Array:
+        """(N, 5) centre x, centre y, width, height in pixels, rotation in radians."""
+        return self.data[:, :5]
+
+    @property
+    def xyxyxyxy(self) -> Array:
+        """(N, 4, 2) corners x, y in pixels, in turn around the box; they may lie outside the picture."""
+        xywhr = np.asarray(self.xywhr)
+        centre, width, height, angle = xywhr[:, :2], xywhr[:, 2:3], xywhr[:, 3:4], xywhr[:, 4:5]
+        # Half a width along (cos r, sin r), half a height along (-sin r, cos r).
+        across = width / 2 * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
+        down = height / 2 * np.concatenate([-np.sin(angle), np.cos(angle)], axis=1)
+        turns = ((1, 1), (1, -1), (-1, -1), (-1, 1))
+        return frozen(np.stack([centre + x * across + y * down for x, y in turns], axis=1))
+
+    @property
+    def xyxyxyxyn(self) -> Array:
+        """(N, 4, 2) `xyxyxyxy` divided by the picture's width and height."""
+        return frozen(self.xyxyxyxy / self._size_xy)
+
+    @property
+    def xyxy(self) -> Array:
+        """(N, 4) left, top, right, bottom in pixels of the upright box around each; not cut at the picture's edge."""
+        corners = self.xyxyxyxy
+        return frozen(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1))

@@ -10,9 +10,11 @@ from yoloom.results.rows import ResultRows, stacked, wrong_shape
 
 
 class Keypoints(ResultRows):
-    """The keypoints of each detection. Threads: anybody, frozen.
+    """The keypoints of each detection.
 
     `keypoints[i]`, `keypoints[mask]` and iteration give `Keypoints` again. All arrays are float32 and read-only.
+
+    Thread safety: any number of threads.
 
     Args:
         keypoints: (N, K, 3) of x, y in pixels and visibility, 0 to 1, or (N, K, 2) without it; (K, 2 or 3) is one

@@ -13,7 +13,6 @@ piece for the next where the two are nearest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import cv2
@@ -26,34 +25,36 @@ MAX_DISTANCES = 1 << 20  # how many are computed at once: bounds the memory, wha
 
 
 def outline(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(M, 2) float32 x, y in the mask's pixels, around what is not zero in `mask` (H, W); (0, 2) where all is zero.
+    """Follow the outline of a mask. Holes are not followed.
 
-    Holes are not followed.
+    Args:
+        mask: (H, W); what is not zero is inside.
+
+    Returns:
+        (M, 2) float32 x, y in the mask's pixels; (0, 2) where all is zero.
     """
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     pieces = [np.asarray(contour, np.int32).reshape(-1, 2) for contour in contours]
     if not pieces:
         return np.zeros((0, 2), np.float32)
-    return (pieces[0] if len(pieces) == 1 else _walk(pieces)).astype(np.float32)
-
-
-def _walk(pieces: Sequence[Points]) -> Points:
+    if len(pieces) == 1:
+        return pieces[0].astype(np.float32)
     bridges = [_nearest(one, other) for one, other in pairwise(pieces)]
     first, last = _loop(pieces[0], bridges[0][0]), _loop(pieces[-1], bridges[-1][1])
     doors = [(arrive, leave) for (_, arrive), (leave, _) in pairwise(bridges)]
     between = [_ways(piece, *door) for piece, door in zip(pieces[1:-1], doors, strict=True)]
     there = [way for way, _ in between]
     back = [way for _, way in reversed(between)]
-    return np.concatenate([first, *there, last, *back])
+    return np.concatenate([first, *there, last, *back]).astype(np.float32)
 
 
 def _loop(piece: Points, start: int) -> Points:
-    """Once around, from the point `start` and back to it."""
+    """Go once around, from the point `start` and back to it."""
     return np.concatenate([piece[start:], piece[: start + 1]])
 
 
 def _ways(piece: Points, arrive: int, leave: int) -> tuple[Points, Points]:
-    """The way on from one bridge to the next, which does not pass the piece's first point, and the way back."""
+    """Return the way on from one bridge to the next, which does not pass the piece's first point, and the way back."""
     if arrive > leave:
         piece, arrive, leave = piece[::-1], len(piece) - 1 - arrive, len(piece) - 1 - leave
     loop = _loop(piece, arrive)
@@ -61,16 +62,13 @@ def _ways(piece: Points, arrive: int, leave: int) -> tuple[Points, Points]:
 
 
 def _nearest(one: Points, other: Points) -> tuple[int, int]:
-    """The numbers of the two points that are nearest to each other; of several, the first ones."""
+    """Return the indices of the two points that are nearest to each other; of several, the first ones."""
+    nearest = []
     rows = max(1, MAX_DISTANCES // len(other))
-    firsts = (_nearest_from(one, other, start, start + rows) for start in range(0, len(one), rows))
-    _, index, partner = min(firsts)
+    for start in range(0, len(one), rows):
+        steps = one[start : start + rows, np.newaxis].astype(np.int64) - other
+        distances = (steps**2).sum(axis=2)
+        index, partner = divmod(int(distances.argmin()), len(other))
+        nearest.append((int(distances[index, partner]), start + index, partner))
+    _, index, partner = min(nearest)
     return index, partner
-
-
-def _nearest_from(one: Points, other: Points, start: int, stop: int) -> tuple[int, int, int]:
-    """The smallest squared distance from the points `start` to `stop`, and the numbers of its two points."""
-    steps = one[start:stop, np.newaxis].astype(np.int64) - other
-    distances = (steps**2).sum(axis=2)
-    index, partner = divmod(int(distances.argmin()), len(other))
-    return int(distances[index, partner]), start + index, partner

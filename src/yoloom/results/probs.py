@@ -12,9 +12,11 @@ TOP = 5
 
 
 class Probs(ResultRows):
-    """How probable each class is for the picture as a whole. Threads: anybody, frozen.
+    """The probability of each class for the picture as a whole.
 
     `probs[i]` and `probs[mask]` give `Probs` of the chosen values, whose classes count from 0 again.
+
+    Thread safety: any number of threads.
 
     Args:
         probs: (nc,) probabilities, 0 to 1; a single number is one class. Copied as float32.

@@ -1,45 +1,35 @@
-"""What a prediction returns: one `Results` for each picture."""
+"""The results of a prediction: one `Results` for each picture."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yoloom.errors import InputError, InvalidImage
-from yoloom.images.lazy_image import LazyImage, read_only
-from yoloom.results import export_results
-from yoloom.results import summary as words
-from yoloom.results.boxes import Boxes
-from yoloom.results.drawing.colors import Color
+from yoloom.results import interchange
+from yoloom.results.boxes import OBB, Boxes
+from yoloom.results.data import ResultsData
 from yoloom.results.drawing.display import show_image
 from yoloom.results.drawing.plot import PlotOptions, check_idle, plot_results
+from yoloom.results.drawing.style import Color
 from yoloom.results.keypoints import Keypoints
 from yoloom.results.masks import Masks
-from yoloom.results.obb import OBB
-from yoloom.results.on_cpu import TorchLike
 from yoloom.results.probs import Probs
-from yoloom.results.rows import ResultRows
-from yoloom.values import FrozenDict
+from yoloom.results.save import picture_name, save_crops, save_image, save_txt
+from yoloom.results.summary import columns, summary, verbose
 
 __all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 
-NOT_TIMED = FrozenDict[str, float | None](preprocess=None, inference=None, postprocess=None)
-
-# For type checkers, a member has its own type: who asks for it knows the task. (typeshed has the same word for this.)
-MaybeNone: TypeAlias = Any
-
-T = TypeVar("T", bound=ResultRows)
-
 
 class _Kept:
-    """Stands for an argument that was not given, where None means something."""
+    """Stands for an argument that was not given, where None means that there is no such member."""
 
     def __repr__(self) -> str:
         return "KEPT"
@@ -48,19 +38,22 @@ class _Kept:
 KEPT: Any = _Kept()
 
 
-class Results(TorchLike):
-    """What was found in one picture. Threads: anybody, frozen.
+class Results(ResultsData):
+    """The results of one picture.
 
-    A task that does not look for a member leaves it None: `boxes` is None for classify and obb.
+    A member that the task does not have is None: `boxes` is None for classify and obb.
 
     `results[i]`, `results[mask]` and iteration give `Results` with the chosen detections, and with what belongs to
     them. `len` counts detections, or classes where the task is classify.
+
+    Thread safety: any number of threads.
 
     Args:
         orig_img: (H, W, 3) uint8 BGR. Not copied: the results own it from here on, and show it read-only.
         path: where the picture came from.
         names: class number to class name. A class without a name is called "class7".
-        boxes: (N, 6) of x1, y1, x2, y2 in pixels, confidence, class.
+        boxes: (N, 6) of x1, y1, x2, y2 in pixels, confidence, class. Copied, like the next four, unless it is a member
+            of other results.
         masks: (N, h, w) uint8 of 0 and 1, letterboxed or in the picture's size.
         probs: (nc,) probability of each class.
         keypoints: (N, K, 2 or 3) of x, y in pixels, and visibility.
@@ -68,99 +61,11 @@ class Results(TorchLike):
         speed: milliseconds of "preprocess", "inference" and "postprocess".
         save_dir: the folder that the prediction was saved to, if any.
 
-    All five are copied, unless they are members of other results.
-
     Raises:
         InputError: for a member of another shape, or members with different numbers of detections.
     """
 
-    __slots__ = ("_picture", "boxes", "keypoints", "masks", "names", "obb", "path", "probs", "save_dir", "speed")
-
-    _picture: NDArray[np.uint8] | LazyImage
-    path: str
-    names: FrozenDict[int, str]
-    boxes: Boxes | MaybeNone
-    masks: Masks | MaybeNone
-    probs: Probs | MaybeNone
-    keypoints: Keypoints | MaybeNone
-    obb: OBB | MaybeNone
-    speed: FrozenDict[str, float | None]
-    save_dir: str | None
-
-    def __init__(
-        self,
-        orig_img: NDArray[np.uint8] | LazyImage,
-        path: str | os.PathLike[str],
-        names: Mapping[int, str],
-        boxes: ArrayLike | Boxes | None = None,
-        masks: ArrayLike | Masks | None = None,
-        probs: ArrayLike | Probs | None = None,
-        keypoints: ArrayLike | Keypoints | None = None,
-        obb: ArrayLike | OBB | None = None,
-        *,
-        speed: Mapping[str, float | None] = NOT_TIMED,
-        save_dir: str | os.PathLike[str] | None = None,
-    ) -> None:
-        picture = orig_img if isinstance(orig_img, LazyImage) else read_only(orig_img)
-        shape_hw = _shape_hw(picture)
-        self._store(
-            _picture=picture,
-            path=os.fspath(path),
-            names=_frozen_dict(names),
-            boxes=_member(Boxes, boxes, shape_hw),
-            masks=_member(Masks, masks, shape_hw),
-            probs=_member(Probs, probs, shape_hw),
-            keypoints=_member(Keypoints, keypoints, shape_hw),
-            obb=_member(OBB, obb, shape_hw),
-            speed=_frozen_dict(speed),
-            save_dir=None if save_dir is None else os.fspath(save_dir),
-        )
-        _require_equal_lengths(self._per_detection())
-
-    @property
-    def orig_img(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 BGR, read-only. With worker processes, a file's picture is decoded here when first asked."""
-        return self._picture.image() if isinstance(self._picture, LazyImage) else self._picture
-
-    @property
-    def orig_shape(self) -> tuple[int, int]:
-        """(height, width) of the picture in pixels."""
-        return _shape_hw(self._picture)
-
-    @property
-    def detections(self) -> Boxes | OBB | None:
-        """What has a place, a confidence and a class: the oriented boxes or the boxes, or None where there are none."""
-        found: Boxes | OBB | None = self.boxes if self.obb is None else self.obb
-        return found
-
-    @property
-    def classes(self) -> list[int]:
-        """The class number of each detection; for classify, of the five most probable classes, best first."""
-        found = self.detections
-        if found is None:
-            return [] if self.probs is None else self.probs.top5
-        return found.cls.int().tolist()  # type: ignore[no-any-return]
-
-    @property
-    def class_names(self) -> list[str]:
-        """The names of `classes`."""
-        return [self.class_name(cls) for cls in self.classes]
-
-    @property
-    def confidences(self) -> list[float]:
-        """The confidences of `classes`, 0 to 1."""
-        found = self.detections
-        if found is None:
-            return [] if self.probs is None else self.probs.top5conf.tolist()
-        return found.conf.tolist()  # type: ignore[no-any-return]
-
-    def class_name(self, cls: int) -> str:
-        """The name of a class, or "class7" where it has none."""
-        return self.names.get(cls, f"class{cls}")
-
-    def __len__(self) -> int:
-        members = (self.boxes, self.masks, self.probs, self.keypoints, self.obb)
-        return next((len(member) for member in members if member is not None), 0)
+    __slots__ = ()
 
     def __getitem__(self, index: Any) -> Results:
         chosen: dict[str, Any] = {name: member[index] for name, member in self._per_detection().items()}
@@ -180,7 +85,18 @@ class Results(TorchLike):
         keypoints: ArrayLike | Keypoints | None = KEPT,
         obb: ArrayLike | OBB | None = KEPT,
     ) -> Results:
-        """New results for the same picture, with the given members in place of the old, as in the constructor."""
+        """Make new results for the same picture, with the given members in place of the old.
+
+        Args:
+            boxes: as in the constructor, and so are the others; None takes the member away.
+            masks: (N, h, w).
+            probs: (nc,).
+            keypoints: (N, K, 2 or 3).
+            obb: (N, 7).
+
+        Raises:
+            InputError: for a member of another shape, or members with different numbers of detections.
+        """
         return Results(
             self._picture,
             self.path,
@@ -195,17 +111,12 @@ class Results(TorchLike):
         )
 
     def new(self) -> Results:
-        """New results for the same picture, without any member."""
+        """Make new results for the same picture, without any member."""
         return self.replace(boxes=None, masks=None, probs=None, keypoints=None, obb=None)
 
     def update(self, *_args: object, **_kwargs: object) -> NoReturn:
         """Raise: results never change, and doing nothing in silence would be worse. Use `replace`."""
         raise FrozenInstanceError("Results are frozen: write results = results.replace(boxes=...) instead of update()")
-
-    def _per_detection(self) -> dict[str, ResultRows]:
-        """The members with a row for each detection."""
-        members = {"boxes": self.boxes, "masks": self.masks, "keypoints": self.keypoints, "obb": self.obb}
-        return {name: member for name, member in members.items() if member is not None}
 
     def plot(
         self,
@@ -228,24 +139,34 @@ class Results(TorchLike):
         filename: str | os.PathLike[str] | None = None,
         **idle: object,
     ) -> NDArray[np.uint8]:
-        """Draw what was found on a copy of the picture: (H, W, 3) uint8 BGR, new and writable.
+        """Draw the detections on a copy of the picture.
 
         Args:
             conf: write the confidence behind the name.
-            line_width, font_size: pixels, cut to what fits; scaled to the picture when None.
-            labels, boxes: write names; draw boxes, without which there are no names.
-            masks, probs: tint what masks cover; list the most probable classes.
+            line_width: pixels, cut to what fits; scaled to the picture when None.
+            font_size: pixels, like `line_width`.
+            labels: write names.
+            boxes: draw boxes, without which there are no names.
+            masks: tint what masks cover.
+            probs: list the most probable classes.
             kpt_radius: of keypoints in pixels, like `line_width`. Points with a visibility below 0.25 are not drawn.
             kpt_line: draw the limbs of persons (17 keypoints).
             img: (H, W, 3) uint8 BGR to draw on a copy of, instead of the original picture.
             color_mode: one colour a "class", or one an "instance".
             txt_color: blue, green, red; black or white to suit each label when None.
             pil: return a `PIL.Image.Image` instead.
-            show, save: show it too, see `show`; write it too, to `filename`, see `save`.
+            show: show it too, see `show`.
+            save: write it too, to `filename`, see `save`.
+            filename: for `save`.
             idle: Ultralytics' font and im_gpu, which change nothing here.
 
+        Returns:
+            (H, W, 3) uint8 BGR, new and writable.
+
         Raises:
-            InvalidImage, InvalidOption: for an `img` of another kind, or an option that can not be had.
+            InvalidImage: for an `img` of another kind.
+            InvalidOption: for a size, a colour or a `color_mode` that can not be used.
+            UnknownOption: for another option.
         """
         check_idle(idle)
         options = PlotOptions(
@@ -261,38 +182,47 @@ class Results(TorchLike):
             color_mode=color_mode,
             txt_color=txt_color,
         )
-        image = plot_results(self, self.orig_img if img is None else _picture(img), options)
+        image = plot_results(self, self.orig_img if img is None else _checked_picture(img), options)
         if save:
-            export_results.save_image(image, self._picture_path(filename))
+            save_image(image, self._picture_path(filename))
         if show:
             show_image(image, self.path)
-        return export_results.to_pil(image) if pil else image
+        return interchange.to_pil(image) if pil else image
 
     def _picture_path(self, filename: str | os.PathLike[str] | None) -> Path:
-        return Path(export_results.picture_name(self.path) if filename is None else filename)
+        return Path(picture_name(self.path) if filename is None else filename)
 
     def show(self, *, wait_ms: int = 0, **plot_options: Any) -> None:
-        """Show the plot in the notebook, or in a window until a key is pressed or `wait_ms` have passed (0: for ever).
+        """Show the plot in the notebook, or in a window until a key is pressed.
+
+        Thread safety: owned by the main thread, as windows are.
+
+        Args:
+            wait_ms: how long to wait for the key in milliseconds; 0 waits for ever.
+            plot_options: arguments of `plot`.
 
         Raises:
             BackendUnavailable: without a notebook, a display, or an OpenCV that opens windows.
-
-        Threads: windows belong to the main thread.
         """
         show_image(self.plot(**plot_options), self.path, wait_ms)
 
     def save(self, filename: str | os.PathLike[str] | None = None, **plot_options: Any) -> str:
-        """Write the plot and return its path: `filename`, or "results_" and the picture's name in the current folder.
+        """Write the plot. Folders are made where they are missing.
 
-        Folders are made where they are missing.
+        Args:
+            filename: where to; "results_" and the picture's name in the current folder when None.
+            plot_options: arguments of `plot`.
+
+        Returns:
+            The path.
 
         Raises:
             InvalidOption: for a suffix that names no format for this picture, or a path that can not be written.
         """
-        return export_results.save_image(self.plot(**plot_options), self._picture_path(filename))
+        return save_image(self.plot(**plot_options), self._picture_path(filename))
 
     def save_txt(self, txt_file: str | os.PathLike[str], save_conf: bool = False) -> str:
-        """Append a line for each detection, in units of the picture's size, and return the path.
+        """Append a line for each detection to a label file, in units of the picture's size.
 
         ```
         detect    class x y w h [conf]                obb       class x1 y1 x2 y2 x3 y3 x4 y4 [conf]
@@ -301,54 +231,82 @@ class Results(TorchLike):
         ```
 
         Without detections nothing is written. One call's lines stay together when threads share the file.
+
+        Args:
+            txt_file: where to. Folders are made where they are missing.
+            save_conf: put the confidence at the end of each line.
+
+        Returns:
+            The path.
+
+        Raises:
+            InvalidOption: for a path that can not be written.
         """
-        return export_results.save_txt(self, Path(txt_file), save_conf)
+        return save_txt(self, Path(txt_file), save_conf)
 
     def save_crop(self, save_dir: str | os.PathLike[str], file_name: str | os.PathLike[str] = "im.jpg") -> list[str]:
-        """Write each box's part of the picture as JPEG `save_dir`/class name/`file_name`, and return the paths.
+        """Write each box's part of the picture as JPEG `save_dir`/class name/`file_name`.
 
         A crop has 2 % and 10 pixels more than its box; an oriented box is turned upright, and has no margin. A
         classification has no boxes, and nothing is written. Nothing is overwritten: im-2.jpg, im-3.jpg, ... come next.
+
+        Args:
+            save_dir: folder of the classes' folders, which are made where they are missing.
+            file_name: of the first crop of each class.
+
+        Returns:
+            The paths.
+
+        Raises:
+            InvalidOption: for a path that can not be written.
         """
-        return export_results.save_crops(self, Path(save_dir), Path(file_name))
+        return save_crops(self, Path(save_dir), Path(file_name))
 
     def summary(self, normalize: bool = False, decimals: int = 5) -> list[dict[str, Any]]:
-        """One dictionary for each detection; pixels, or 0 to 1.
+        """Return one dictionary for each detection.
 
         Keys: name, class, confidence, box {x1, y1, x2, y2} (obb: to x4, y4), segments {x, y} where there are masks,
         keypoints {x, y, visible} where there are some. For classify: name, class, confidence of five classes.
+
+        Args:
+            normalize: divide coordinates by the picture's width and height.
+            decimals: numbers are rounded to so many.
         """
-        return words.summary(self, normalize, decimals)
+        return summary(self, normalize, decimals)
 
     def to_json(self, normalize: bool = False, decimals: int = 5) -> str:
-        """The summary as JSON."""
-        return export_results.to_json(self.summary(normalize, decimals))
+        """Return the summary as JSON; the arguments are those of `summary`."""
+        return interchange.to_json(self.summary(normalize, decimals))
 
     tojson = to_json
 
     def to_csv(self, normalize: bool = False, decimals: int = 5) -> str:
-        """The summary as CSV with a header line."""
-        return export_results.to_csv(self.summary(normalize, decimals), words.columns(self))
+        """Return the summary as CSV with a header line; the arguments are those of `summary`."""
+        return interchange.to_csv(self.summary(normalize, decimals), columns(self))
 
     def to_df(self, normalize: bool = False, decimals: int = 5) -> Any:
-        """The summary as a polars DataFrame, or a pandas one where polars is missing.
+        """Return the summary as a polars DataFrame, or a pandas one where polars is missing.
+
+        Args:
+            normalize: as for `summary`.
+            decimals: as for `summary`.
 
         Raises:
             BackendUnavailable: when neither is installed.
         """
-        return export_results.to_df(self, normalize, decimals)
+        return interchange.to_df(self, normalize, decimals)
 
     def to_supervision(self) -> Any:
-        """The detections as new `supervision.Detections`, with masks in the picture's size; or `Classifications`.
+        """Return new `supervision.Detections`, with masks in the picture's size, or `Classifications`.
 
         Raises:
             BackendUnavailable: when supervision is not installed.
         """
-        return export_results.to_supervision(self)
+        return interchange.to_supervision(self)
 
     def verbose(self) -> str:
-        """In words: "4 persons, 1 bus, ", "(no detections), ", or for classify "cat 0.91, dog 0.05, "."""
-        return words.verbose(self)
+        """Return the counts in words: "4 persons, 1 bus, ", "(no detections), ", or "cat 0.91, dog 0.05, "."""
+        return verbose(self)
 
     def __reduce__(self) -> tuple[Callable[..., Results], tuple[Any, ...]]:
         rebuild = partial(Results, speed=self.speed, save_dir=self.save_dir)
@@ -356,34 +314,11 @@ class Results(TorchLike):
         return rebuild, (self.orig_img, self.path, self.names, *members)
 
     def __repr__(self) -> str:
-        found = self.verbose().removesuffix(", ")
-        return f"Results({found}; path={self.path!r}, orig_shape={self.orig_shape})"
+        counts = self.verbose().removesuffix(", ")
+        return f"Results({counts}; path={self.path!r}, orig_shape={self.orig_shape})"
 
 
-def _shape_hw(picture: NDArray[np.uint8] | LazyImage) -> tuple[int, int]:
-    if isinstance(picture, LazyImage):
-        return picture.shape_hw
-    height, width = picture.shape[:2]
-    return height, width
-
-
-def _frozen_dict(mapping: Mapping[Any, Any]) -> FrozenDict[Any, Any]:
-    return mapping if isinstance(mapping, FrozenDict) else FrozenDict(mapping)
-
-
-def _member(kind: type[T], values: ArrayLike | ResultRows | None, shape_hw: tuple[int, int]) -> T | None:
-    if values is None or (isinstance(values, kind) and values.orig_shape == shape_hw):
-        return values
-    return kind(values.data if isinstance(values, kind) else values, shape_hw)  # type: ignore[arg-type]
-
-
-def _require_equal_lengths(members: Mapping[str, ResultRows]) -> None:
-    if len({len(member) for member in members.values()}) > 1:
-        counts = ", ".join(f"{name} of {len(member)}" for name, member in members.items())
-        raise InputError(f"expected the same number of detections in each member, got {counts}; replace them together")
-
-
-def _picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _checked_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InvalidImage(f"img: expected a uint8 array of (H, W, 3), got {kind}")

@@ -1,4 +1,4 @@
-"""One array with a row for each thing found in a picture: what boxes, masks and the other members have in common."""
+"""Arrays with a row for each detection of one picture: the bases of boxes, masks and the other members."""
 
 from __future__ import annotations
 
@@ -9,21 +9,61 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from yoloom.errors import InputError
-from yoloom.results.arrays import Array, frozen
-from yoloom.results.on_cpu import TorchLike
+from yoloom.results.arrays import Array, frozen, require_cpu
+from yoloom.values import Frozen
 
+T = TypeVar("T", bound="TorchLike")
 R = TypeVar("R", bound="ResultRows")
 
 
+class TorchLike(Frozen):
+    """Base of frozen objects that hold numpy arrays, with the methods people call on torch's.
+
+    Thread safety: any number of threads.
+    """
+
+    __slots__ = ()
+
+    def cpu(self: T) -> T:
+        """Return the object itself: it is on the CPU."""
+        return self
+
+    def numpy(self: T) -> T:
+        """Return the object itself: its arrays are numpy arrays."""
+        return self
+
+    def to(self: T, device: object = "cpu") -> T:
+        """Return the object itself.
+
+        Raises:
+            UnknownDevice: for anything but "cpu".
+        """
+        require_cpu(device)
+        return self
+
+    def cuda(self: T) -> T:
+        """Raise `UnknownDevice`: results live on the CPU."""
+        return self.to("cuda")
+
+
 class ResultRows(TorchLike):
-    """Base of the members of `Results`. Threads: anybody, frozen.
+    """Base of the members of `Results`.
 
     `rows[i]`, `rows[mask]` and iteration give the same class again. All arrays are read-only, and the rows' own.
+
+    Thread safety: any number of threads.
+
+    Args:
+        data: an array with a row for each detection. Copied, unless it is one of another member.
+        orig_shape: (height, width) of the picture in pixels.
+
+    Raises:
+        InputError: for an array of another shape than the class holds.
     """
 
     __slots__ = ("data", "orig_shape")
 
-    CONTENT: ClassVar[str]  # what a row holds, for people
+    CONTENT: ClassVar[str]  # what a row holds, for messages
 
     data: Array
     orig_shape: tuple[int, int]
@@ -34,7 +74,7 @@ class ResultRows(TorchLike):
 
     @classmethod
     def _checked(cls, values: ArrayLike) -> Array:
-        """`values` as a frozen array of the class's shape and dtype. Raises InputError."""
+        """Return `values` as a frozen array of the class's shape and dtype. Raises InputError."""
         raise NotImplementedError
 
     @property
@@ -64,12 +104,46 @@ class ResultRows(TorchLike):
         return f"{name} of {self.CONTENT}; shape={self.shape}, orig_shape={self.orig_shape}:\n{self.data}"
 
 
+class BoxRows(ResultRows):
+    """Base of `Boxes` and `OBB`: rows that end in confidence and class.
+
+    Thread safety: any number of threads.
+    """
+
+    __slots__ = ()
+
+    NAME: ClassVar[str]  # of the argument, for messages
+    id = None  # no track numbers
+    is_track = False
+
+    def __init__(self, boxes: ArrayLike, orig_shape: tuple[int, int]) -> None:
+        super().__init__(boxes, orig_shape)
+
+    @classmethod
+    def _checked(cls, values: ArrayLike) -> Array:
+        columns = cls.CONTENT.count(", ") + 1
+        rows = stacked(values, np.float32, row_ndim=1)
+        if rows.ndim != 2 or rows.shape[1] != columns:
+            raise wrong_shape(cls.NAME, f"(N, {columns}) of {cls.CONTENT}", rows.shape)
+        return rows
+
+    @property
+    def conf(self) -> Array:
+        """(N,) confidence, 0 to 1."""
+        return self.data[:, -2]
+
+    @property
+    def cls(self) -> Array:
+        """(N,) class numbers, as float32 like the rest of the row."""
+        return self.data[:, -1]
+
+
 def stacked(values: ArrayLike, dtype: DTypeLike, row_ndim: int) -> Array:
-    """`values` as a frozen array of rows; an array with the axes of one row is one row."""
+    """Return `values` as a frozen array of rows; an array with the axes of one row is one row."""
     array = np.asanyarray(values)
     return frozen(array[np.newaxis] if array.ndim == row_ndim else array, dtype)
 
 
 def wrong_shape(what: str, expected: str, shape: tuple[int, ...]) -> InputError:
-    """The error for rows of another shape."""
+    """Make the error for rows of another shape."""
     return InputError(f"{what}: expected {expected}; got the shape {shape}")

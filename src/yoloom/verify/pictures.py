@@ -13,7 +13,7 @@ import numpy as np
 
 from yoloom.assets import PICTURES
 from yoloom.images.decode import decode_image
-from yoloom.sources.files import expand
+from yoloom.sources.image_files import expand
 from yoloom.verify.cases import Picture
 
 SCENE_SIZES_WH = ((640, 480), (480, 640), (480, 480), (640, 360))

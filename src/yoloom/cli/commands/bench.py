@@ -23,7 +23,7 @@ from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.images.decode import decode_image
-from yoloom.results.export_results import save_image
+from yoloom.results.save import save_image
 from yoloom.telemetry.bench_chart import Chart, draw_charts
 
 BUNDLED = 2  # pictures that come with the package, for a bench without --images

@@ -33,7 +33,7 @@ from yoloom.cli.stderr import progress_bar, report_line
 from yoloom.cli.table import print_facts
 from yoloom.images.decode import decode_image
 from yoloom.results.drawing.display import contact_sheet
-from yoloom.results.export_results import save_image
+from yoloom.results.save import save_image
 from yoloom.system.memory import MIB, resident_bytes
 from yoloom.yolo import YOLO
 

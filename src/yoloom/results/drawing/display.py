@@ -1,4 +1,4 @@
-"""Shows a picture to whoever sits in front: in the notebook, or in a window."""
+"""Shows a picture in the notebook, or in a window."""
 
 from __future__ import annotations
 
@@ -18,35 +18,24 @@ GROUND = 255  # white
 
 
 def show_image(image: NDArray[np.uint8], title: str, wait_ms: int = 0) -> None:
-    """Show `image` (H, W, 3 uint8 BGR) inline in a notebook, else in a window until a key is pressed.
+    """Show a picture inline in a notebook, else in a window until a key is pressed.
+
+    Thread safety: owned by the main thread, as windows are.
 
     Args:
+        image: (H, W, 3) uint8 BGR.
+        title: of the window.
         wait_ms: how long to wait for the key; 0 waits for ever.
 
     Raises:
         BackendUnavailable: when there is neither a notebook nor a display and an OpenCV with windows.
-
-    Threads: windows belong to the main thread.
     """
     if _in_notebook():
-        _show_inline(image)
-    else:
-        _show_window(image, title, wait_ms)
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None
-
-
-def _show_inline(image: NDArray[np.uint8]) -> None:
-    display = importlib.import_module("IPython.display")
-    display.display(display.Image(data=cv2.imencode(".png", image)[1].tobytes()))
-
-
-def _show_window(image: NDArray[np.uint8], title: str, wait_ms: int) -> None:
-    if not _has_display():  # asked first, because Qt ends the process when it finds none
+        display = importlib.import_module("IPython.display")
+        display.display(display.Image(data=cv2.imencode(".png", image)[1].tobytes()))
+        return
+    # Qt ends the process when it finds no display, so that is looked at first.
+    if sys.platform.startswith("linux") and not any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))):
         raise BackendUnavailable("show() found no display and no notebook; use save() instead")
     try:
         cv2.imshow(title, image)
@@ -58,8 +47,10 @@ def _show_window(image: NDArray[np.uint8], title: str, wait_ms: int) -> None:
         ) from error
 
 
-def _has_display() -> bool:
-    return not sys.platform.startswith("linux") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return getattr(shell, "kernel", None) is not None
 
 
 def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int, tile_wh: tuple[int, int]) -> NDArray[np.uint8]:

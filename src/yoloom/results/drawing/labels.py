@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.results.drawing.colors import Color
-from yoloom.results.drawing.style import DrawingStyle
+from yoloom.results.drawing.style import Color, DrawingStyle
 
 FONT_WEIGHT = 500  # medium: readable at 10 pixels, not heavy at 60
 
 
 class LabelWriter:
-    """Writes labels on one canvas. Threads: only the one that made it.
+    """Writes labels on one canvas.
 
-    OpenCV keeps the built-in fonts, their current size and weight, and the drawn glyphs per thread, and a `FontFace`
-    points into those of the thread that made it: sharing one is a race. Making one is cheap. The weight is given
-    with every call, because the default is whatever the thread used last.
+    Thread safety: owned by the thread that made it.
+
+    Args:
+        canvas: (H, W, 3) uint8 BGR to write on.
+        style: font size, padding and ink.
     """
+
+    # OpenCV keeps the built-in fonts, their current size and weight, and the drawn glyphs per thread, and a `FontFace`
+    # points into those of the thread that made it: sharing one would be a race, and making one is cheap. The weight is
+    # given with every call, because the default is the one that the thread used last.
 
     def __init__(self, canvas: NDArray[np.uint8], style: DrawingStyle) -> None:
         self._canvas = canvas
@@ -42,12 +49,19 @@ class LabelWriter:
         cv2.putText(self._canvas, text, base_line, ink, self._font, self._style.font_size, FONT_WEIGHT)
 
     def size_wh(self, text: str) -> tuple[int, int]:
-        """Width and height of the ground in pixels."""
-        return self._text_width(text) + 2 * self._padding, round(1.3 * self._style.font_size) + 1
+        """Return width and height of the ground in pixels."""
+        text_width = cv2.getTextSize((0, 0), text, (0, 0), self._font, self._style.font_size, FONT_WEIGHT)[2]
+        return int(text_width) + 2 * self._padding, round(1.3 * self._style.font_size) + 1
 
     @property
     def _padding(self) -> int:
         return round(0.32 * self._style.font_size)
 
-    def _text_width(self, text: str) -> int:
-        return int(cv2.getTextSize((0, 0), text, (0, 0), self._font, self._style.font_size, FONT_WEIGHT)[2])
+
+def paint_list(canvas: NDArray[np.uint8], labels: Sequence[str], colors: Sequence[Color], style: DrawingStyle) -> None:
+    """Write lines below each other in the upper left corner of `canvas` (H, W, 3) itself, each on its colour."""
+    writer = LabelWriter(canvas, style)
+    x = y = round(0.6 * style.font_size)
+    for label, color in zip(labels, colors, strict=True):
+        writer.write(label, (x, y), color)
+        y += writer.size_wh(label)[1] + 1

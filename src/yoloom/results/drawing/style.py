@@ -1,22 +1,42 @@
-"""How thick, how large and in which ink a drawing is made."""
+"""The sizes and colours of drawings."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from yoloom.errors import InvalidOption
-from yoloom.results.drawing.colors import Color, text_color, text_color_on
 from yoloom.validation import number, shown
+
+Color: TypeAlias = tuple[int, int, int]  # blue, green, red
+
+_HEX_RGB = (
+    "ff6b4a 2d8cff 2fbf71 fcc41c a855f7 f45dce 12b5cb 954c2f d40c59 a8d023 5f3ed8 fab499 "
+    "227711 8eabe4 b29706 34eaff a20f9d b1e0a9 176d8b e2c1fe dd8fb7 5db4a0 884a7a 9b75ac"
+)
+PALETTE: tuple[Color, ...] = tuple((int(c[4:], 16), int(c[2:4], 16), int(c[:2], 16)) for c in _HEX_RGB.split())
+
+WHITE: Color = (255, 255, 255)
+BLACK: Color = (16, 16, 16)
 
 MAX_FONT_SIZE = 1000  # pixels: OpenCV draws every glyph in memory, and ends the process when that runs out
 
 
 @dataclass(frozen=True)
 class DrawingStyle:
-    """Sizes in whole pixels; ink: the text's colour (BGR), None to suit each ground. Immutable: shared freely."""
+    """The sizes of a drawing in whole pixels, and the colour of its text.
+
+    Thread safety: any number of threads.
+
+    Args:
+        line_width: of boxes and limbs.
+        font_size: height of the text above the base line.
+        point_radius: of keypoints.
+        ink: the text's colour (BGR); None to suit each ground.
+    """
 
     line_width: int
     font_size: int
@@ -24,7 +44,7 @@ class DrawingStyle:
     ink: Color | None
 
     def ink_on(self, ground: Color) -> Color:
-        """The colour of text on a ground of this colour."""
+        """Return the colour of text on a ground of this colour."""
         return self.ink or text_color_on(ground)
 
 
@@ -35,7 +55,7 @@ def drawing_style(
     point_radius: float | None = None,
     ink: Color | None = None,
 ) -> DrawingStyle:
-    """The style for a picture of `shape_hw`: sizes are cut to what fits it, and scaled to it when None.
+    """Choose the style for a picture of `shape_hw`: sizes are cut to what fits it, and scaled to it when None.
 
     Raises:
         InvalidOption: for a size that is no finite number, or a colour that is not three numbers from 0 to 255.
@@ -51,12 +71,12 @@ def drawing_style(
 
 
 def default_line_width(shape_hw: tuple[int, ...]) -> int:
-    """A line width in pixels that suits the picture: 4 for 1280 x 720, 1 for a thumbnail, 11 for 4K."""
+    """Return a line width in pixels that suits the picture: 4 for 1280 x 720, 1 for a thumbnail, 11 for 4K."""
     return max(1, round(0.0038 * _scale(shape_hw)))
 
 
 def default_font_size(shape_hw: tuple[int, ...]) -> int:
-    """A font size (height above the base line) in pixels that suits the picture."""
+    """Return a font size (height above the base line) in pixels that suits the picture."""
     return max(10, round(0.023 * _scale(shape_hw)))
 
 
@@ -64,10 +84,34 @@ def _scale(shape_hw: tuple[int, ...]) -> float:
     return float(np.sqrt(shape_hw[0] * shape_hw[1]))
 
 
-def _pixels(name: str, wanted: float | None, default: int, most: int) -> int:
-    if wanted is None:
+def _pixels(name: str, value: float | None, default: int, most: int) -> int:
+    if value is None:
         return default
-    size = number(name, wanted)
+    size = number(name, value)
     if not math.isfinite(size):
-        raise InvalidOption(f"{name} must be a finite number of pixels, got {shown(wanted)}.")
+        raise InvalidOption(f"{name} must be a finite number of pixels, got {shown(value)}.")
     return max(1, round(min(size, most)))
+
+
+def palette_color(index: int) -> Color:
+    """Return the colour (BGR) for the class or box number `index`; the palette repeats."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def text_color_on(background: Color) -> Color:
+    """Return white or near-black, whichever reads better on `background` (BGR)."""
+    linear = (np.array(background) / 255) ** 2.2  # sRGB, nearly
+    # The relative luminance of Rec. 709; above 0.36 black has the better contrast.
+    return BLACK if linear @ (0.0722, 0.7152, 0.2126) > 0.36 else WHITE
+
+
+def text_color(value: object) -> Color:
+    """Check the option `txt_color`. Raises InvalidOption unless it is three numbers from 0 to 255."""
+    parts = list(value) if isinstance(value, (tuple, list, np.ndarray)) else []
+    levels = [number("txt_color", part) for part in parts]
+    if len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
+        raise InvalidOption(
+            f"txt_color must be (blue, green, red), each from 0 to 255, got {shown(value)}; None chooses for you."
+        )
+    blue, green, red = map(round, levels)
+    return blue, green, red

@@ -1,18 +1,21 @@
-"""Draws labelled boxes on a copy of a picture. Pure functions: same arguments, same pixels, in any thread."""
+"""Draws boxes and their labels on a picture. Pure functions: same arguments, same pixels, in any thread."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yoloom.results.drawing.colors import Color
+from yoloom.results.boxes import OBB
 from yoloom.results.drawing.labels import LabelWriter
-from yoloom.results.drawing.style import DrawingStyle, drawing_style
+from yoloom.results.drawing.style import Color, DrawingStyle, drawing_style
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR
+
+SHIFT = 4  # bits behind the point of OpenCV's coordinates
 
 
 def draw_boxes(
@@ -25,7 +28,7 @@ def draw_boxes(
     font_size: float | None = None,
     text_color: Color | None = None,
 ) -> Image:
-    """Return a copy of `image` with boxes on it; the first box and its label lie on top.
+    """Draw boxes on a copy of a picture; the first box and its label lie on top.
 
     Args:
         image: (H, W, 3) uint8 BGR; not changed.
@@ -35,6 +38,9 @@ def draw_boxes(
         line_width: pixels, at most the picture's longer side; scaled to the picture when None.
         font_size: pixels, at most MAX_FONT_SIZE; scaled to the picture when None.
         text_color: BGR; black or white to suit each label when None.
+
+    Returns:
+        (H, W, 3) uint8 BGR, new and writable.
 
     Raises:
         InvalidOption: for a size that is no finite number, or a colour that is not three numbers from 0 to 255.
@@ -49,8 +55,20 @@ def draw_boxes(
 def paint_frames(canvas: Image, xyxy: ArrayLike, colors: Sequence[Color], style: DrawingStyle) -> None:
     """Paint boxes (N, 4) on `canvas` itself; the first lies on top."""
     corners = _on_canvas(np.asarray(xyxy, np.float64).reshape(-1, 4), canvas)
+    width = style.line_width
     for box, color in reversed(list(zip(corners, colors, strict=True))):
-        _paint_frame(canvas, box, color, style.line_width)
+        left, top, right, bottom = (max(edge - width // 2, 0) for edge in box)
+        for y in (top, bottom):
+            canvas[y : y + width, left : right + width] = color
+        for x in (left, right):
+            canvas[top : bottom + width, x : x + width] = color
+
+
+def paint_oriented(canvas: Image, obb: OBB, colors: Sequence[Color], style: DrawingStyle) -> None:
+    """Paint N oriented boxes on `canvas` (H, W, 3) itself; the first lies on top."""
+    corners = subpixels(obb.xyxyxyxy, canvas.shape)
+    for quad, color in reversed(list(zip(corners, colors, strict=True))):
+        cv2.polylines(canvas, [quad], True, color, style.line_width, cv2.LINE_AA, SHIFT)
 
 
 def paint_labels(
@@ -64,16 +82,25 @@ def paint_labels(
             writer.write_above(label, (x, y), color)
 
 
-def _paint_frame(canvas: Image, box: Sequence[int], color: Color, width: int) -> None:
-    left, top, right, bottom = (max(edge - width // 2, 0) for edge in box)
-    for y in (top, bottom):
-        canvas[y : y + width, left : right + width] = color
-    for x in (left, right):
-        canvas[top : bottom + width, x : x + width] = color
+def label_corners(obb: OBB) -> NDArray[np.float32]:
+    """Return where the label of each oriented box goes: its highest corner, (N, 2)."""
+    corners = np.asarray(obb.xyxyxyxy)
+    highest: NDArray[np.float32] = corners[np.arange(len(corners)), corners[..., 1].argmin(axis=1)]
+    return highest
+
+
+def subpixels(points_xy: ArrayLike, shape_hw: tuple[int, ...]) -> NDArray[np.int32]:
+    """Convert points (..., 2) in pixels to int32 in sixteenths of a pixel, as OpenCV takes them.
+
+    A point far outside stays outside, and so does one that is no number.
+    """
+    limit = 4 * max(shape_hw[:2])  # OpenCV's integers end somewhere
+    within = np.clip(np.nan_to_num(np.asarray(points_xy, np.float64), nan=-limit), -limit, limit)
+    return np.rint(within * (1 << SHIFT)).astype(np.int32)
 
 
 def _on_canvas(points: NDArray[np.float64], canvas: Image) -> list[list[int]]:
-    """Rows of x, y, ... as whole pixels of the canvas."""
+    """Return rows of x, y, ... as whole pixels of the canvas."""
     height, width = canvas.shape[:2]
     edge = np.tile((width - 1, height - 1), points.shape[1] // 2)
     return np.rint(np.clip(np.nan_to_num(points), 0, edge)).astype(int).tolist()  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from yoloom.errors import InputError, NoImagesFound, SourceNotFound, UnsupportedSource
-from yoloom.sources.files import IMAGE_SUFFIXES, expand, expand_lazily
+from yoloom.sources.image_files import IMAGE_SUFFIXES, expand, expand_lazily
 
 
 @pytest.fixture
