@@ -1,4 +1,4 @@
-"""Shows a picture in the notebook, or in a window."""
+"""Shows pictures in the notebook or in a window, and puts them side by side on one."""
 
 from __future__ import annotations
 
