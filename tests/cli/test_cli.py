@@ -23,7 +23,7 @@ from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.main import run_command
-from yoloom.cli.parser import parse_arguments
+from yoloom.cli.parser import COMMANDS, parse_arguments
 from yoloom.cli.table import print_table
 from yoloom.runtime.registry import find_backend
 from yoloom.system.cpus import available_cpus
@@ -92,26 +92,32 @@ def in_pictures(pictures: Path, opened: None, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("in_pictures")
 def test_every_format_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    def told(form: str) -> str:
+    def written(form: str) -> str:
         assert run_here("predict", DEMO_MODEL, ".", "--conf", 0.1, *SMALL, "--format", form) == ExitCode.SOME_FAILED
         return capsys.readouterr().out
 
-    document = json.loads(told("json"))
-    assert document == [json.loads(line) for line in told("jsonl").splitlines()]
+    document = json.loads(written("json"))
+    assert document == [json.loads(line) for line in written("jsonl").splitlines()]
     assert [record["file"] for record in document] == ["a.jpg", "b.png", "c d.jpg"]
     assert {(record["width"], record["height"]) for record in document} == {(320, 240)}
     expected = [
-        (record["file"], str(found["class"]), found["name"], found["confidence"], *found["box"].values())
+        (
+            record["file"],
+            str(detection["class"]),
+            detection["name"],
+            detection["confidence"],
+            *detection["box"].values(),
+        )
         for record in document
-        for found in record["detections"]
+        for detection in record["detections"]
     ]
     assert expected
     numbers = ("confidence", "x1", "y1", "x2", "y2")
-    rows = csv.DictReader(io.StringIO(told("csv")))
+    rows = csv.DictReader(io.StringIO(written("csv")))
     assert [
         (row["file"], row["class"], row["name"], *(float(row[number]) for number in numbers)) for row in rows
     ] == expected
-    header, *lines = told("table").splitlines()
+    header, *lines = written("table").splitlines()
     assert header.split() == ["file", "class", "name", "conf", "x1", "y1", "x2", "y2"]
     assert len(lines) >= len(expected)
 
@@ -137,7 +143,7 @@ def test_patterns_names_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
     assert texts[0] == texts[1]
     records = [json.loads(line) for line in texts[0].out.splitlines()]
     assert [record["file"] for record in records] == ["a.jpg", "b.png", "c d.jpg"]
-    assert {found["class"] for record in records for found in record["detections"]} <= {0, 1, 2, 3}
+    assert {detection["class"] for record in records for detection in record["detections"]} <= {0, 1, 2, 3}
 
 
 @pytest.mark.usefixtures("in_pictures")
@@ -243,12 +249,28 @@ def test_help_is_quick_and_lists_the_exit_codes(tmp_path: Path) -> None:
         "import sys; from yoloom.cli.main import main\n"
         "try: main(['predict', '--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "loaded = {'openvino', 'onnxruntime', 'rich'} & set(sys.modules)\n"
+        "unneeded = {'openvino', 'onnxruntime', 'rich', 'yoloom.cli.commands.verify', 'yoloom.cli.commands.bench'}\n"
+        "loaded = unneeded & set(sys.modules)\n"
         "assert not loaded, loaded"
     )
     run = finished([sys.executable, "-c", program], tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
     assert "130  interrupted by Ctrl-C" in run.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here(name, "--help") == ExitCode.OK
+    out = capsys.readouterr().out
+    assert out.startswith("usage: yoloom " + name)
+    assert "--debug" in out
+    assert "exit codes:" in out
+    assert ("verdicts:" in out) is (name == "verify")
+
+
+def test_the_commands_are_the_modules_of_their_folder() -> None:
+    folder = Path(yoloom.__file__).parent / "cli" / "commands"
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == COMMANDS.keys()
 
 
 def test_version(tmp_path: Path) -> None:
@@ -281,13 +303,13 @@ def test_tune_measures_and_keeps_a_plan(
 ) -> None:
     monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path))
     assert run_here("tune", DEMO_MODEL, "--threads", 2, "--seconds", 0.1, "--json") == ExitCode.OK
-    told = capsys.readouterr()
-    facts = json.loads(told.out)
+    output = capsys.readouterr()
+    facts = json.loads(output.out)
     assert Path(facts["kept"]).parent == tmp_path / "plans"
     first = facts["candidates"][0]
     assert (first["streams"], first["lanes"], first["batch"], first["ratio"]) == (2, 3, 1, 1)
     assert facts["plan"]["because"]
-    assert told.err.startswith("measuring for about 0.1 seconds")
+    assert output.err.startswith("measuring for about 0.1 seconds")
     assert run_here("cache") == ExitCode.OK
     assert f"plan of demo.onnx  {facts['plan']['because']}" in capsys.readouterr().out
     assert run_here("cache", "--clear", "--json") == ExitCode.OK
@@ -333,28 +355,28 @@ def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_info_tells_the_precision_and_what_else_there_is(capsys: pytest.CaptureFixture[str], backend: str) -> None:
     offered = [precision.value for precision in find_backend(backend, "cpu").precisions()]
-    asked = ("info", DEMO_MODEL, "--backend", backend, "--precision", "auto")
-    assert run_here(*asked, "--json") == ExitCode.OK
+    arguments = ("info", DEMO_MODEL, "--backend", backend, "--precision", "auto")
+    assert run_here(*arguments, "--json") == ExitCode.OK
     facts = json.loads(capsys.readouterr().out)
     assert facts["precisions"] == offered
     assert facts["guarantee"]["precision"] == offered[-1]
-    assert run_here(*asked) == ExitCode.OK
+    assert run_here(*arguments) == ExitCode.OK
     lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
     assert lines["precision"].strip() == f"{offered[-1]} (this machine offers {' and '.join(offered)})"
 
 
 def test_a_precision_that_is_not_here_is_wrong_usage(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for backend, precision in (("onnxruntime", "bf16"), ("openvino", "fp16")):
-        asked = ("predict", DEMO_MODEL, pictures / "a.jpg", "--backend", backend, "--precision", precision)
-        assert run_here(*asked) == ExitCode.USAGE
-        told = capsys.readouterr()
-        assert told.out == ""
-        assert told.err.startswith("error: precision must be ")
+        arguments = ("predict", DEMO_MODEL, pictures / "a.jpg", "--backend", backend, "--precision", precision)
+        assert run_here(*arguments) == ExitCode.USAGE
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.startswith("error: precision must be ")
 
 
 def test_predict_takes_the_best_precision(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ("predict", DEMO_MODEL, pictures / "a.jpg", "--precision", "auto", *SMALL, "--format", "jsonl")
-    assert run_here(*asked) == ExitCode.OK
+    arguments = ("predict", DEMO_MODEL, pictures / "a.jpg", "--precision", "auto", *SMALL, "--format", "jsonl")
+    assert run_here(*arguments) == ExitCode.OK
     (record,) = map(json.loads, capsys.readouterr().out.splitlines())
     with YOLO(DEMO_MODEL, precision="auto") as model:
         (expected,) = model(pictures / "a.jpg", imgsz=160)
@@ -441,9 +463,9 @@ def test_the_progress_bar_stays_out_of_stdout(pictures: Path) -> None:
 
 def test_a_missing_source_does_not_stop_the_others(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pictures)
-    found = find_inputs(["none.jpg", "*.png", "*.gif", "a.jpg"])
-    assert found.images == ["b.png", "a.jpg"]
-    assert list(found.missing) == ["none.jpg", "*.gif"]
+    inputs = find_inputs(["none.jpg", "*.png", "*.gif", "a.jpg"])
+    assert inputs.images == ["b.png", "a.jpg"]
+    assert list(inputs.missing) == ["none.jpg", "*.gif"]
 
 
 def test_work_under_way_is_finished_before_the_interrupt() -> None:

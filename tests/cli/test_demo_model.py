@@ -24,8 +24,8 @@ def test_it_is_small_enough_to_come_with_the_package() -> None:
 def test_its_average_precision_on_unseen_scenes() -> None:
     done = subprocess.run([sys.executable, TOOL], capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
-    found = re.fullmatch(r"mAP50 (\S+)  mAP50-95 (\S+)  \((\d+) scenes.*\)\n", done.stdout)
-    assert found, done.stdout
-    assert int(found[3]) == len(EVALUATION_SEEDS) == 200
-    assert float(found[1]) >= 0.95
-    assert float(found[2]) >= 0.75
+    scores = re.fullmatch(r"mAP50 (\S+)  mAP50-95 (\S+)  \((\d+) scenes.*\)\n", done.stdout)
+    assert scores, done.stdout
+    assert int(scores[3]) == len(EVALUATION_SEEDS) == 200
+    assert float(scores[1]) >= 0.95
+    assert float(scores[2]) >= 0.75

@@ -117,9 +117,9 @@ def test_cache_shows_and_clears(here: Path, capsys: pytest.CaptureFixture[str]) 
         assert [line.split()[0] for line in lines[1:3]] == ["new.pt", "best.pt"]
         assert lines[2].endswith("3 hours ago")
         assert run_here("cache", "--json") == ExitCode.OK
-        told = json.loads(capsys.readouterr().out)
-        assert told["total_bytes"] == sum(path.stat().st_size for path in folder.iterdir())
-        assert [entry["checkpoint"] for entry in told["entries"]] == ["new.pt", "best.pt"]
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["total_bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+        assert [entry["checkpoint"] for entry in facts["entries"]] == ["new.pt", "best.pt"]
         assert run_here("cache", "--clear") == ExitCode.OK
         assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["removed", "2", "entries,"]
         assert list(folder.iterdir()) == []

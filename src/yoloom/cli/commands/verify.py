@@ -137,10 +137,10 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
             if getattr(arguments, name) is not None:
                 raise InvalidOption(f"--{name} is for a MODEL; a target gets its arguments by --target-arg.")
         sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file in the working folder
-        made = make_target(arguments.target, arguments.target_arg)
-        target = target_of(made)
+        created = make_target(arguments.target, arguments.target_arg)
+        target = target_of(created)
         # A factory may return a callable of any name: the report has the name that the caller knows.
-        yield target if isinstance(made, (Target, YOLO)) else replace(target, name=arguments.target)
+        yield target if isinstance(created, (Target, YOLO)) else replace(target, name=arguments.target)
         return
     if re.fullmatch(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*", model) and not Path(model).exists():
         raise InvalidOption(f"there is no model {model!r}. To check a target of that name: --target {model}.")
