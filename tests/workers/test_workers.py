@@ -43,6 +43,7 @@ from yoloom.errors import (
 )
 from yoloom.images.lazy_image import LazyImage
 from yoloom.testing import barrier_run
+from yoloom.workers.ipc import shared_memory
 from yoloom.workers.ipc.shared_memory import MEMORY, SharedMemory
 
 pytestmark = pytest.mark.slow
@@ -420,6 +421,23 @@ def test_shared_memory_that_can_not_grow_stays_as_it_is(monkeypatch: pytest.Monk
         memory.resize(2**20)
     assert memory.size == 2**16
     assert (memory.view() == 7).all()
+    memory.close()
+
+
+def test_shared_memory_that_shrank_and_can_not_be_mapped_is_not_taken_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the next image would be written beyond its end, which ends the process."""
+    memory = SharedMemory.create(2**20)
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError("no address space")
+
+    monkeypatch.setattr(shared_memory, "_mapped", full)
+    with pytest.raises(SharedMemoryFull, match="no address space"):
+        memory.resize(2**16)
+    monkeypatch.undo()
+    assert memory.size == len(memory.view()) == os.fstat(memory.descriptor).st_size == 2**16
     memory.close()
 
 

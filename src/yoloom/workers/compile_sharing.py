@@ -62,6 +62,7 @@ class CompileSharing:
     def ready(self, generation: int, is_shared: bool) -> bool:
         """Note that a worker is ready, with the shared network or without. Return whether that ended the sharing."""
         self._starting.discard(generation)
+        # Losses count in a row: workers that became ready in between speak for sharing.
         self._losses = 0
         self._is_sealed = self._is_sealed or is_shared
         was_off, self._is_off = self._is_off, self._is_off or not is_shared
@@ -74,10 +75,12 @@ class CompileSharing:
             generation: The worker.
             is_loss: Whether it counts against sharing if it has not become ready; not if it was told to go.
         """
+        # One that had no role yet, or was ready, says nothing about sharing.
         if generation not in self._starting:
             return
         self._starting.remove(generation)
         self._losses += is_loss
         self._is_off = self._is_off or self._losses >= LOSSES
+        # It has not become ready, so the others still wait: the next one leads.
         if generation == self._leader:
             self._leader = None

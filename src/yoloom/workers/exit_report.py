@@ -83,6 +83,7 @@ class StderrTail:
     def text(self) -> str:
         """The last bytes until now, decoded."""
         with self._lock:
+            # The last lines of a crash may still be in the pipe when the lane, and not the supervisor, asks first.
             self._read()
             return self._tail.decode(errors="replace")
 
@@ -94,9 +95,9 @@ class StderrTail:
     def _read(self) -> bool:
         while not self._pipe.closed:
             some = self._pipe.read(KEPT)
-            if some is None:
+            if some is None:  # nothing now
                 return True
-            if not some:
+            if not some:  # the worker has ended
                 return False
             self._tail = (self._tail + some)[-KEPT:]
         return False

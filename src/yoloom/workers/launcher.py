@@ -47,6 +47,7 @@ class Launcher:
 
     def ready(self, process: WorkerProcess, why_not_shared: str) -> None:
         """Note that a process is ready, and why it does not use the shared network (empty if it does)."""
+        # The worker's word is not enough: only what the kernel has sealed is handed to the others.
         is_shared = not why_not_shared and self._network is not None and self._network.is_sealed
         if self._sharing.ready(process.generation, is_shared):
             log.info("workers have no network in common: %s", why_not_shared)

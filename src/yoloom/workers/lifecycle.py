@@ -129,6 +129,7 @@ class WorkerLifecycle:
 
     def started(self, now: float) -> None:
         """Note that a process was started."""
+        # The sign of life of a start is the start itself: importing libraries takes longer than the first beat.
         self.restarts += self.phase is not Phase.NEW
         self.phase = Phase.STARTING
         self._started_at = self._last_sign = now
@@ -136,6 +137,7 @@ class WorkerLifecycle:
 
     def ready(self, now: float) -> None:
         """Note that the process is ready."""
+        # In any other phase it was killed or dismissed a moment before it reported that, and its end is on its way.
         if self.phase is Phase.STARTING:
             self.phase = Phase.READY
             self._last_sign = now
@@ -150,6 +152,7 @@ class WorkerLifecycle:
         """
         if beats != self._beats:
             self._beats, self._last_sign = beats, now
+        # Busy or silent is judged by this parent's clock alone; clocks of two processes are never compared.
         self._idle_since = math.inf if busy_since < math.inf else min(self._idle_since, now)
         self._busy_since = busy_since
 
@@ -161,6 +164,7 @@ class WorkerLifecycle:
         """Dismiss the worker: it ends when it has nothing to do, and nothing takes its place."""
         self._is_unwanted = True
         self._idle_since = now if self._busy_since == math.inf else math.inf
+        # One that is DYING goes back to LEAVING: should the first kill have come to nothing, there is a second one.
         has_process = self.phase in (Phase.STARTING, Phase.READY, Phase.DYING)
         self.phase = Phase.LEAVING if has_process else Phase.ENDED
 
@@ -169,6 +173,8 @@ class WorkerLifecycle:
         if self.phase is Phase.NEW:
             return Start()
         if self.phase in (Phase.EXITED, Phase.BACKOFF):
+            # The first start is free; each further one is taken from the budget that all workers share. So a model that
+            # kills every worker costs a few processes a minute, and not one after the other for ever.
             if self.budget.take(now):
                 return Start()
             self.phase = Phase.BACKOFF
@@ -177,6 +183,7 @@ class WorkerLifecycle:
             until, why = min(self._limits())
             if now < until:
                 return Wait(until)
+            # DYING, not EXITED: the next one starts when this one has ended, so that memory need not hold both.
             self.phase, self._killed_at = Phase.DYING, now
             return Kill(why)
         if self.phase is Phase.DYING and self._is_unwanted:
@@ -198,6 +205,7 @@ class WorkerLifecycle:
             (self._last_sign + self._silence_s, f"no sign of life for {self._silence_s:g} s"),
             (self._busy_since + self._run_limit_s, f"more than {self._run_limit_s:g} s on one image"),
         ]
+        # While it is busy, `_idle_since` is infinite: it may finish its image, within the limits above.
         if self.phase is Phase.LEAVING:
             limits.append((self._idle_since + LEAVE_S, "it was dismissed and did not end"))
         return limits

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import threading
 from collections.abc import Callable
@@ -55,8 +54,16 @@ class Mailbox:
     def call(self, work: Callable[[], Any]) -> Any:
         """Have the thread do the work and return its result. Raises what it raises, or EngineClosed."""
         future: Future[Any] = Future()
-        if not self.post(functools.partial(_carry_out, work, future)):
+
+        def order() -> None:
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001  it belongs to the caller
+                future.set_exception(error)
+
+        if not self.post(order):
             raise EngineClosed("the model is closed; open it again with YOLO(path).")
+        # Not for ever: an order that was accepted is carried out, at the latest when the thread ends.
         return future.result()
 
     def take(self) -> list[Order]:
@@ -78,10 +85,3 @@ class Mailbox:
             self._reader = self._writer = -1
             orders, self._orders = self._orders, []
             return orders
-
-
-def _carry_out(work: Callable[[], Any], future: Future[Any]) -> None:
-    try:
-        future.set_result(work())
-    except Exception as error:  # noqa: BLE001  it belongs to the caller
-        future.set_exception(error)

@@ -74,6 +74,8 @@ class WorkerProcess:
                 undo.callback(self._heartbeat.close)
                 self._slot = SharedMemory.create(self._slot_size.size)
                 undo.callback(self._slot.close)
+                # The parent closes its copy of the worker's end at once. Were it kept, the channel would not end with
+                # the worker, and a lane would wait for an answer for ever.
                 ours, theirs = socket.socketpair()
                 self._channel = Channel(ours, self.generation)
                 undo.callback(self._channel.close)
@@ -102,7 +104,8 @@ class WorkerProcess:
         """Return the message "ready", or the error that kept it from that; None when it has sent neither yet."""
         try:
             message = self._channel.receive_now()
-        except ChannelClosed:  # it has ended, or is no worker of ours
+        except ChannelClosed:
+            # It has ended, or has said something that no worker of ours says. Its exit is noticed in the same step.
             self.kill()
             return None
         if message is None or message.kind == "ready":
@@ -135,6 +138,7 @@ class WorkerProcess:
 
     def read_stderr(self) -> None:
         """Take what it wrote to stderr, where it would block once the pipe is full."""
+        # After its end the pipe is readable for ever: it is polled no more, or the supervisor would never sleep again.
         self._stderr_is_open = self._stderr_is_open and self.stderr.read()
 
     def predict(self, request: PredictRequest) -> Message:
@@ -144,6 +148,7 @@ class WorkerProcess:
             SharedMemoryFull: The image has no room; the worker is as good as before.
             ChannelClosed: The worker has ended.
         """
+        # The slot is free: the worker looks at it only between a request and its answer, and there is one at a time.
         self._put_image(request)
         try:
             self._channel.send(request.message(self._slot.size))
@@ -162,6 +167,7 @@ class WorkerProcess:
             try:
                 self._slot.resize(wanted)
             except BaseException:
+                # The rule must know what the slot really has. Else all later images would be taken to fit.
                 self._slot_size.size = self._slot.size
                 raise
         # numpy lets other threads run while it copies
@@ -169,6 +175,8 @@ class WorkerProcess:
 
     def kill(self, why: str | None = None) -> None:
         """End it now, however stuck it is, and wake the thread that waits for its answer. Idempotent; any thread."""
+        # First the process, then the channel: a worker whose channel ends exits with status 0, and were it faster than
+        # the signal, the report would not say that it was killed. The first reason counts; later ones follow from it.
         self.why_killed = self.why_killed or why
         self._process.kill()
         self._channel.shut()
@@ -197,6 +205,8 @@ class WorkerProcess:
             self._owners -= 1
             if self._owners:
                 return
+        # Nobody polls or reads these any more. The supervisor has taken the process out of its slot before it releases
+        # it, and the lane has got its answer, or has lost it.
         self._channel.close()
         self._slot.close()
         self._heartbeat.close()
@@ -216,6 +226,8 @@ def _spawn(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[by
             "have: leave workers out."
         )
     bootstrap = os.fspath(Path(str(importlib.resources.files("yoloom.workers.child") / "bootstrap.py")))
+    # The child takes over the search path as it is now, whatever the program has put into it. An empty entry means the
+    # working folder, which may be another one when the child looks.
     numbers = map(str, (os.getpid(), *descriptors, generation))
     search_path = (path or str(Path.cwd()) for path in map(str, sys.path))
     return subprocess.Popen(  # noqa: S603  our own file
@@ -224,6 +236,7 @@ def _spawn(descriptors: tuple[int, ...], generation: int) -> subprocess.Popen[by
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         bufsize=0,
+        # Nothing else is inherited, the channels of other workers least of all: they would outlive their workers.
         pass_fds=[descriptor for descriptor in descriptors if descriptor >= 0],
         env=_ENVIRONMENT | os.environ,
         # Ctrl-C and Ctrl-Z of a terminal are for the parent.

@@ -31,6 +31,7 @@ class RemotePrediction(Prediction):
         """Read a path or check an array; nothing is decoded here. Raises InputError for a source that is no image."""
         self._encoded = read_encoded(source)
         if self._encoded is None:
+            # Borrowed, an array is sent straight from the caller's memory: it is copied once, into the worker's slot.
             self._image = decode_image(source, self._max_pixels, borrow=loan is not Ownership.NONE)
             self._lent = self._image is source and loan is Ownership.BORROWED
 
@@ -70,6 +71,7 @@ class RemotePrediction(Prediction):
         return self._results(self._picture(), self._judged)
 
     def _picture(self) -> NDArray[np.uint8] | LazyImage:
+        # Out of the bytes that the worker has seen: the file may be another one by now.
         if self._encoded is not None:
             return LazyImage(self._source_hw, functools.partial(decode_image, self._encoded, self._max_pixels))
         return self._own_picture()

@@ -100,6 +100,7 @@ class Supervisor:
 
         Raises what keeps one from being ready; then none is left.
         """
+        # Both before the thread starts, which may then use them without a lock.
         self._mailbox.open()
         self._launcher.open()
         try:
@@ -120,12 +121,16 @@ class Supervisor:
         Raises what keeps a new worker from being ready; then there are as many as before.
         """
         if threading.current_thread() is self._thread:
+            # It would wait for an outcome that only itself can bring about.
             raise RuntimeFailed("resize waits for workers: call it in another thread than a handler of yoloom's log.")
         with self._resizing:
             before: dict[int, WorkerSlot] = self._call(lambda: dict(self._slots))
             share = share_of(self._budget_threads, count)
+            # 1. Lanes that have no worker get one, with the new share. The others still have the old one: for a moment
+            #    the shares are more than the budget, and requests go on.
             added = [number for number in range(count) if number not in before]
             self._grow(added, share)
+            # 2. Those that stay and have another share are replaced one after the other: one worker more at a time.
             try:
                 for number, slot in before.items():
                     if number < count and slot.threads != share:
@@ -136,6 +141,7 @@ class Supervisor:
             except BaseException:
                 self._undo_growth(added)
                 raise
+            # 3. Only now, when nothing can fail any more, those that are too many leave, each when it is idle.
             surplus = [number for number in before if number >= count]
             self._call(lambda: self._mark_unwanted(surplus))
             for number in surplus:
@@ -153,6 +159,7 @@ class Supervisor:
 
     def interrupt(self) -> None:
         """End all waiting for workers, now and later: lanes that wait for one get EngineClosed."""
+        # Not under the lock: each of them has a lock of its own, and one is held at a time.
         with self._lock:
             current = list(self._current.values())
         for worker in current:
@@ -160,6 +167,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End all workers, and wait until they have ended. Idempotent; any thread."""
+        # First the lanes: one that waits for a worker gets its error now, and not after the workers have ended.
         self.interrupt()
         self._mailbox.post(self._end)
         if self._thread.ident is not None and self._thread is not threading.current_thread():
@@ -203,6 +211,8 @@ class Supervisor:
         # Orders that came too late are carried out here, as each has a caller that waits; after `close` none comes.
         for order in self._mailbox.close():
             order()
+        # Nothing is left to do after a regular end. After a failure, nobody watches the workers any more: they are
+        # killed, as the kernel would do it (Linux) when this thread has ended.
         self._end()
         for slot in self._leaving:
             if slot.process is not None:
@@ -213,6 +223,7 @@ class Supervisor:
         """Step all slots, move them between the tables, tell the engine its lanes, and wait for the next event."""
         while not self._ending or self._leaving:
             now = self._clock()
+            # Steps come first, so that roles, lanes and tables below are those of this moment.
             until = min((slot.step(now) for slot in self._all_slots()), default=math.inf)
             self._launcher.assign_roles(
                 slot.process
@@ -240,6 +251,8 @@ class Supervisor:
         for process, phase in watched:
             for descriptor in process.descriptors(is_starting=phase is Phase.STARTING):
                 poll.register(descriptor, select.POLLIN)
+        # A channel is polled only until its worker is ready. Later it is readable when an answer has come, which is for
+        # the lane, and the poll would return at once until the lane has read it.
         poll.poll(math.ceil(max(0.0, seconds) * 1e3))
         for process, _ in watched:
             process.read_stderr()
@@ -256,6 +269,7 @@ class Supervisor:
                 self._let_leave(replacement)
             else:
                 replacement.lifecycle.restarts = self._slots[number].lifecycle.restarts
+                # The lane has the new process already: `step` has installed it in the same CurrentWorker.
                 self._let_leave(self._slots[number])
                 self._slots[number] = replacement
 
@@ -281,6 +295,7 @@ class Supervisor:
         for number in numbers:
             slot = self._slots.pop(number, None)
             if slot is not None:
+                # In this order: once vacated, its process gets no new request, so idle stays idle.
                 slot.current.vacate()
                 self._let_leave(slot)
 
@@ -291,6 +306,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """Let all workers leave. A worker that still has a request hangs, or its engine's patience has ended."""
+        # A second call finds empty tables: the mailbox may hold one `_end` for each thread that closes.
         self._ending = True
         for slot in self._all_slots():
             if slot.is_busy and slot.process is not None:

@@ -126,6 +126,8 @@ class WorkersEngine(Engine):
     def resize(self, count: int) -> None:
         """Have `count` workers, without refusing a request. Raises what keeps a new one from being ready."""
         self.check_process()
+        # Lanes before workers: a worker that becomes ready is reported at once, and its lane must be there. Lanes stay
+        # when workers become fewer; without a worker they are not used.
         self._add_lanes(count)
         self._supervisor.resize(count)
         self._workers = replace(self._workers, count=count)
@@ -136,6 +138,7 @@ class WorkersEngine(Engine):
         """Have at least `count` lanes and their threads, whether they have workers or not."""
         lanes = [WorkerLane(self._supervisor.current_worker(number)) for number in range(count)]
         with self._lock:
+            # Lanes that start after the close has counted them would never be joined.
             if self._closed:
                 return
             slots = self._slots.get(Form.LATENCY, ())
@@ -156,6 +159,8 @@ class WorkersEngine(Engine):
             is_new, self._usable = lanes != self._usable, lanes
             if Form.LATENCY not in self._slots:
                 return frozenset()
+            # One moment under the engine's lock: which lanes may get requests from now on, and which have one already.
+            # A lane that is in neither set has none and gets none, so that its worker can go.
             busy = self._policy.use_lanes(Form.LATENCY, lanes)
             if is_new:
                 self._work.notify_all()
@@ -179,5 +184,6 @@ class WorkersEngine(Engine):
     def close(self, drain: bool = False, timeout: float | None = None) -> None:
         """End the engine as usual, then the workers: those that still have a request are killed."""
         super().close(drain, timeout)
+        # Not in a forked child: the processes, and the thread that watches them, are the parent's.
         if os.getpid() == self._pid:
             self._supervisor.close()

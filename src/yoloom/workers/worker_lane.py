@@ -56,6 +56,7 @@ class WorkerLane:
                 if outcome is not None:
                     return outcome._replace(retried=outcome.retried or bool(exits))
         except YoloomError as error:
+            # No worker is left, the model is closed, or the image has no room: another try would end in the same way.
             return Outcome(error=error, retried=bool(exits))
         except Exception as error:  # a fault of ours must not end the lane
             log.exception("a lane failed")
@@ -64,10 +65,12 @@ class WorkerLane:
 
     def _try(self, request: Request, exits: list[WorkerExit], clock: Clock) -> Outcome | None:
         """Try once; None when the process ended and another one may get the image."""
+        # The first try is not checked: the engine has just looked. After a crash, a late image is not worth a worker.
         late = exits and request.terms.deadline <= clock()
         process = None if late else self._current.acquire(request.terms.deadline, clock)
         if process is None:
             return Outcome(late=True)
+        # From `acquire` to `release` the process belongs to this lane, also if it is replaced or ends meanwhile.
         served = False
         try:
             outcome = _predict(process, request)

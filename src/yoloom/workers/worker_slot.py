@@ -60,7 +60,17 @@ class WorkerSlot:
             self._observe(self.process, now)
         step = self.lifecycle.next_step(now)
         if isinstance(step, Start):
-            self._launch(now)
+            # First the lane waits again, then the process starts: were it told of the start later, a request in between
+            # would still get the error of the restarts that had run out.
+            self.current.expect()
+            self.lifecycle.started(now)
+            try:
+                self.process = self._launcher.launch(self.threads)
+            except YoloomError as error:
+                # Counts as a process that died: the next try is charged to the same budget, so this can not spin.
+                self._start_error = error
+                self._settle(error)
+                self.lifecycle.died()
             return now
         if isinstance(step, Kill):
             if self.process is not None:
@@ -72,35 +82,31 @@ class WorkerSlot:
             self._settle(unavailable())
         return step.until
 
-    def _launch(self, now: float) -> None:
-        self.current.expect()
-        self.lifecycle.started(now)
-        try:
-            self.process = self._launcher.launch(self.threads)
-        except YoloomError as error:
-            self._start_error = error
-            self._settle(error)
-            self.lifecycle.died()
-
     def _observe(self, process: WorkerProcess, now: float) -> None:
         """See whether it has become ready, lives, or has ended."""
         if self.lifecycle.phase is Phase.STARTING:
             outcome = process.start_outcome()
             if isinstance(outcome, YoloomError):
+                # The process ends by itself now, and `_bury` follows: the lifecycle hears of it only then.
                 log.warning("a worker could not open the model: %s", outcome)
                 self._start_error = outcome
                 self._settle(outcome)
             elif outcome is not None:
+                # Installed before the outcome is settled: who waits for that may send a request at once. From here on
+                # the channel belongs to the lane, and the supervisor reads nothing from it any more.
                 self.lifecycle.ready(now)
                 self._launcher.ready(process, outcome.notes["unshared"])
                 self.current.install(process)
                 self._start_error = None
                 self._settle(outcome)
         self.lifecycle.seen(process.beats, self.current.busy_since(process), now)
+        # The exit is looked for last: a process that reports ready and ends at once is first installed, then vacated.
         if process.has_ended:
             self._bury(process)
 
     def _bury(self, process: WorkerProcess) -> None:
+        # The lane may have noticed first, and have vacated it, killed it and made a report of its own: all of that may
+        # be done twice.
         was_told_to_go = self.lifecycle.phase is Phase.LEAVING
         self._launcher.ended(process, is_loss=not was_told_to_go)
         self.current.vacate(process)
@@ -124,6 +130,8 @@ class WorkerSlot:
 
     def _unavailable(self, until: float) -> WorkersUnavailable:
         """Make the error for requests that find no worker before `until`. Any thread: it is raised in the lane's."""
+        # It reads what the supervisor's thread writes, without a lock: each is one reference to something immutable,
+        # and at worst the message tells of the exit before the last.
         left = max(0.0, until - self._clock())
         budget, last_exit = self.lifecycle.budget, self._last_exit
         when = f"The next is started in {left:.0f} seconds." if left < math.inf else "No other is started."
@@ -137,6 +145,8 @@ class WorkerSlot:
 
     def leave(self) -> None:
         """Serve the lane no more. The process ends when it has nothing to do, or is made to."""
+        # A busy process is left alone: its lane gets the answer, and `CurrentWorker.release` dismisses it then, because
+        # it is the lane's process no longer. It can not become busy after this look, for the same reason.
         is_busy = self.is_busy
         self.lifecycle.leave(self._clock())
         self.has_left.set()

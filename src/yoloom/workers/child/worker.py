@@ -87,6 +87,7 @@ class Worker:
         except MemoryError as error:
             _out_of_memory(error)
         except Exception as error:
+            # Told, not crashed: the parent raises this error, and counts an ended process like any other.
             self._channel.send(Message("failed", notes=described(error)))
             raise ChannelClosed("the model could not be opened") from error
         while True:
@@ -104,9 +105,10 @@ class Worker:
         cv2.setNumThreads(threads)
         opened = Recipe(order["opener"], order["arguments"]).open()
         setup = Setup(Form.LATENCY, threads, opened.precision)
+        # Opening is done by all workers at once; compiling waits here until the parent has given the role.
         role = CompileRole(self._channel.receive().notes["role"])
         compiled, unshared = compiled_for(role, opened, setup, self._network)
-        self._network.close()
+        self._network.close()  # what is imported stays mapped
         slot = _ReportingSlot(compiled, threads, self._heartbeat)
         warm_up(slot, opened.model)
         ready = {

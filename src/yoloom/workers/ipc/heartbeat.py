@@ -47,6 +47,7 @@ class Heartbeat:
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
+        # Two machine words at the start of a page: aligned, so that each is read and written in one piece.
         self._numbers = memory.view()[:16].view(np.int64)
 
     @classmethod

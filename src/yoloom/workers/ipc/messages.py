@@ -122,6 +122,7 @@ class Decoder:
 
         Raises BadMessage.
         """
+        # A loop, because a part may be empty: a body without arrays is complete as soon as its header is.
         self._have += count
         message = None
         while self._have == len(self._space) and message is None:
@@ -133,6 +134,7 @@ class Decoder:
         self._take = take
 
     def _take_prefix(self) -> None:
+        # Checked before anything is allocated: broken sizes must not take the parent's memory.
         magic, generation, header, self._body_size = PREFIX.unpack(self._space)
         if magic != MAGIC or header > MAX_HEADER or self._body_size > MAX_BODY:
             raise BadMessage("the bytes that came are no message")
@@ -160,6 +162,7 @@ class Decoder:
             raise BadMessage(f"an array of a message can not be read: {error}") from None
         if offset != len(self._space):
             raise BadMessage(f"a message has {len(self._space)} bytes of arrays, and declares {offset}")
+        # The arrays are views of this message's own bytes: the next one gets new ones.
         self._expect(PREFIX.size, self._take_prefix)
         return Message(self._kind, self._request, self._notes, arrays)
 

@@ -23,6 +23,8 @@ def described(error: BaseException) -> dict[str, Any]:
 
 def rebuilt(notes: Any) -> YoloomError:
     """Build the error that `described` has converted. Only classes of the package are ever made."""
+    # The name comes from another process: it must not be able to name any other class, let alone a function. A
+    # PartialFailure takes more than a message, and no worker raises it.
     declared = getattr(errors, str(notes["error"]), None)
     is_ours = isinstance(declared, type) and issubclass(declared, YoloomError) and declared is not errors.PartialFailure
     error = declared(notes["text"]) if is_ours and declared is not None else RuntimeFailed(notes["text"])

@@ -65,6 +65,8 @@ class SharedMemory:
 
     def resize(self, size: int) -> None:
         """Change to `size` bytes, all of which exist: touching them can not fail later. Raises SharedMemoryFull."""
+        # To touch a mapped page that the file no longer has is a SIGBUS. So the mapping goes before the size changes,
+        # and the worker does the same in `follow`, before it touches the slot for the next request.
         self._view = None
         try:
             os.ftruncate(self.descriptor, size)
@@ -73,7 +75,9 @@ class SharedMemory:
                 os.posix_fallocate(self.descriptor, 0, size)
             self._view = _mapped(self.descriptor, size, writable=True)
         except (OSError, MemoryError) as error:
-            os.ftruncate(self.descriptor, min(size, self._size))
+            # Not longer than before: what was reserved in part would stay taken. Nor taken for longer than it is.
+            self._size = min(size, self._size)
+            os.ftruncate(self.descriptor, self._size)
             raise SharedMemoryFull(
                 f"an image needs {-(-size // MIB)} MiB of shared memory: {getattr(error, 'strerror', error)}. Send a "
                 "smaller one, or raise the limit of the container's memory or of the size of files."
@@ -104,6 +108,7 @@ class SharedMemory:
 
 
 def _mapped(descriptor: int, size: int, writable: bool) -> NDArray[np.uint8]:
+    # The array keeps the mapping alive, and the mapping keeps the memory, also when the descriptor is closed.
     access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
     try:
         return np.frombuffer(mmap.mmap(descriptor, size, mmap.MAP_SHARED, access), np.uint8)
