@@ -115,9 +115,9 @@ def test_a_worker_that_ends_at_work_is_replaced_and_its_request_done_once_more(
 ) -> None:
     with opened(faulty(step, how, count, together=True)) as engine:
         assert answers(engine) == expected
-        found = engine.statistics()
-        assert (found.admitted, found.succeeded, found.retried) == (12, 12, count)
-        assert [worker.restarts for worker in found.workers if worker.restarts] == [1] * count
+        numbers = engine.statistics()
+        assert (numbers.admitted, numbers.succeeded, numbers.retried) == (12, 12, count)
+        assert [worker.restarts for worker in numbers.workers if worker.restarts] == [1] * count
         until(lambda: all_ready(engine))
 
 
@@ -293,9 +293,9 @@ def test_an_image_that_ends_two_workers_is_not_tried_again_and_the_others_go_on(
         assert {"SIGSEGV": "SIGSEGV", "exit": "exit status 3", "memory": "out of memory"}[how] in str(error)
         assert "ran the network" in str(error)
         assert [future.result(60).boxes.data.tobytes() for future in futures] == expected
-        found = engine.statistics()
-        assert (found.succeeded, found.failed) == (12, 1)
-        assert sum(worker.restarts for worker in found.workers) == 2
+        numbers = engine.statistics()
+        assert (numbers.succeeded, numbers.failed) == (12, 1)
+        assert sum(worker.restarts for worker in numbers.workers) == 2
 
 
 def test_the_last_words_of_a_crash_are_told(faulty: Callable[..., Recipe]) -> None:
@@ -399,12 +399,12 @@ def test_resize_changes_the_number_of_workers_and_refuses_nobody(
     stop.set()
     for thread in callers:
         thread.join(60)
-    found = engine.statistics()
+    numbers = engine.statistics()
     engine.close()
     assert shares == [[1, 1, 1, 1], [4], [1, 1, 1]]
     assert not wrong
-    assert (found.failed, found.refused, found.retried) == (0, 0, 0)
-    assert found.admitted == found.succeeded
+    assert (numbers.failed, numbers.refused, numbers.retried) == (0, 0, 0)
+    assert numbers.admitted == numbers.succeeded
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGSTOP"])

@@ -23,80 +23,80 @@ from yoloom.workers.lifecycle import (
 )
 
 
-def ready_life(budget: Budget | None = None) -> WorkerLifecycle:
-    life = WorkerLifecycle(budget or Budget(5, 60), silence_s=5, run_limit_s=100)
-    assert life.next_step(0) == Start()
-    life.started(0)
-    life.ready(1)
-    return life
+def ready_lifecycle(budget: Budget | None = None) -> WorkerLifecycle:
+    lifecycle = WorkerLifecycle(budget or Budget(5, 60), silence_s=5, run_limit_s=100)
+    assert lifecycle.next_step(0) == Start()
+    lifecycle.started(0)
+    lifecycle.ready(1)
+    return lifecycle
 
 
 def test_a_worker_starts_and_becomes_ready() -> None:
-    life = ready_life()
-    assert life.phase is Phase.READY
-    assert life.next_step(1) == Wait(6)
+    lifecycle = ready_lifecycle()
+    assert lifecycle.phase is Phase.READY
+    assert lifecycle.next_step(1) == Wait(6)
 
 
 def test_signs_of_life_put_the_end_off() -> None:
-    life = ready_life()
+    lifecycle = ready_lifecycle()
     for now in range(1, 50, 4):
-        life.seen(now, math.inf, now)
-        assert life.next_step(now) == Wait(now + 5)
-    assert isinstance(life.next_step(49 + 5), Kill)
+        lifecycle.seen(now, math.inf, now)
+        assert lifecycle.next_step(now) == Wait(now + 5)
+    assert isinstance(lifecycle.next_step(49 + 5), Kill)
 
 
 def test_a_silent_worker_is_ended_once() -> None:
-    life = ready_life()
-    step = life.next_step(6)
+    lifecycle = ready_lifecycle()
+    step = lifecycle.next_step(6)
     assert step == Kill("no sign of life for 5 s")
-    assert life.next_step(7) == Wait(), "it is dying already"
-    life.died()
-    assert life.next_step(8) == Start()
-    life.started(8)
-    assert (life.phase, life.restarts) == (Phase.STARTING, 1)
+    assert lifecycle.next_step(7) == Wait(), "it is dying already"
+    lifecycle.died()
+    assert lifecycle.next_step(8) == Start()
+    lifecycle.started(8)
+    assert (lifecycle.phase, lifecycle.restarts) == (Phase.STARTING, 1)
 
 
 def test_a_worker_that_is_too_long_at_one_image_is_ended() -> None:
-    life = ready_life()
+    lifecycle = ready_lifecycle()
     for now in range(1, 109):
-        life.seen(now, 8, now)
-        assert isinstance(life.next_step(now), Wait) == (now < 108)
-    assert life.phase is Phase.DYING
+        lifecycle.seen(now, 8, now)
+        assert isinstance(lifecycle.next_step(now), Wait) == (now < 108)
+    assert lifecycle.phase is Phase.DYING
 
 
 def test_one_that_starts_may_be_silent_for_longer() -> None:
-    life = WorkerLifecycle(Budget(5, 60), silence_s=5, run_limit_s=100)
-    life.started(0)
-    assert life.next_step(5 * START_SILENCE - 1) == Wait(5 * START_SILENCE)
-    assert isinstance(life.next_step(5 * START_SILENCE), Kill)
+    lifecycle = WorkerLifecycle(Budget(5, 60), silence_s=5, run_limit_s=100)
+    lifecycle.started(0)
+    assert lifecycle.next_step(5 * START_SILENCE - 1) == Wait(5 * START_SILENCE)
+    assert isinstance(lifecycle.next_step(5 * START_SILENCE), Kill)
 
 
 def test_one_that_never_becomes_ready_is_ended() -> None:
-    life = WorkerLifecycle(Budget(5, 60), silence_s=5, run_limit_s=100)
-    life.started(0)
+    lifecycle = WorkerLifecycle(Budget(5, 60), silence_s=5, run_limit_s=100)
+    lifecycle.started(0)
     for now in range(int(START_LIMIT_S)):
-        life.seen(now + 1, math.inf, now)
-        assert isinstance(life.next_step(now), Wait)
-    assert isinstance(life.next_step(START_LIMIT_S), Kill)
+        lifecycle.seen(now + 1, math.inf, now)
+        assert isinstance(lifecycle.next_step(now), Wait)
+    assert isinstance(lifecycle.next_step(START_LIMIT_S), Kill)
 
 
 def test_a_crash_loop_ends_when_the_budget_is_spent_and_goes_on_when_it_is_not() -> None:
-    life = ready_life(Budget(2, 60))
+    lifecycle = ready_lifecycle(Budget(2, 60))
     for now in (10, 20):
-        life.died()
-        assert life.next_step(now) == Start()
-        life.started(now)
-        life.ready(now)
-    life.died()
-    assert life.next_step(30) == Wait(70)
-    assert life.phase is Phase.BACKOFF
-    assert life.next_step(69) == Wait(70)
-    assert life.next_step(70) == Start()
+        lifecycle.died()
+        assert lifecycle.next_step(now) == Start()
+        lifecycle.started(now)
+        lifecycle.ready(now)
+    lifecycle.died()
+    assert lifecycle.next_step(30) == Wait(70)
+    assert lifecycle.phase is Phase.BACKOFF
+    assert lifecycle.next_step(69) == Wait(70)
+    assert lifecycle.next_step(70) == Start()
 
 
 def test_all_workers_share_one_budget() -> None:
     budget = Budget(1, 60)
-    one, other = ready_life(budget), ready_life(budget)
+    one, other = ready_lifecycle(budget), ready_lifecycle(budget)
     one.died()
     other.died()
     assert one.next_step(10) == Start()
@@ -104,59 +104,59 @@ def test_all_workers_share_one_budget() -> None:
 
 
 def test_without_restarts_there_is_never_another() -> None:
-    life = ready_life(Budget(0, 60))
-    life.died()
-    assert life.next_step(5) == Wait(math.inf)
+    lifecycle = ready_lifecycle(Budget(0, 60))
+    lifecycle.died()
+    assert lifecycle.next_step(5) == Wait(math.inf)
 
 
 def test_a_dismissed_worker_may_finish_and_must_go_then() -> None:
-    life = ready_life()
-    life.seen(1, 1, 1)  # busy
-    life.leave(2)
-    life.seen(2, 1, 4)
-    assert life.next_step(4) == Wait(9)  # silence, as before
-    life.seen(3, math.inf, 8)
-    assert life.next_step(8) == Wait(8 + LEAVE_S)
-    life.seen(4, math.inf, 8 + LEAVE_S)
-    assert isinstance(life.next_step(8 + LEAVE_S), Kill)
-    life.died()
-    assert (life.phase, life.next_step(20)) == (Phase.ENDED, Wait())
+    lifecycle = ready_lifecycle()
+    lifecycle.seen(1, 1, 1)  # busy
+    lifecycle.leave(2)
+    lifecycle.seen(2, 1, 4)
+    assert lifecycle.next_step(4) == Wait(9)  # silence, as before
+    lifecycle.seen(3, math.inf, 8)
+    assert lifecycle.next_step(8) == Wait(8 + LEAVE_S)
+    lifecycle.seen(4, math.inf, 8 + LEAVE_S)
+    assert isinstance(lifecycle.next_step(8 + LEAVE_S), Kill)
+    lifecycle.died()
+    assert (lifecycle.phase, lifecycle.next_step(20)) == (Phase.ENDED, Wait())
 
 
 def test_one_that_can_not_even_be_killed_holds_up_no_close() -> None:
     """A process that is stuck in the kernel."""
-    life = ready_life()
-    life.leave(2)
-    assert isinstance(life.next_step(4), Kill)
-    assert life.next_step(5) == Wait(4 + GIVE_UP_S)
-    assert life.next_step(4 + GIVE_UP_S) == Wait()
-    assert life.phase is Phase.ENDED
+    lifecycle = ready_lifecycle()
+    lifecycle.leave(2)
+    assert isinstance(lifecycle.next_step(4), Kill)
+    assert lifecycle.next_step(5) == Wait(4 + GIVE_UP_S)
+    assert lifecycle.next_step(4 + GIVE_UP_S) == Wait()
+    assert lifecycle.phase is Phase.ENDED
 
 
 def test_one_that_has_no_process_leaves_at_once() -> None:
-    life = ready_life()
-    life.died()
-    life.leave(2)
-    assert (life.phase, life.next_step(3)) == (Phase.ENDED, Wait())
+    lifecycle = ready_lifecycle()
+    lifecycle.died()
+    lifecycle.leave(2)
+    assert (lifecycle.phase, lifecycle.next_step(3)) == (Phase.ENDED, Wait())
 
 
 @given(st.lists(st.tuples(st.sampled_from(["ready", "died", "seen", "busy", "nothing"]), st.integers(0, 30))))
 def test_whatever_happens_restarts_keep_to_the_budget(events: list[tuple[str, int]]) -> None:
-    life, now, starts = WorkerLifecycle(Budget(3, 60), 5, 40), 0, []
+    lifecycle, now, starts = WorkerLifecycle(Budget(3, 60), 5, 40), 0, []
     for beats, (event, later) in enumerate(events):
         now += later
         if event == "ready":
-            life.ready(now)
-        elif event == "died" and life.phase in (Phase.STARTING, Phase.READY, Phase.DYING):
-            life.died()
+            lifecycle.ready(now)
+        elif event == "died" and lifecycle.phase in (Phase.STARTING, Phase.READY, Phase.DYING):
+            lifecycle.died()
         elif event in ("seen", "busy"):
-            life.seen(beats, now if event == "busy" else math.inf, now)
-        step = life.next_step(now)
+            lifecycle.seen(beats, now if event == "busy" else math.inf, now)
+        step = lifecycle.next_step(now)
         if isinstance(step, Start):
             starts.append(now)
-            life.started(now)
+            lifecycle.started(now)
         elif isinstance(step, Kill):
-            assert life.phase is Phase.DYING
+            assert lifecycle.phase is Phase.DYING
         else:
             assert step.until > now
     restarts = starts[1:]

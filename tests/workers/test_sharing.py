@@ -56,13 +56,13 @@ def test_another_one_gives_when_the_first_has_ended() -> None:
     assert sharing.assign(3) is None
 
 
-@pytest.mark.parametrize("is_given", [True, False])
-def test_all_compile_alone_after_some_have_ended_over_it(is_given: bool) -> None:
+@pytest.mark.parametrize("is_sealed_first", [True, False])
+def test_all_compile_alone_after_some_have_ended_over_it(is_sealed_first: bool) -> None:
     sharing = CompileSharing(is_wanted=True)
     sharing.assign(0)
-    sharing.ready(0, is_shared=True) if is_given else sharing.ended(0)
-    for generation in range(1, LOSSES + is_given):
-        assert sharing.assign(generation) is (CompileRole.FOLLOWER if is_given else CompileRole.LEADER)
+    sharing.ready(0, is_shared=True) if is_sealed_first else sharing.ended(0)
+    for generation in range(1, LOSSES + is_sealed_first):
+        assert sharing.assign(generation) is (CompileRole.FOLLOWER if is_sealed_first else CompileRole.LEADER)
         sharing.ended(generation)
     assert sharing.assign(9) is CompileRole.SOLO
 
@@ -77,16 +77,16 @@ def test_workers_that_end_once_they_are_ready_say_nothing_against_it() -> None:
 
 @given(st.lists(st.sampled_from(["ready", "alone", "ended"]), max_size=12))
 def test_somebody_always_starts(ends: list[str]) -> None:
-    """Two start at any time, and however they end, one of those that have not has a part."""
+    """Two start at any time, and however they end, one of those that have not has a role."""
     sharing, starting, generation = CompileSharing(is_wanted=True), [0, 1], 1
     for end in ends:
-        parts = {number: sharing.assign(number) for number in starting}
-        number = next(number for number, part in parts.items() if part is not None)
-        assert list(parts.values()).count(CompileRole.LEADER) <= 1
+        roles = {number: sharing.assign(number) for number in starting}
+        number = next(number for number, role in roles.items() if role is not None)
+        assert list(roles.values()).count(CompileRole.LEADER) <= 1
         if end == "ended":
             sharing.ended(number)
         else:
-            sharing.ready(number, is_shared=end == "ready" and parts[number] is not CompileRole.SOLO)
+            sharing.ready(number, is_shared=end == "ready" and roles[number] is not CompileRole.SOLO)
         generation += 1
         starting = [*(other for other in starting if other != number), generation]
 

@@ -1,4 +1,4 @@
-"""What a worker opens, in plain values: no code and no object of the parent crosses over."""
+"""The recipe by which a worker opens its model, in plain values: no code and no object of the parent crosses over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from yoloom.system.files import file_identity
 
 @dataclass(frozen=True)
 class WorkerModel:
-    """A model, what runs it, and with which precision."""
+    """A model as a worker has opened it, the backend that runs it, and the precision that this one computes with."""
 
     model: Model
     backend: Backend
@@ -29,10 +29,12 @@ class WorkerModel:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a worker comes to its model. Immutable: shared freely.
+    """The way to a model, for each generation of each worker anew. Immutable. Thread safety: any number of threads.
 
-    opener: "module:function", called in the worker with `arguments`, JSON values, and returning `WorkerModel`.
-    is_shared: whether the first worker compiles for all, which takes a backend that is `Sharing`.
+    Attributes:
+        opener: "module:function", called in the worker with `arguments`, and returning a `WorkerModel`.
+        arguments: JSON values.
+        is_shared: Whether the first worker compiles for all, which takes a backend that is `Sharing`.
     """
 
     opener: str
@@ -40,14 +42,14 @@ class Recipe:
     is_shared: bool = False
 
     def open(self) -> WorkerModel:
-        """Raises what the opener raises."""
+        """Call the opener, in the worker. Raises what it raises."""
         module, _, name = self.opener.partition(":")
         function: Callable[..., WorkerModel] = getattr(importlib.import_module(module), name)
         return function(**self.arguments)
 
 
 def file_recipe(model: Model, version: object, one_to_one: bool, backend: str, device: str, precision: str) -> Recipe:
-    """The recipe of a model that this process has read. version: of its files; a worker takes no other."""
+    """Make the recipe of a model that this process has read. version: of its files; a worker takes no other."""
     arguments = {
         "path": str(model.graph.path.absolute()),
         "task": model.task,
@@ -71,14 +73,16 @@ def open_in_worker(
     precision: str,
     version: str,
 ) -> WorkerModel:
-    """Open a model file as `YOLO` does. Raises ModelError, InvalidModel when it is another file by now."""
+    """Open a model file as `YOLO` does. Raises ModelError; InvalidModel when it is another file by now."""
     runtime = find_backend(backend, device)
-    computed_with = find_precision(precision, runtime)
+    chosen = find_precision(precision, runtime)
     try:
         model = describe(file_at(Path(path), one_to_one), task, dict(names) or None)
+        # Identified after it was read: a file that is replaced while it is read shows its new identity here. A worker
+        # that starts late would otherwise answer with other weights than its siblings.
         same = repr(file_identity(model.graph.files)) == version
     except OSError as error:
         raise InvalidModel(f"{path} can not be read by a worker process: {error}") from error
     if not same:
         raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
-    return WorkerModel(model, runtime, computed_with)
+    return WorkerModel(model, runtime, chosen)
