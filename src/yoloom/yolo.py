@@ -22,7 +22,7 @@ from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy, on
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
 from yoloom.facade.call import Asked, Call, Errors
-from yoloom.facade.export import export_model, parse_export_options
+from yoloom.facade.export_model import export_model, parse_export_options
 from yoloom.facade.open_model import OpenModel, OpenSettings, open_model
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS

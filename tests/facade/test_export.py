@@ -17,7 +17,7 @@ import yaml
 from checkpoint_parity import run_onnxruntime, run_openvino
 from scenes import scene
 from yoloom import YOLO, Results, errors
-from yoloom.facade.export import ExportOptions, default_target, export_model, parse_export_options
+from yoloom.facade.export_model import ExportOptions, default_target, export_model, parse_export_options
 from yoloom.store import hub
 
 CHECKPOINTS = Path(__file__).parents[1] / "data" / "checkpoints"

@@ -1,4 +1,4 @@
-"""The CPU budget of this process as it stands: what there is, who computes with it, and who takes more than that."""
+"""The CPU budget of this process as it stands: the CPUs, the models that compute with them, and oversubscription."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from typing import Any
 
 import cv2
 
-from yoloom.engine.engine import Engine
 from yoloom.engine.registry import registry
 from yoloom.system.cpus import affinity_cpus, available_cpus, container_cpus
 
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""What other libraries size their thread pools by. Without them, each takes all CPUs."""
+"""Environment variables that size the thread pools of other libraries. Without them, each takes all CPUs."""
 
 
 @dataclass(frozen=True)
 class EngineBudget:
-    """What one open model has of the budget. Immutable: shared freely.
+    """The part of one open model in the budget. Immutable. Thread safety: any number of threads.
 
-    threads: the most that it computes with. lanes: contexts that are compiled for it. computing: CPUs that its runs
-    have at this moment. waiting: runs that wait until other models give CPUs back.
+    Attributes:
+        file: The path of the model.
+        backend: The runtime that computes it.
+        threads: The most threads that it computes with.
+        lanes: Contexts that are compiled for it.
+        computing: CPUs that its runs have at this moment.
+        waiting: Runs that wait until other models give CPUs back.
     """
 
     file: str
@@ -37,11 +41,15 @@ class EngineBudget:
 
 @dataclass(frozen=True)
 class CpuBudget:
-    """The CPUs of this process and who uses them, at one moment. Immutable: shared freely.
+    """The CPUs of this process and their users, at one moment. Immutable. Thread safety: any number of threads.
 
-    cpus: what its affinity and its container's quota leave to it, shared by all open models. quota: None without one.
-    opencv_threads: of OpenCV's own pool, which yoloom's letterboxes and pictures use, and which it never resizes.
-    warnings: who takes more than there is, and what to do about it.
+    Attributes:
+        cpus: CPUs that the affinity mask and the container's quota leave to this process, shared by all open models.
+        affinity: CPUs of the affinity mask.
+        quota: CPUs' worth of time that the container may use, None without a limit.
+        engines: The open models.
+        opencv_threads: Threads of OpenCV's own pool, which yoloom's letterboxes and pictures use and never resize.
+        warnings: Libraries and models that use more threads than there are CPUs, each with what to do about it.
     """
 
     cpus: int
@@ -53,27 +61,25 @@ class CpuBudget:
 
 
 def cpu_budget() -> CpuBudget:
-    """The budget of this process now. Any thread; changes nothing."""
+    """Return the CPU budget of this process now. Changes nothing. Thread safety: any number of threads."""
     cpus, quota = available_cpus(), container_cpus()
-    engines = tuple(map(_budget_of, registry().engines()))
+    engines = tuple(
+        EngineBudget(
+            str(engine.model.graph.path),
+            engine.backend.name,
+            engine.threads,
+            engine.statistics().lanes,
+            engine.share.computing,
+            len(engine.share.waiting),
+        )
+        for engine in registry().engines()
+    )
     opencv_threads = cv2.getNumThreads()
     warnings = (
         *_oversubscribed(cpus, os.environ, sys.modules, opencv_threads),
         *_crowded(cpus, engines),
     )
     return CpuBudget(cpus, affinity_cpus(), None if quota == math.inf else quota, engines, opencv_threads, warnings)
-
-
-def _budget_of(engine: Engine) -> EngineBudget:
-    share = engine.share
-    return EngineBudget(
-        str(engine.model.graph.path),
-        engine.backend.name,
-        engine.threads,
-        engine.statistics().lanes,
-        share.computing,
-        len(share.waiting),
-    )
 
 
 def _oversubscribed(

@@ -6,8 +6,8 @@ KEY.onnx               a whole ONNX file, and behind it (in a field that readers
 .KEY.onnx.RANDOM.part  an entry that somebody writes; only its writer knows the name
 ```
 
-An entry appears under its name by a rename, whole. Whatever is found there later is read through before it is used:
-torn, cut short, or of another key, it is removed. Its time of change says when it was used last.
+An entry appears under its name by a rename, whole. Every file is read through before it is used: a torn one, one that
+was cut short, or one of another key is removed. The time of change says when an entry was used last.
 """
 
 from __future__ import annotations
@@ -41,12 +41,19 @@ Write = Callable[[Chunk], object]
 
 
 class _TooLarge(Exception):
-    """An entry that the cache has no place for, even when it is empty."""
+    """An entry that is larger than the whole cache may be."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file of the cache, sound or not. name: of the checkpoint. used: when last, in seconds since the epoch."""
+    """A file of the cache, sound or not. Immutable. Thread safety: any number of threads.
+
+    Attributes:
+        path: The file.
+        name: The name of its checkpoint.
+        size: Bytes on disk.
+        used: When it was used last, in seconds since the epoch.
+    """
 
     path: Path
     name: str
@@ -56,7 +63,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class ConversionCache:
-    """A folder of at most `limit_bytes`, for any number of threads and processes at once. Frozen: threads, anybody.
+    """A folder of at most `limit_bytes`, for any number of processes. Thread safety: any number of threads.
 
     Keys are texts of 64 hexadecimal digits.
     """
@@ -65,7 +72,10 @@ class ConversionCache:
     limit_bytes: int
 
     def find(self, key: str) -> Path | None:
-        """The entry of `key`, read through and found sound just now. Anybody may remove it at any time."""
+        """Return the entry of `key` after reading it through, None when there is no sound one.
+
+        Other processes may remove it at any time.
+        """
         path = self._path(key)
         try:
             check_own(self.folder)
@@ -82,11 +92,20 @@ class ConversionCache:
         return path if sound else None
 
     def store(self, key: str, name: str, produce: Callable[[Write], None]) -> Path | None:
-        """Keep what `produce` writes as the entry of `key`; None when it is larger than the whole cache may be.
+        """Keep what `produce` writes as the entry of `key`. The least recently used entries make room.
 
-        The least recently used entries make room. Raises OSError when the folder can not take it, and what `produce`
-        raises; then nothing is left behind. A folder that is a symbolic link can not: making room would remove what is
-        not the cache's.
+        Args:
+            key: The key of the entry.
+            name: The name of its checkpoint, for people.
+            produce: Writes the ONNX file with the function that it is given.
+
+        Returns:
+            The entry, or None when it is larger than the whole cache may be.
+
+        Raises:
+            OSError: The folder can not take it, or is a symbolic link: making room would remove files that are not the
+                cache's.
+            Exception: As raised by `produce`. Nothing is left behind.
         """
         check_own(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -99,12 +118,12 @@ class ConversionCache:
         return self._path(key)
 
     def entries(self) -> list[Entry]:
-        """What is there, the most recently used first. Nothing behind a symbolic link."""
-        found = [entry for path in own_files(self.folder, "*.onnx") if (entry := _entry(path))]
-        return sorted(found, key=lambda entry: (entry.used, entry.path), reverse=True)
+        """Return all entries, the most recently used first, none behind a symbolic link."""
+        entries = [entry for path in own_files(self.folder, "*.onnx") if (entry := _entry(path))]
+        return sorted(entries, key=lambda entry: (entry.used, entry.path), reverse=True)
 
     def clear(self) -> list[Entry]:
-        """Remove all that `entries` tells, and say what it was. Models that are open go on. Raises OSError."""
+        """Remove all entries and return them. Models that are open go on. Raises OSError."""
         removed = self.entries()
         for path in [*(entry.path for entry in removed), *own_files(self.folder, ".*.part")]:
             path.unlink(missing_ok=True)
@@ -120,12 +139,9 @@ class ConversionCache:
             if total <= self.limit_bytes:
                 break
             if entry.path != newest:
-                with suppress(OSError):  # it is in use, on systems that mind: it goes another time
+                with suppress(OSError):  # Windows refuses while a file is in use: it goes another time
                     entry.path.unlink()
                     total -= entry.size
-        self._remove_stale_parts()
-
-    def _remove_stale_parts(self) -> None:
         for part in own_files(self.folder, ".*.part"):
             with suppress(OSError):
                 if part.stat().st_mtime < time.time() - _STALE_S:
@@ -133,21 +149,19 @@ class ConversionCache:
 
 
 def conversion_cache() -> ConversionCache | None:
-    """The cache of this user: `converted` in `user_cache`, of `YOLOOM_CACHE_BYTES`; None where there is no home folder.
+    """Return the cache of this user, `converted` in `user_cache`; None where there is no home folder.
 
-    Raises InvalidOption for a limit that is no number.
+    Raises:
+        InvalidOption: `YOLOOM_CACHE_BYTES` is no number.
     """
     try:
-        return ConversionCache(user_cache() / "converted", _limit_bytes())
+        folder = user_cache() / "converted"
     except RuntimeError:
         return None
-
-
-def _limit_bytes() -> int:
     text = os.environ.get("YOLOOM_CACHE_BYTES") or str(DEFAULT_LIMIT_BYTES)
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
         raise InvalidOption(f"YOLOOM_CACHE_BYTES must be a whole number of bytes, got {text!r}.")
-    return int(text)
+    return ConversionCache(folder, int(text))
 
 
 def _write_sealed(file: IO[bytes], key: str, name: str, produce: Callable[[Write], None], limit: int) -> None:
@@ -162,15 +176,10 @@ def _write_sealed(file: IO[bytes], key: str, name: str, produce: Callable[[Write
         file.write(chunk)
 
     produce(write)
-    write(_seal_start(key, name))
-    file.write(digest.digest())
-
-
-def _seal_start(key: str, name: str) -> bytes:
-    """The seal up to its digest."""
     label = name.encode(errors="replace")[:_NAME_BYTES].ljust(_NAME_BYTES, b"\0")
-    content = label + bytes.fromhex(key) + bytes(_DIGEST_BYTES)
-    return Message().data(_SEAL_FIELD, content).joined()[:-_DIGEST_BYTES]
+    seal = Message().data(_SEAL_FIELD, label + bytes.fromhex(key) + bytes(_DIGEST_BYTES)).joined()
+    write(seal[:-_DIGEST_BYTES])  # the digest covers all bytes before it, those of the seal too
+    file.write(digest.digest())
 
 
 def _is_sound(file: IO[bytes], key: str) -> bool:
@@ -188,9 +197,9 @@ def _is_sound(file: IO[bytes], key: str) -> bool:
 def _entry(path: Path) -> Entry | None:
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            file.seek(max(found.st_size - _CONTENT_BYTES, 0))
+            stat = os.fstat(file.fileno())
+            file.seek(max(stat.st_size - _CONTENT_BYTES, 0))
             name = file.read(_NAME_BYTES).rstrip(b"\0").decode(errors="replace")
     except OSError:  # somebody removed it just now
         return None
-    return Entry(path, name, found.st_size, found.st_mtime)
+    return Entry(path, name, stat.st_size, stat.st_mtime)

@@ -23,7 +23,7 @@ from yoloom.errors import DownloadFailed, ModelNotFound
 from yoloom.formats import protobuf
 
 KNOWN_SHA256: dict[str, str] = {}
-"""File name → the hexadecimal digest that a download must have. Other names are checked by content alone."""
+"""File name → the hexadecimal digest that a download must have. Other files are checked by their content alone."""
 
 _TIMEOUT_S = 15.0  # for the connection and for each read
 _CHUNK_BYTES = 1 << 16
@@ -37,13 +37,14 @@ Tick = Callable[[int, "int | None"], None]  # bytes so far, bytes in all if know
 
 
 class _Cut(Exception):
-    """A failure that another attempt may mend."""
+    """A connection that ended too early: another attempt may succeed."""
 
 
 class Download:
-    """One file on its way into the cache. Used by one thread at a time: the holder of the target's lock."""
+    """One file on its way into the cache. Thread safety: owned by the holder of the target's lock."""
 
     def __init__(self, target: Path, url: str) -> None:
+        """Store where the file comes from and goes to. Connects to nothing."""
         self.target = target
         self.url = url
         self.part = target.with_name(f".{target.name}.part")
@@ -51,10 +52,27 @@ class Download:
         self.digests: dict[str, str] = {}
 
     def run(self, pauses: Sequence[float], tick: Tick) -> None:
-        """Put the file under its name whole, or not at all; after a cut, keep what can be resumed later."""
+        """Put the file under its name whole, or not at all; after a cut, keep the part that can be resumed later.
+
+        Args:
+            pauses: Seconds to wait before each further attempt.
+            tick: Is called with the bytes so far, and all bytes where they are known.
+
+        Raises:
+            DownloadFailed: The file can not be had whole.
+            ModelNotFound: The server has no such file.
+            OSError: It can not be stored.
+        """
         try:
-            self._fetch(pauses, tick)
+            for pause in pauses:
+                with suppress(_Cut):
+                    self._attempt(tick)
+                    break
+                time.sleep(pause)
+            else:
+                self._attempt(tick)
             self._check()
+            # The one part that outlives its writer (so not `files.replacing`): a later process resumes it.
             os.replace(self.part, self.target)
         except _Cut as cut:
             if not self._resume_headers():
@@ -64,14 +82,6 @@ class Download:
             self._discard()
             raise
         self.version.unlink(missing_ok=True)
-
-    def _fetch(self, pauses: Sequence[float], tick: Tick) -> None:
-        for pause in pauses:
-            with suppress(_Cut):
-                self._attempt(tick)
-                return
-            time.sleep(pause)
-        self._attempt(tick)
 
     def _attempt(self, tick: Tick) -> None:
         with self._open() as response:
@@ -136,13 +146,16 @@ class Download:
         self.version.unlink(missing_ok=True)
 
     def _check(self) -> None:
-        fault = _digest_fault(self.part, self._expected_digests()) or _content_fault(self.part, self.target.suffix)
-        if fault:
-            raise self._failed(f"what came is not the file: {fault}")
-
-    def _expected_digests(self) -> dict[str, str]:
+        """Raise DownloadFailed unless the part has the announced digests, and the content that its name promises."""
         pinned = KNOWN_SHA256.get(self.target.name)
-        return self.digests | ({"sha256": pinned} if pinned else {})
+        expected = self.digests | ({"sha256": pinned} if pinned else {})
+        faults = (
+            f"expected {algorithm} {digest}, got {actual}"
+            for algorithm, digest in expected.items()
+            if (actual := _digest(self.part, algorithm)) != digest.lower()
+        )
+        if fault := next(faults, None) or _content_fault(self.part, self.target.suffix):
+            raise self._failed(f"the downloaded bytes are not the file: {fault}")
 
     def _discard(self) -> None:
         for path in (self.part, self.version):
@@ -171,11 +184,12 @@ class Download:
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http(s), and never from https down to http."""
+    """Redirects to http(s), never from https down to http."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
     ) -> urllib.request.Request | None:
+        """Follow a redirect. Raises HTTPError for one that is not safe."""
         allowed = ("https:",) if req.full_url.lower().startswith("https:") else ("https:", "http:")
         if not newurl.lower().startswith(allowed):
             raise HTTPError(newurl, code, f"with an unsafe redirect to {newurl}", headers, fp)
@@ -183,7 +197,7 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def _get(url: str, headers: dict[str, str]) -> HTTPResponse:
-    """Open a URL. Raises `HTTPError` for an answer that is a refusal, `_Cut` when there is no answer."""
+    """Open a URL. Raises HTTPError when the server refuses, `_Cut` when it does not answer."""
     request = urllib.request.Request(url, headers={"User-Agent": "yoloom", **headers})
     try:
         response: HTTPResponse = urllib.request.build_opener(_SafeRedirects).open(request, timeout=_TIMEOUT_S)
@@ -202,21 +216,13 @@ def _read(response: HTTPResponse) -> bytes:
 
 
 def _announced_digests(headers: Message, *, whole: bool) -> dict[str, str]:
-    """Algorithm → hexadecimal digest of the whole file, as far as the server says."""
+    """Return algorithm → hexadecimal digest of the whole file, as far as the server announces it."""
     digests = {}
     if sha256 := _SHA256.search(headers.get("Repr-Digest") or headers.get("Digest") or ""):
         digests["sha256"] = base64.b64decode(sha256[1]).hex()
     if whole and re.fullmatch(r"[A-Za-z0-9+/]{22}==", md5 := headers.get("Content-MD5", "")):
         digests["md5"] = base64.b64decode(md5).hex()
     return digests
-
-
-def _digest_fault(path: Path, expected: dict[str, str]) -> str | None:
-    for algorithm, digest in expected.items():
-        came = _digest(path, algorithm)
-        if came != digest.lower():
-            return f"expected {algorithm} {digest}, got {came}"
-    return None
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -11,7 +11,7 @@ yolov8n.pt             whole and checked, or not there
 .yolov8n.pt.lock       held by the one who downloads, between threads and between processes; stays
 .yolov8n.pt.part       the bytes so far; only the lock's holder touches it
 .yolov8n.pt.version    which version of the remote file these bytes are of
-.licence-said          the licence of the weights was said here once
+.licence-said          the licence of the weights was shown here once
 ```
 """
 
@@ -59,7 +59,7 @@ KNOWN_NAMES = frozenset(
     for tail in tails
     for suffix in (".pt", ".onnx")
 )
-"""Every file name that `resolve` may ask the publisher for."""
+"""The file names that `resolve` may request from the publisher."""
 
 _LICENCE = (
     "Ultralytics publishes its weights (here: {name}) under AGPL-3.0, unless you hold its Enterprise License "
@@ -79,15 +79,21 @@ def resolve(
     base_url: str | None = None,
     progress: bool | None = None,
 ) -> Path:
-    """The absolute path of a model file or folder, downloaded first if it is a known name that is not here yet.
+    """Return the absolute path of a model file or folder, downloaded first if it is a known name that is not here yet.
 
-    A local path wins, then the cache (`cache_dir`, or see `cache_folder`), then the publisher's release (or `base_url`,
-    or `YOLOOM_MODEL_URL`). `progress` shows a bar on stderr; by default only on a terminal.
+    A local path wins, then the cache, then the publisher's release. Thread safety: any number of threads, and of
+    processes: they make one download.
 
-    Raises `ModelNotFound` for a name that is neither a path nor known or published, `DownloadFailed` when the file can
-    not be had whole or not be stored, `InvalidOption` for a `base_url` that is not http(s).
+    Args:
+        name: A path, or one of `KNOWN_NAMES`.
+        cache_dir: The folder of downloads, `cache_folder` when None.
+        base_url: The http(s) address that has the files, `YOLOOM_MODEL_URL` or the publisher's release when None.
+        progress: Whether to show a bar on stderr; by default only on a terminal.
 
-    Any number of threads and processes may call it at once: they make one download.
+    Raises:
+        ModelNotFound: The name is neither a path, nor known, nor published.
+        DownloadFailed: The file can not be had whole, or not be stored.
+        InvalidOption: The address is not http(s).
     """
     if not isinstance(name, (str, os.PathLike)):
         raise ModelNotFound(f"Expected the path or the name of a model, got {type(name).__name__}.")
@@ -95,38 +101,31 @@ def resolve(
     if text and os.path.exists(text):
         return Path(text).absolute()
     if text not in KNOWN_NAMES:
-        raise _unknown(text)
+        near = difflib.get_close_matches(Path(text).name.lower(), sorted(KNOWN_NAMES, reverse=True), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ModelNotFound(
+            f"Expected a model file or folder that exists, or the bare name of a published one such as 'yolov8n.pt'; "
+            f"got {text!r}, which is neither.{hint} Check the path."
+        )
     target = Path(cache_dir or cache_folder()).absolute() / text
     if not os.path.isfile(target):
-        _fetch_once(target, _url(text, base_url), progress)
+        base = base_url or os.environ.get("YOLOOM_MODEL_URL") or RELEASE_URL
+        if not re.match(r"https?://[^/\s]", base, re.IGNORECASE):
+            raise InvalidOption(f"Expected an http(s) address for base_url or YOLOOM_MODEL_URL, got {base!r}.")
+        _fetch_once(target, f"{base.rstrip('/')}/{text}", progress)
     return target
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `models` in `user_cache`. Read at each call.
+    """Return the folder of downloads: `models` in `user_cache`, read at each call. Creates nothing.
 
-    Raises `DownloadFailed` when there is no home folder. Anybody may call it at any time; it creates nothing.
+    Raises:
+        DownloadFailed: This user has no home folder.
     """
     try:
         return user_cache() / "models"
     except RuntimeError as error:
         raise DownloadFailed("This user has no home folder for downloads: set YOLOOM_CACHE to a folder.") from error
-
-
-def _unknown(text: str) -> ModelNotFound:
-    near = difflib.get_close_matches(Path(text).name.lower(), sorted(KNOWN_NAMES, reverse=True), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ModelNotFound(
-        f"Expected a model file or folder that exists, or the bare name of a published one such as 'yolov8n.pt'; "
-        f"got {text!r}, which is neither.{hint} Check the path."
-    )
-
-
-def _url(name: str, base_url: str | None) -> str:
-    base = base_url or os.environ.get("YOLOOM_MODEL_URL") or RELEASE_URL
-    if not re.match(r"https?://[^/\s]", base, re.IGNORECASE):
-        raise InvalidOption(f"Expected an http(s) address for base_url or YOLOOM_MODEL_URL, got {base!r}.")
-    return f"{base.rstrip('/')}/{name}"
 
 
 def _fetch_once(target: Path, url: str, progress: bool | None) -> None:
@@ -135,16 +134,16 @@ def _fetch_once(target: Path, url: str, progress: bool | None) -> None:
     shown = _has_terminal() if progress is None else progress
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target) as others_failed:
-            # Ten threads found no file. One of them downloads it; the nine waited here, and the file is there now.
+        with _lock(target) as has_waited:
+            # Ten threads see no file. One of them downloads it; the other nine wait here, and then the file is there.
             if target.is_file():
                 return
-            # Or it is not, because whoever held the lock has just failed. Offline, with full patience for each of
-            # nine, the last would hear of it after half a minute.
-            pauses = () if others_failed else _PAUSES_S
+            # Or it is not, because the holder of the lock has just failed. Offline, with all pauses for each of the
+            # nine in turn, the last one would fail after half a minute: the others try once.
+            pauses = () if has_waited else _PAUSES_S
             with _progress_bar(target.name, shown) as tick:
                 Download(target, url).run(pauses, tick)
-            _say_licence(target, shown)
+            _show_licence(target, shown)
     except YoloomError:
         raise
     except OSError as error:
@@ -156,7 +155,7 @@ def _fetch_once(target: Path, url: str, progress: bool | None) -> None:
 
 @contextmanager
 def _lock(target: Path) -> Iterator[bool]:
-    """Hold the target's lock between threads and processes; yields whether somebody else had it when we came."""
+    """Hold the target's lock between threads and processes; yield whether another one held it before."""
     from filelock import FileLock  # here, because it installs fork and exit hooks when imported
 
     lock = FileLock(target.with_name(f".{target.name}.lock"))
@@ -178,7 +177,7 @@ def _acquire(lock: BaseFileLock, target: Path) -> bool:
     )
 
 
-def _say_licence(target: Path, shown: bool) -> None:
+def _show_licence(target: Path, shown: bool) -> None:
     text = _LICENCE.format(name=target.name)
     try:
         target.with_name(".licence-said").open("x").close()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def user_cache() -> Path:
-    """Return `YOLOOM_CACHE`, or the system's place for the caches of a program. Creates nothing.
+    r"""Return `YOLOOM_CACHE`, or the system's place for the caches of a program. Creates nothing.
 
     `~/.cache/yoloom` (or below `XDG_CACHE_HOME`) on Linux, `~/Library/Caches/yoloom` on macOS,
-    `%LOCALAPPDATA%\\yoloom\\Cache` on Windows. The environment is read at each call. Thread safety: any number of
+    `%LOCALAPPDATA%\yoloom\Cache` on Windows. The environment is read at each call. Thread safety: any number of
     threads.
 
     Raises:

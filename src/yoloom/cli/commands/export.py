@@ -8,7 +8,7 @@ from pathlib import Path
 
 from yoloom.cli.arguments import sizes
 from yoloom.cli.exit_codes import ExitCode
-from yoloom.facade.export import FORMATS, export_model, parse_export_options
+from yoloom.facade.export_model import FORMATS, export_model, parse_export_options
 from yoloom.store.hub import resolve
 
 OPTIONS = ("format", "imgsz", "dynamic", "half", "batch", "nms")

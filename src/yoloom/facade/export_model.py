@@ -6,12 +6,12 @@
 .onnx ─────────────────────┘
 ```
 
-What is exported carries the metadata of Ultralytics' own exports, so that Ultralytics opens it too.
+An export carries the metadata of Ultralytics' own exports, so that Ultralytics opens it too.
 """
 
 from __future__ import annotations
 
-import ast
+import contextlib
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +31,7 @@ from yoloom.formats.checkpoint.checkpoint_file import errors_about, mapped_check
 from yoloom.formats.checkpoint.convert import default_imgsz_hw
 from yoloom.formats.checkpoint.onnx_model import write_onnx
 from yoloom.formats.checkpoint.parse import parse_checkpoint
+from yoloom.formats.metadata import parse_literal
 from yoloom.formats.model import ModelFile
 from yoloom.formats.onnx_file import read_onnx
 from yoloom.store.hub import cache_folder
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("onnx", "openvino")
 
-# What Ultralytics' export takes and means nothing here; and the values that ask for nothing, as None does.
+# Options of Ultralytics' export that mean nothing here; and the values that have no effect, as None has none.
 _IDLE = frozenset({"data", "device", "fraction", "optimize", "simplify", "verbose", "workspace"})
 _NEUTRAL: Mapping[str, tuple[Any, ...]] = {"int8": (False,), "keras": (False,), "opset": (17,), "quantize": (32,)}
 _OWN = frozenset({"format", "imgsz", "dynamic", "half", "batch", "nms"})
@@ -54,10 +55,15 @@ _ARGS_OF_OPENVINO = ("data", "batch", "fraction", "quantize", "nms", "dynamic")
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is asked of an export; None for what was not said. Immutable: shared freely.
+    """The options of an export, None for the default. Immutable. Thread safety: any number of threads.
 
-    imgsz_hw: height and width of the input in pixels. dynamic: any batch, height and width. half: weights of 16 bits.
-    nms: False for the head that needs no NMS.
+    Attributes:
+        format: "onnx" or "openvino".
+        imgsz_hw: Height and width of the input in pixels.
+        dynamic: Whether the network takes any batch, height and width.
+        half: Whether weights have 16 bits.
+        batch: Images at once, for a network with fixed axes.
+        nms: False for the head that needs no NMS.
     """
 
     format: str = "onnx"
@@ -68,31 +74,42 @@ class ExportOptions:
     nms: bool | None = None
 
 
-def parse_export_options(given: Mapping[str, Any]) -> ExportOptions:
-    """Check the keyword arguments of an export, as Ultralytics has them. None asks for the default.
+def parse_export_options(arguments: Mapping[str, Any]) -> ExportOptions:
+    """Parse the keyword arguments of an export, as Ultralytics names them. None stands for the default.
 
-    Raises UnknownOption (with the nearest name), UnsupportedOption or InvalidOption.
+    Raises:
+        UnknownOption: There is no such option; the message has the nearest name.
+        UnsupportedOption: yoloom does not have what the value asks for.
+        InvalidOption: The value has a wrong type or is out of range.
     """
-    for name, value in given.items():
-        _refuse_what_is_not_here(name, value)
-    asked = {name: value for name, value in given.items() if value is not None}
+    for name, value in arguments.items():
+        _check_supported(name, value)
+    options = {name: value for name, value in arguments.items() if value is not None}
     return ExportOptions(
-        format=asked.get("format", "onnx"),
-        imgsz_hw=size_hw("imgsz", asked["imgsz"]) if "imgsz" in asked else None,
-        dynamic=flag("dynamic", asked["dynamic"]) if "dynamic" in asked else None,
-        half=flag("half", asked.get("half", False)),
-        batch=positive("batch", asked["batch"]) if "batch" in asked else None,
-        nms=_nms(asked.get("nms")),
+        format=options.get("format", "onnx"),
+        imgsz_hw=size_hw("imgsz", options["imgsz"]) if "imgsz" in options else None,
+        dynamic=flag("dynamic", options["dynamic"]) if "dynamic" in options else None,
+        half=flag("half", options.get("half", False)),
+        batch=positive("batch", options["batch"]) if "batch" in options else None,
+        nms=False if "nms" in options else None,
     )
 
 
 def export_model(source: Path, options: ExportOptions, target: Path | None = None) -> Path:
-    """Write the model in `source` (`.pt`, or `.onnx` for OpenVINO) to `target`, and return where it is, absolute.
+    """Write a model in another format. Thread safety: any number of threads.
 
-    target: by default beside the source, or in the working folder for one that was downloaded: NAME.onnx, or
-    NAME_openvino_model. What is there before is replaced, at once, when the new one is whole.
+    Args:
+        source: A `.pt` checkpoint, or an `.onnx` file for OpenVINO.
+        options: How to write it.
+        target: The file or folder to write; by default NAME.onnx or NAME_openvino_model beside the source, or in the
+            working folder for a source that was downloaded. An old one is replaced, at once, when the new one is whole.
 
-    Raises ModelError, or InvalidOption for what can not be asked for, or a target that can not be written. Any thread.
+    Returns:
+        The absolute path of the target.
+
+    Raises:
+        ModelError: The source can not be read or converted.
+        InvalidOption: The source does not have what an option asks for, or the target can not be written.
     """
     _check_source(source, options)
     target = (target or default_target(source, options.format)).absolute()
@@ -111,19 +128,15 @@ def export_model(source: Path, options: ExportOptions, target: Path | None = Non
 
 
 def default_target(source: Path, form: str) -> Path:
-    """NAME.onnx or NAME_openvino_model, beside the source unless that is in the cache of downloads."""
+    """Return NAME.onnx or NAME_openvino_model, beside the source unless that is in the cache of downloads."""
     name = f"{source.stem}.onnx" if form == "onnx" else f"{source.stem}_openvino_model"
-    return Path(name) if _is_download(source) else source.with_name(name)
+    with contextlib.suppress(DownloadFailed):  # no home folder, and so no downloads
+        if source.absolute().parent == cache_folder().absolute():
+            return Path(name)
+    return source.with_name(name)
 
 
-def _is_download(source: Path) -> bool:
-    try:
-        return source.absolute().parent == cache_folder().absolute()
-    except DownloadFailed:  # there is no place for any
-        return False
-
-
-def _refuse_what_is_not_here(name: str, value: Any) -> None:
+def _check_supported(name: str, value: Any) -> None:
     known = _OWN | _IDLE | _NEUTRAL.keys()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
@@ -134,17 +147,11 @@ def _refuse_what_is_not_here(name: str, value: Any) -> None:
         raise UnsupportedOption(f"{name}={shown(value)} is not available in yoloom; leave {name!r} out.")
     if name == "format" and value is not None and value not in FORMATS:
         raise UnsupportedOption(f"format must be one of {', '.join(FORMATS)}, got {shown(value)}.")
-
-
-def _nms(value: Any) -> bool | None:
-    if value is None:
-        return None
-    if flag("nms", value):
+    if name == "nms" and value is not None and flag("nms", value):
         raise UnsupportedOption(
             "nms=True, an NMS inside of the graph, is not available in yoloom. Leave it out for the output that NMS "
             "comes after, or take nms=False for the head that needs none (v10, 26)."
         )
-    return False
 
 
 def _check_source(source: Path, options: ExportOptions) -> None:
@@ -170,7 +177,7 @@ def _check_target(source: Path, target: Path, form: str) -> None:
 
 
 def _is_ir_folder(folder: Path) -> bool:
-    """Whether it holds one network with its weights, and nothing but its metadata: only then it may be replaced."""
+    """Whether a folder holds one network with its weights and metadata, and nothing else: only then it is replaced."""
     if folder.is_symlink() or not folder.is_dir() or folder.samefile(Path.cwd()):
         return False
     names = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
@@ -182,7 +189,7 @@ def _is_ir_folder(folder: Path) -> bool:
 
 
 def _write_network(source: Path, target: Path, options: ExportOptions) -> None:
-    """The ONNX file of a checkpoint."""
+    """Write the ONNX file of a checkpoint."""
     with errors_about(source):
         checkpoint = parse_checkpoint(mapped_checkpoint(source))
         with target.open("xb", buffering=1 << 20) as file:
@@ -219,7 +226,7 @@ def _write_ir_folder(source: Path, folder: Path, options: ExportOptions) -> None
 
 
 def _note_preprocessing(network: ov.Model, notes: Mapping[str, str]) -> None:
-    """What OpenVINO's own model API needs to know: https://github.com/openvinotoolkit/model_api"""
+    """Add the notes that OpenVINO's own model API reads: https://github.com/openvinotoolkit/model_api ."""
     names = _plain(notes).get("names")
     facts: dict[str, Any] = {
         "model_type": "YOLO",
@@ -246,11 +253,4 @@ def _write_yaml(path: Path, notes: Mapping[str, str], half: bool) -> None:
 
 
 def _plain(notes: Mapping[str, str]) -> dict[str, Any]:
-    return {key: _literal(text) if key in _LITERALS else text for key, text in notes.items()}
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return text
+    return {key: parse_literal(text) if key in _LITERALS else text for key, text in notes.items()}
