@@ -163,12 +163,14 @@ def _optional(name: str, value: Any, convert: Callable[[Any], T]) -> T | None:
 
 def _names(value: Any) -> dict[int, str]:
     for name in value.values() if isinstance(value, dict) else value:
+        # `parse_names` prints each name, and a value from a file may be endless in print.
         if not isinstance(name, (str, int, float)):
             raise ValueError(f"expected texts, got {short_repr(name)}")
     return parse_names(value)
 
 
 def _strides(value: Any) -> tuple[int, ...]:
+    # Checked before it is read: a tensor may have as many numbers as the file has bytes.
     numbers = value.numpy().tolist() if isinstance(value, Tensor) and 0 < value.size < 10 else value
     strides = tuple(_size(number) for number in numbers)
     if not strides:

@@ -80,16 +80,17 @@ def zero_pad(ops: Ops[V], module: Module, x: V) -> V:
     return ops.pad(x, left, right, top, bottom)
 
 
-@defines("SiLU")
-def silu(ops: Ops[V], _module: Module, x: V) -> V:
-    """The activation x * sigmoid(x)."""
-    return ops.silu(x)
-
-
-@defines("ReLU")
-def relu(ops: Ops[V], _module: Module, x: V) -> V:
-    """The activation max(x, 0)."""
-    return ops.relu(x)
+@defines("SiLU", "ReLU", "Hardswish", "Sigmoid", "Tanh")
+def activation(ops: Ops[V], module: Module, x: V) -> V:
+    """An activation without settings."""
+    operations = {
+        "SiLU": ops.silu,
+        "ReLU": ops.relu,
+        "Hardswish": ops.hard_swish,
+        "Sigmoid": ops.sigmoid,
+        "Tanh": ops.tanh,
+    }
+    return operations[module.kind](x)
 
 
 @defines("LeakyReLU")
@@ -104,21 +105,3 @@ def gelu(ops: Ops[V], module: Module, x: V) -> V:
     if module.attributes.get("approximate", "none") != "none":
         raise UnsupportedModel("the network approximates GELU by tanh, which yoloom can not rebuild.")
     return ops.gelu(x)
-
-
-@defines("Hardswish")
-def hard_swish(ops: Ops[V], _module: Module, x: V) -> V:
-    """The activation x * min(max(x + 3, 0), 6) / 6."""
-    return ops.hard_swish(x)
-
-
-@defines("Sigmoid")
-def sigmoid(ops: Ops[V], _module: Module, x: V) -> V:
-    """The activation 1 / (1 + exp(-x))."""
-    return ops.sigmoid(x)
-
-
-@defines("Tanh")
-def tanh(ops: Ops[V], _module: Module, x: V) -> V:
-    """The activation by the hyperbolic tangent."""
-    return ops.tanh(x)
