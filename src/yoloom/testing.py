@@ -16,20 +16,20 @@ Nothing in the package imports this module.
 
 from __future__ import annotations
 
-import sys
 import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.formats.model import Layout, Model, ModelFile, Shape
 from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.sync.thread_group import ThreadGroup, switch_interval
 
 T = TypeVar("T")
 
@@ -247,39 +247,21 @@ def barrier_run(threads: int, work: Callable[[int], T]) -> list[T]:
 
     Raises the first error of any of them once all have ended, and TimeoutError when one does not end.
     """
-    barrier = threading.Barrier(threads)
-    results: list[Any] = [None] * threads
-    errors: list[BaseException] = []
-
-    def race(index: int) -> None:
-        try:
-            barrier.wait(PATIENCE_S)
-            results[index] = work(index)
-        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that asked
-            errors.append(error)
-
-    racers = [threading.Thread(target=race, args=(i,), name=f"race-{i}", daemon=True) for i in range(threads)]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join(PATIENCE_S)
-    if errors:
-        raise errors[0]
-    stuck = [racer.name for racer in racers if racer.is_alive()]
+    group = ThreadGroup(threads, work, "race-")
+    group.start()
+    stuck = group.join(PATIENCE_S)
+    if group.errors:
+        raise group.errors[0]
     if stuck:
         raise TimeoutError(f"still running after {PATIENCE_S:.0f} seconds: {', '.join(stuck)}")
-    return results
+    return cast("list[T]", group.results)
 
 
 @contextmanager
 def shaken() -> Iterator[None]:
     """Let the interpreter switch threads a thousand times as often as usual, so that races show. Process-wide."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
+    with switch_interval(1e-6):
         yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def _take(step: Step) -> None:
