@@ -16,8 +16,8 @@ from typing import Any
 import lone_bench  # noqa: F401  before the next ones
 from yoloom.bench import process_tree
 from yoloom.bench import rounds as turns
+from yoloom.bench.bench_report import machine, versions_of
 from yoloom.bench.callers import Clocks, Sample, Work, percentile, run_callers, short, spread
-from yoloom.bench.report import machine, versions_of
 from yoloom.bench.rounds import CALM, RETRIES, Series, Turn, ratios
 
 __all__ = [

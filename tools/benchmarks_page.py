@@ -15,7 +15,8 @@ import hazards_page
 import readme_figures
 import verify_table
 import workers_tables
-from svg_charts import bar_chart, line_chart
+from bar_chart import bar_chart
+from yoloom.telemetry.charts import LineChart, render_svg
 
 DOCS = readme_figures.ROOT / "docs"
 PAGE = "benchmarks.md"
@@ -158,7 +159,7 @@ def rates_plot(contenders: Mapping[str, Found]) -> str:
     """Only of those whose answers are right: a rate of wrong answers is no rate."""
     right = {name: found for name, found in contenders.items() if is_right(found)}
     lines = {name: points(found["levels"], "images_per_s") for name, found in right.items() if found["levels"]}
-    return line_chart("Right answers only", "images/s", lines)
+    return render_svg(LineChart(lines, "callers", "images/s", "Right answers only", log_x=True), alone=True)
 
 
 def bars_plot(contenders: Mapping[str, Found]) -> str:
@@ -168,22 +169,22 @@ def bars_plot(contenders: Mapping[str, Found]) -> str:
         for name, found in contenders.items()
         if BAR_CALLERS in found["levels"]
     }
-    told = {name: f"{wrong(contenders[name]['wrong_answers']).strip('*').split(',')[0]} wrong" for name in bars}
+    notes_ = {name: f"{wrong(contenders[name]['wrong_answers']).strip('*').split(',')[0]} wrong" for name in bars}
     grey = [name for name in bars if not is_right(contenders[name])]
-    return bar_chart("Eight callers", "images/s", bars, {name: told[name] for name in grey}, grey)
+    return bar_chart("Eight callers", "images/s", bars, {name: notes_[name] for name in grey}, grey)
 
 
 def memory_plot(contenders: Mapping[str, Found]) -> str:
     lines = {
-        name: [(int(count), float(mib)) for count, mib in found["memory_mib"].items()]
+        name: [(float(count), float(mib)) for count, mib in found["memory_mib"].items()]
         for name, found in contenders.items()
         if found["memory_mib"]
     }
-    return line_chart("Memory", "MiB", lines)
+    return render_svg(LineChart(lines, "callers", "MiB", "Memory", log_x=True), alone=True)
 
 
-def points(levels: Found, member: str) -> list[tuple[int, float]]:
-    return [(int(count), float(level[member]["median"])) for count, level in levels.items()]
+def points(levels: Found, member: str) -> list[tuple[float, float]]:
+    return [(float(count), float(level[member]["median"])) for count, level in levels.items()]
 
 
 def is_right(found: Found) -> bool:

@@ -35,7 +35,7 @@ from child import TURN_PATIENCE_S, Child, ContenderFailed
 from entries import Entry, entries, missing
 from measure import Series
 from networks import Networks, find_networks
-from yoloom.bench.rounds import calmest, shifted, told
+from yoloom.bench.rounds import calmest, report_line, shifted
 
 CALLERS = (1, 2, 4, 8, 16, 64)
 CONF = 0.25
@@ -163,7 +163,7 @@ class Field:
             sample = self._turn(taking_part[name], callers)
             if sample is not None:
                 series[name].setdefault(callers, Series()).samples.append(sample)
-                measure.log(f"round {number + 1}  {callers:3} callers  {told(name, sample)}")
+                measure.log(f"round {number + 1}  {callers:3} callers  {report_line(name, sample)}")
 
     def _turn(self, entry: Entry, callers: int) -> Any:
         """A turn, repeated where it was disturbed and there is time to spare; None after a failure."""

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,6 @@ from yoloom.cli.main import main
 from yoloom.formats.read import read_model
 from yoloom.runtime.protocol import Form, Setup
 from yoloom.runtime.registry import find_backend
-from yoloom.telemetry.bench_chart import Chart, draw_charts, rounded_up
 from yoloom.yolo import YOLO
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -146,22 +144,6 @@ def test_a_process_tree_has_the_memory_and_the_time_of_all_its_processes() -> No
         assert process_tree.memory_mib(os.getpid(), tree=False) < before_mib + 60
         assert process_tree.cpu_seconds(os.getpid()) > before_s + 0.05
         child.communicate(b"\n")
-
-
-# ---- The picture
-
-
-def test_a_chart_has_a_line_of_each_colour() -> None:
-    lines: dict[str, Sequence[tuple[float, float]]] = {"ours": [(1, 10), (2, 20)], "theirs": [(1, 5), (2, 4)]}
-    picture = draw_charts([Chart("a", "images/s", lines), Chart("b", "ms", {"p50": [(1, 1.0)]})])
-    assert picture.shape == (420, 1280, 3)
-    left = picture[70:360, 76:616].reshape(-1, 3)
-    assert {(222, 111, 47), (43, 130, 217)} <= {tuple(pixel) for pixel in left.tolist()}
-
-
-@pytest.mark.parametrize(("value", "top"), [(0.0, 1.0), (9.7, 10.0), (10.0, 10.0), (11.0, 20.0), (430.0, 500.0)])
-def test_an_axis_ends_at_a_round_number(value: float, top: float) -> None:
-    assert rounded_up(value) == top
 
 
 # ---- The command

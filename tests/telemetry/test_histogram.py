@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,40 @@ def test_count_mean_and_maximum_are_exact(durations_ms: list[float]) -> None:
 def test_quantiles_ascend_to_the_maximum(durations_ms: list[float]) -> None:
     found = distribution(durations_ms)
     assert 0.0 <= found.p50_ms <= found.p95_ms <= found.p99_ms <= found.max_ms
+
+
+@given(st.lists(st.floats(-1.0, 1e9), max_size=100))
+def test_one_by_one_is_counted_like_many_at_once(durations_ms: list[float]) -> None:
+    together, single = Histogram(), Histogram()
+    together.record(durations_ms)
+    for duration_ms in durations_ms:
+        single.add(duration_ms)
+    first, second = together.distribution(), single.distribution()
+    assert (first.count, first.max_ms) == (second.count, second.max_ms)
+    # An edge between two buckets may fall to either of them, by the last bit of a logarithm.
+    np.testing.assert_allclose(
+        [second.mean_ms, second.p50_ms, second.p99_ms], [first.mean_ms, first.p50_ms, first.p99_ms], rtol=0.07
+    )
+
+
+def test_merged_histograms_are_those_of_all_durations() -> None:
+    times = np.random.default_rng(0).lognormal(1, 1, 5000).tolist()
+    some, others, together = Histogram(), Histogram(), Histogram()
+    some.record(times[:2000])
+    others.record(times[2000:])
+    together.record(times)
+    some.merge(others)
+    found, expected = some.distribution(), together.distribution()
+    assert found.mean_ms == pytest.approx(expected.mean_ms)
+    assert replace(found, mean_ms=0.0) == replace(expected, mean_ms=0.0)
+    assert others.distribution().count == 3000
+
+
+def test_two_histograms_may_be_merged_into_each_other_at_once() -> None:
+    """Seen to hang with both locks held at the same time."""
+    pair = Histogram(), Histogram()
+    with shaken():
+        barrier_run(2, lambda index: [pair[index].merge(pair[1 - index]) for _ in range(300)])
 
 
 def test_nothing_recorded_is_all_zeros() -> None:

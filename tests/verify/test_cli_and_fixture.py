@@ -28,7 +28,7 @@ from yoloom.cli.main import run_command
 from yoloom.cli.parser import parse_arguments
 from yoloom.errors import BackendUnavailable, InvalidOption, ModelNotFound
 from yoloom.verify import Verdict, adapters, check
-from yoloom.verify.settings import SECONDS, THREADS
+from yoloom.verify.check_settings import SECONDS, THREADS
 
 pytestmark = pytest.mark.slow
 

@@ -1,11 +1,10 @@
-"""The pure parts of `yoloom.verify`: answers, cases, steps, references, growth, plots."""
+"""The pure parts of `yoloom.verify`: answers, cases, steps, references, growth."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import random
-import xml.etree.ElementTree as ET
 from collections import namedtuple
 from itertools import islice
 from pathlib import Path
@@ -18,21 +17,16 @@ import pytest
 import broken_models as broken
 from yoloom import Results
 from yoloom.errors import ImageDecodeError, InvalidTarget
-from yoloom.telemetry.charts import line_plot
-from yoloom.telemetry.latencies import Latencies, merged
 from yoloom.testing import ManualClock
 from yoloom.verify import Target, target_of
 from yoloom.verify.answer import Answer, answer_of
 from yoloom.verify.baseline import Unsteady
-from yoloom.verify.cases import Case, Picture, draw_cases, most_pictures
+from yoloom.verify.cases import Case, Picture, draw_cases, find_pictures, most_pictures
+from yoloom.verify.check_settings import parse_settings
 from yoloom.verify.in_flight import InFlight
-from yoloom.verify.leaks import MIB, confirmed, find_leaks, grows
-from yoloom.verify.pictures import find_pictures
+from yoloom.verify.leaks import MIB, MOST_SAMPLES, MemorySamples, Resources, at_rest, confirmed, find_leaks, grows
 from yoloom.verify.reference import Fault, Raised, References
-from yoloom.verify.resources import Resources, at_rest
-from yoloom.verify.samples import MOST, Samples
-from yoloom.verify.schedule import Act, steps
-from yoloom.verify.settings import parse_settings
+from yoloom.verify.schedule import RequestKind, steps
 
 ROWS = np.arange(12, dtype=np.float32).reshape(2, 6)
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -220,12 +214,12 @@ def test_callers_begin_with_different_cases_and_go_through_all() -> None:
 
 
 def test_steps_repeat_with_the_seed() -> None:
-    acts = tuple(Act)
-    plan = list(islice(steps("k", 3, 10, acts), 200))
-    assert plan == list(islice(steps("k", 3, 10, acts), 200))
-    assert plan != list(islice(steps("l", 3, 10, acts), 200))
-    assert {step.act for step in plan} == set(acts)
-    assert {step.act for step in islice(steps("k", 3, 10), 200)} == {Act.PREDICT}
+    kinds = tuple(RequestKind)
+    plan = list(islice(steps("k", 3, 10, kinds), 200))
+    assert plan == list(islice(steps("k", 3, 10, kinds), 200))
+    assert plan != list(islice(steps("l", 3, 10, kinds), 200))
+    assert {step.kind for step in plan} == set(kinds)
+    assert {step.kind for step in islice(steps("k", 3, 10), 200)} == {RequestKind.PREDICT}
 
 
 def test_laps_are_as_many_as_fit() -> None:
@@ -236,10 +230,10 @@ def test_laps_are_as_many_as_fit() -> None:
     assert parse_settings(rounds=9).laps(mean_s=5) == 9
 
 
-def test_patience_grows_with_the_queue_unless_it_was_chosen() -> None:
-    assert parse_settings().patience_s(64, slowest_s=0.01) == 30
-    assert parse_settings().patience_s(64, slowest_s=1) == 256
-    assert parse_settings(hang_after=2).patience_s(64, slowest_s=1) == 2
+def test_the_limit_of_a_hang_grows_with_the_queue_unless_it_was_chosen() -> None:
+    assert parse_settings().hang_after_s(64, slowest_s=0.01) == 30
+    assert parse_settings().hang_after_s(64, slowest_s=1) == 256
+    assert parse_settings(hang_after=2).hang_after_s(64, slowest_s=1) == 2
 
 
 # ---- Whose answer
@@ -260,51 +254,51 @@ def came(value: float) -> Answer:
     return answer_of(np.array([value, 0.5]))
 
 
-def test_an_answer_is_judged_by_all_references() -> None:
+def test_an_answer_is_compared_with_all_references() -> None:
     known = references()
     assert known.distinct == 3
-    assert known.judge(0, came(0), {}) is None
+    assert known.diagnose(0, came(0), {}) is None
     for value, fault, whose in ((1, Fault.OTHER_OPTIONS, 1), (2, Fault.OTHER_PICTURE, 2), (9, Fault.TORN, None)):
-        judgement = known.judge(0, came(value), {})
-        assert judgement is not None
-        assert (judgement.fault, judgement.whose, judgement.by) == (fault, whose, None)
+        diagnosis = known.diagnose(0, came(value), {})
+        assert diagnosis is not None
+        assert (diagnosis.fault, diagnosis.whose, diagnosis.by) == (fault, whose, None)
     assert known.raises(3, "ValueError")
     assert not known.raises(3, "TypeError")
-    unraised = known.judge(3, came(1), {})
+    unraised = known.diagnose(3, came(1), {})
     assert unraised is not None
     assert unraised.fault is Fault.UNRAISED
 
 
 def test_who_asked_for_it_is_named_also_when_only_options_were_mixed_up() -> None:
     asked = {3: 7}  # caller 7 asks about another picture, with case 1's options
-    judgement = references().judge(0, came(1), asked)
-    assert judgement is not None
-    assert (judgement.whose, judgement.by) == (1, 7)
-    judgement = references().judge(0, came(2), {2: 5})
-    assert judgement is not None
-    assert (judgement.whose, judgement.by) == (2, 5)
+    diagnosis = references().diagnose(0, came(1), asked)
+    assert diagnosis is not None
+    assert (diagnosis.whose, diagnosis.by) == (1, 7)
+    diagnosis = references().diagnose(0, came(2), {2: 5})
+    assert diagnosis is not None
+    assert (diagnosis.whose, diagnosis.by) == (2, 5)
 
 
 def test_within_a_tolerance_owners_are_found_by_distance() -> None:
     known = references(tolerance=1e-3)
-    assert known.judge(0, came(0.0005), {}) is None
-    judgement = known.judge(0, came(1.0005), {})
-    assert judgement is not None
-    assert judgement.whose == 1
+    assert known.diagnose(0, came(0.0005), {}) is None
+    diagnosis = known.diagnose(0, came(1.0005), {})
+    assert diagnosis is not None
+    assert diagnosis.whose == 1
 
 
-def test_the_board_knows_who_is_late_and_what_others_ask_for() -> None:
+def test_the_table_of_requests_knows_who_is_late_and_what_others_ask_for() -> None:
     clock = ManualClock()
-    board = InFlight(clock)
-    board.begin(0, 4)
+    in_flight = InFlight(clock)
+    in_flight.begin(0, 4)
     clock.advance(3)
-    board.begin(1, 5)
-    assert [flight.caller for flight in board.overdue(2)] == [0]
-    assert board.asked_by_others(1) == {4: 0}
-    board.end(0)
-    assert board.overdue(2) == []
-    assert board.asked_by_others(1) == {4: 0}, "just before counts too"
-    assert board.asked_by_others(0) == {5: 1}
+    in_flight.begin(1, 5)
+    assert [flight.caller for flight in in_flight.overdue(2)] == [0]
+    assert in_flight.asked_by_others(1) == {4: 0}
+    in_flight.end(0)
+    assert in_flight.overdue(2) == []
+    assert in_flight.asked_by_others(1) == {4: 0}, "just before counts too"
+    assert in_flight.asked_by_others(0) == {5: 1}
 
 
 # ---- Growth
@@ -364,42 +358,15 @@ def test_the_process_is_counted() -> None:
     assert rest.threads >= 1
 
 
-# ---- Figures
-
-
-def test_percentiles_are_within_a_bucket() -> None:
-    times = np.random.default_rng(0).lognormal(-4, 1, 5000)
-    some, others = Latencies(), Latencies()
-    for seconds in times[:2000]:
-        some.add(seconds)
-    for seconds in times[2000:]:
-        others.add(seconds)
-    together = merged([some, others])
-    assert len(together) == 5000
-    for percent in (50, 95, 99):
-        assert together.percentile_s(percent) == pytest.approx(np.percentile(times, percent), rel=0.06)
-    assert math.isnan(Latencies().percentile_s(50))
+# ---- Memory over time
 
 
 def test_samples_stay_few() -> None:
     clock = ManualClock()
-    samples = Samples(clock)
+    samples = MemorySamples(clock)
     for _ in range(20_000):
         clock.advance(0.05)
         samples()
     taken = samples.read()
-    assert MOST / 2 <= len(taken) < MOST
+    assert MOST_SAMPLES / 2 <= len(taken) < MOST_SAMPLES
     assert taken[-1][0] > 900
-
-
-def test_a_plot_is_sound_xml_with_a_line_for_each_name() -> None:
-    lines = {"a<b": [(1.0, 3.0), (8.0, 5.0), (64.0, math.nan)], "c": [(1.0, 1.0)]}
-    plot = ET.fromstring(line_plot(lines, "callers", "ms & more", log_x=True))
-    assert len(plot.findall("polyline")) == 2
-    assert len(plot.findall("circle")) == 3
-    assert "a<b" in [text.text for text in plot.iter("text")]
-
-
-def test_a_plot_of_nothing_says_so() -> None:
-    assert "nothing was measured" in line_plot({"a": []}, "x", "y")
-    assert ET.fromstring(line_plot({"a": [(3.0, 0.0)]}, "x", "y")).tag == "svg"

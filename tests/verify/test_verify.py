@@ -34,8 +34,8 @@ from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
 from yoloom.testing import ManualClock
 from yoloom.verify import Report, Target, Verdict, check, target_of
-from yoloom.verify.allowance import Allowance
 from yoloom.verify.reference import Fault
+from yoloom.verify.schedule import TimeBudget
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
@@ -463,18 +463,18 @@ def test_a_fast_model_takes_the_time_that_it_is_given() -> None:
 
 def test_time_is_dealt_out_evenly_and_what_is_lost_is_not_added() -> None:
     clock = ManualClock()
-    allowance = Allowance(12.0, 4, clock)
-    assert allowance.next_s() == 3
+    budget = TimeBudget(12.0, 4, clock)
+    assert budget.next_s() == 3
     clock.advance(6)  # a slow level takes that of another
-    assert allowance.next_s() == 2
+    assert budget.next_s() == 2
     clock.advance(2)
-    assert allowance.next_s() == 2
-    assert not allowance.is_used_up
+    assert budget.next_s() == 2
+    assert not budget.is_used_up
     clock.advance(9)
-    assert allowance.next_s() == 0
-    assert allowance.is_used_up
-    assert Allowance(None, 4).next_s() is None
-    assert not Allowance(None, 4).is_used_up
+    assert budget.next_s() == 0
+    assert budget.is_used_up
+    assert TimeBudget(None, 4).next_s() is None
+    assert not TimeBudget(None, 4).is_used_up
 
 
 # ---- The report

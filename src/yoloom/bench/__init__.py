@@ -1,1 +1,1 @@
-"""How fast is a model on this machine, beside the bare runtime? For `yoloom bench` and `benchmarks/`."""
+"""Measures how fast a model is on this machine, beside the bare runtime. For `yoloom bench` and `benchmarks/`."""

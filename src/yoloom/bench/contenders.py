@@ -1,4 +1,4 @@
-"""A shared model beside the bare runtime: contenders for a few numbers of callers, and what comes of their turns."""
+"""Names the contenders for each number of callers, pairs them with their rivals, and compares their turns."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from yoloom.yolo import YOLO
 
 
 def model_turn(model: YOLO, images: Sequence[Image], callers: int, seconds: float, own_seconds: Seconds) -> Sample:
-    """One turn of `callers` threads that share `model`, each with options at their defaults."""
-    return run_callers([_work(model, images, number) for number in range(callers)], seconds, own_seconds)
+    """Take one turn of `callers` threads that share `model`, each with options at their defaults."""
 
+    def caller(number: int) -> Work:
+        turns = in_turns(images, number)
+        return lambda: model.predict(next(turns), verbose=False)
 
-def _work(model: YOLO, images: Sequence[Image], number: int) -> Work:
-    turns = in_turns(images, number)
-    return lambda: model.predict(next(turns), verbose=False)
+    return run_callers([caller(number) for number in range(callers)], seconds, own_seconds)
 
 
 def ours(callers: int) -> str:
+    """Return the name of the shared model with so many callers."""
     return f"yoloom {callers}"
 
 
 def bare(callers: int) -> str:
+    """Return the name of the bare loop with so many callers."""
     return "bare latency 1" if callers == 1 else f"bare throughput {callers}"
 
 
 def bare_turns(
     runtime: BareRuntime, images: Sequence[Image], callers: Sequence[int], seconds: float
 ) -> dict[str, Turn]:
-    """The bare loops: with as many callers, with as many as the runtime calls optimal, and with one more."""
+    """Return the bare loops by name: with as many callers, with as many as the runtime calls optimal, and one more."""
     counts = {*callers} if set(callers) == {1} else {*callers, *_ceiling_counts(runtime.optimal)}
     return {bare(count): functools.partial(runtime.turn, images, count, seconds) for count in sorted(counts)}
 
 
 def side_by_side(model_turns: Mapping[int, Turn], bare_loops: Mapping[str, Turn]) -> dict[str, Turn]:
-    """All of them by name, rivals next to each other, in the same seconds."""
+    """Return all turns by name, rivals next to each other, in the same seconds."""
     turns: dict[str, Turn] = {}
     for count, turn in sorted(model_turns.items()):
         turns[ours(count)] = turn
@@ -48,7 +50,7 @@ def side_by_side(model_turns: Mapping[int, Turn], bare_loops: Mapping[str, Turn]
 
 
 def compare(series: Mapping[str, Series], callers: Sequence[int], optimal: int) -> dict[str, Any]:
-    """Ours over the ceiling for each number of callers, and over the bare loop with the same number."""
+    """Return by number of callers the ratio of ours to the ceiling, and to the bare loop with the same number."""
     compared = {}
     for count in callers:
         rivals = {bare(count)} if count == 1 else {bare(count), *map(bare, _ceiling_counts(optimal))}

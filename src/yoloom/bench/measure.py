@@ -1,4 +1,4 @@
-"""Measure one model on this machine: rates, latencies, the bare runtime's ceiling, memory, and start-up."""
+"""Measures one model on this machine: rates, latencies, the bare runtime's ceiling, memory, and start-up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from yoloom.bench import process_tree, report
+from yoloom.bench import bench_report, process_tree
 from yoloom.bench.bare import BareRuntime, Image
+from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.callers import short
 from yoloom.bench.contenders import bare, bare_turns, compare, model_turn, ours, side_by_side
-from yoloom.bench.report import BenchReport, Level
-from yoloom.bench.rounds import Say, Series, Turn, interleave
+from yoloom.bench.rounds import Progress, Series, Turn, interleave
 from yoloom.bench.startup import start_seconds
 from yoloom.engine.lanes.plan import Plan
 from yoloom.runtime.protocol import Precision
@@ -24,7 +24,13 @@ from yoloom.yolo import YOLO
 
 @dataclass(frozen=True)
 class BenchSettings:
-    """How to measure. Immutable: shared freely. seconds: of one turn of one contender."""
+    """How to measure. Immutable: shared freely.
+
+    Attributes:
+        callers: numbers of callers to measure with.
+        seconds: of one turn of one contender.
+        rounds: turns of each contender.
+    """
 
     callers: tuple[int, ...] = (1, 2, 4, 8)
     seconds: float = 2.0
@@ -32,43 +38,65 @@ class BenchSettings:
 
 
 def measure_model(
-    path: str, asked: Mapping[str, Any], images: Sequence[Image], how: BenchSettings, say: Say
+    path: str, options: Mapping[str, Any], images: Sequence[Image], settings: BenchSettings, progress: Progress
 ) -> BenchReport:
-    """Open `path` with the arguments `asked`, and let it and the bare runtime take turns. Raises what `YOLO` raises."""
+    """Open a model, and let it and the bare runtime take turns.
+
+    Args:
+        path: of the model's file.
+        options: `YOLO` is opened with these.
+        images: (H, W, 3) uint8 BGR each.
+        settings: how to measure.
+        progress: gets a line for each turn.
+
+    Raises:
+        YoloomError: as `YOLO` and its calls do.
+    """
     pid = os.getpid()
     empty_mib = process_tree.memory_mib(pid)
-    with YOLO(path, **asked) as model:
+    with YOLO(path, **options) as model:
         open_mib = process_tree.memory_mib(pid)
-        model_turns = {count: _turn(model, images, count, how.seconds, pid) for count in sorted(set(how.callers))}
-        memory_mib = _warm_up(model_turns, pid, say)  # before the bare loops' memory is in this process too
+        own_seconds = functools.partial(process_tree.cpu_seconds, pid)  # worker processes are its own too
+        model_turns: dict[int, Turn] = {
+            count: functools.partial(model_turn, model, images, count, settings.seconds, own_seconds)
+            for count in sorted(set(settings.callers))
+        }
+        memory_mib = {}
+        for count, turn in model_turns.items():  # before the bare loops' memory is in this process too
+            turn()
+            memory_mib[count] = _short(process_tree.memory_mib(pid))
+            progress(f"warm-up  {ours(count)}")
         start_s = start_seconds(pickle.dumps(model), images[0])
-        runtime = _bare_runtime(model)
-        bare_loops = bare_turns(runtime, images, how.callers, how.seconds)
+        guarantee = model.guarantee()
+        backend = find_backend(guarantee.backend, guarantee.device)
+        runtime = BareRuntime(model.model, backend, model.statistics().threads, Precision(guarantee.precision))
+        bare_loops = bare_turns(runtime, images, settings.callers, settings.seconds)
         for loop in bare_loops.values():
             loop()
-        series = interleave(side_by_side(model_turns, bare_loops), how.rounds, say, retries=1)
+        series = interleave(side_by_side(model_turns, bare_loops), settings.rounds, progress, retries=1)
         promise = asdict(model.guarantee())
+    compared = compare(series, list(model_turns), runtime.optimal)
     return BenchReport(
         model=os.fspath(path),
-        asked=_asked(asked),
+        asked=_plain(options),
         runtime={name: promise[name] for name in ("backend", "version", "device", "precision")},
         images=len(images),
-        rounds=how.rounds,
-        seconds=how.seconds,
-        levels=tuple(_levels(series, model_turns, memory_mib, runtime.optimal)),
+        rounds=settings.rounds,
+        seconds=settings.seconds,
+        levels=tuple(_level(series, count, compared[str(count)], memory_mib[count]) for count in model_turns),
         start_s=dict(start_s),
         empty_mib=_short(empty_mib),
         open_mib=_short(open_mib),
         taken_by_others=short(max(sample.elsewhere for one in series.values() for sample in one.samples)),
-        machine=report.machine(),
-        versions=report.versions_of(),
+        machine=bench_report.machine(),
+        versions=bench_report.versions_of(),
     )
 
 
-def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
-    """As plain values: of a plan what was set, by its names."""
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """As plain values: of a plan only the parts that were set, by their names."""
     plain: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in options.items():
         if isinstance(value, Plan):
             parts = {part: getattr(value, part) for part in ("streams", "lanes", "batch")}
             plain |= {part: number for part, number in parts.items() if number is not None}
@@ -77,39 +105,12 @@ def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _turn(model: YOLO, images: Sequence[Image], callers: int, seconds: float, pid: int) -> Turn:
-    own_seconds = functools.partial(process_tree.cpu_seconds, pid)  # worker processes are its own too
-    return functools.partial(model_turn, model, images, callers, seconds, own_seconds)
-
-
-def _warm_up(turns: Mapping[int, Turn], pid: int, say: Say) -> dict[int, float | None]:
-    """Memory in MiB after a turn of each number of callers, in rising order."""
-    memory = {}
-    for count, turn in turns.items():
-        turn()
-        memory[count] = _short(process_tree.memory_mib(pid))
-        say(f"warm-up  {ours(count)}")
-    return memory
-
-
-def _bare_runtime(model: YOLO) -> BareRuntime:
-    promise, threads = model.guarantee(), model.statistics().threads
-    return BareRuntime(
-        model.model, find_backend(promise.backend, promise.device), threads, Precision(promise.precision)
-    )
-
-
-def _levels(
-    series: Mapping[str, Series], callers: Mapping[int, Turn], memory_mib: Mapping[int, float | None], optimal: int
-) -> list[Level]:
-    compared = compare(series, list(callers), optimal)
-    return [_level(series, count, compared[str(count)], memory_mib[count]) for count in callers]
-
-
-def _level(series: Mapping[str, Series], count: int, compared: Mapping[str, Any], memory_mib: float | None) -> Level:
+def _level(
+    series: Mapping[str, Series], count: int, compared: Mapping[str, Any], memory_mib: float | None
+) -> BenchLevel:
     mine, theirs = series[ours(count)].report(), series[compared["ceiling"]].report()
     same, ratio = series[bare(count)].report(), compared["over_ceiling"]
-    return Level(
+    return BenchLevel(
         callers=count,
         images_per_s=mine["images_per_s"]["median"],
         p50_ms=mine["p50_ms"],

@@ -1,4 +1,4 @@
-"""What a process and those that it started hold and have used (Linux).
+"""Reads memory and CPU time of a process and of those that it started (Linux).
 
 Only the standard library, see `callers`.
 """
@@ -10,12 +10,14 @@ import os
 import time
 from pathlib import Path
 
+from yoloom.system.memory import MIB, memory_of
+
 _PROC = Path("/proc")
 _PARENT, _USER, _SYSTEM = 1, 11, 12  # fields of /proc/PID/stat after the name
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of the process and its living descendants on all cores; only of this process without /proc."""
+    """Return the CPU time of the process and its living descendants; without /proc only that of this process."""
     table = _processes()
     if not table:
         return time.process_time()
@@ -24,10 +26,18 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory_mib(pid: int, tree: bool = True) -> float | None:
-    """Their own pages and their share of shared ones (PSS); None where the system does not tell. tree: all of them."""
+    """Return the process's own pages and its share of shared ones (PSS), in MiB.
+
+    Args:
+        pid: of the process.
+        tree: whether its living descendants count too.
+
+    Returns:
+        None where the system does not tell.
+    """
     if not (_PROC / str(pid) / "smaps_rollup").exists():
         return None
-    return sum(map(_pss_kib, _tree(pid, _processes()) if tree else [pid])) / 1024
+    return sum(memory_of(one).proportional for one in (_tree(pid, _processes()) if tree else [pid])) / MIB
 
 
 def _tree(pid: int, table: dict[int, list[str]]) -> list[int]:
@@ -44,11 +54,3 @@ def _processes() -> dict[int, list[str]]:
         with contextlib.suppress(OSError):  # it has just ended
             table[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
     return table
-
-
-def _pss_kib(pid: int) -> int:
-    try:
-        lines = (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()
-    except OSError:  # it has just ended, or belongs to somebody else
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)

@@ -1,4 +1,4 @@
-"""Contenders that take turns: what slows the machine for a while slows them all, and a ratio stays what it is.
+"""Lets contenders take turns: a slow minute of the machine slows them all, and their ratio stays what it is.
 
 Only the standard library, see `callers`.
 """
@@ -17,24 +17,28 @@ CALM = 0.04
 RETRIES = 3
 
 Turn = Callable[[], Sample]
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
+"""Gets a line about each turn."""
 
 
 @dataclass
 class Series:
-    """The turns of one contender. One thread at a time."""
+    """The turns of one contender. Thread safety: one thread at a time."""
 
     samples: list[Sample] = field(default_factory=list)
 
     @property
     def rates(self) -> list[float]:
+        """Images per second of each turn."""
         return [sample.images_per_s for sample in self.samples]
 
     @property
     def median_rate(self) -> float:
+        """Images per second, the median over the turns."""
         return spread(self.rates)["median"]
 
     def report(self) -> dict[str, Any]:
+        """Return rates, latencies and CPU time, as in the JSON of a benchmark."""
         latencies = sorted(latency for sample in self.samples for latency in sample.latencies_ms)
         return {
             "images_per_s": spread(self.rates),
@@ -46,26 +50,33 @@ class Series:
 
 
 def interleave(
-    contenders: Mapping[str, Turn], rounds: int, say: Say = lambda _line: None, retries: int = RETRIES
+    contenders: Mapping[str, Turn], rounds: int, progress: Progress = lambda _line: None, retries: int = RETRIES
 ) -> dict[str, Series]:
-    """Give each contender a turn in each round; rounds begin with different ones, so that no place is always first."""
+    """Give each contender a turn in each round; rounds begin with different ones, so that none is always first.
+
+    Args:
+        contenders: their turns, by name.
+        rounds: how many turns each contender gets.
+        progress: gets a line about each turn.
+        retries: of a turn that others disturbed, see `calmest`.
+    """
     series = {name: Series() for name in contenders}
     for number in range(rounds):
         for name in shifted(list(contenders), number, rounds):
             sample = calmest(contenders[name], retries)
             series[name].samples.append(sample)
-            say(f"round {number + 1}/{rounds}  {told(name, sample)}")
+            progress(f"round {number + 1}/{rounds}  {report_line(name, sample)}")
     return series
 
 
 def shifted(names: Sequence[str], number: int, rounds: int) -> list[str]:
-    """The names in the order of round `number`."""
+    """Return the names in the order of round `number`."""
     shift = number * len(names) // rounds
     return [*names[shift:], *names[:shift]]
 
 
-def told(name: str, sample: Sample) -> str:
-    """A turn in one line."""
+def report_line(name: str, sample: Sample) -> str:
+    """Return a turn in one line."""
     return (
         f"{name:28} {sample.images_per_s:7.2f} images/s  {sample.cpu_ms:6.1f} cpu ms"
         f"  {sample.elsewhere:4.0%} taken by others"
@@ -73,7 +84,7 @@ def told(name: str, sample: Sample) -> str:
 
 
 def calmest(turn: Turn, retries: int = RETRIES) -> Sample:
-    """A turn; one that others disturbed is repeated a few times, and the least disturbed counts."""
+    """Take a turn; one that others disturbed is repeated a few times, and the least disturbed counts."""
     best = turn()
     for _ in range(retries):
         if best.elsewhere <= CALM:
@@ -83,5 +94,5 @@ def calmest(turn: Turn, retries: int = RETRIES) -> Sample:
 
 
 def ratios(series: Series, rival: Series) -> dict[str, float]:
-    """Ours over theirs, round by round: what slows the machine for a while slows both."""
+    """Return the spread of the ratios of both rates, round by round: a slow minute of the machine slows both."""
     return spread([ours / theirs for ours, theirs in zip(series.rates, rival.rates, strict=True)])

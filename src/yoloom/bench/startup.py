@@ -1,4 +1,4 @@
-"""Seconds from the start of a process to its first result."""
+"""Measures the seconds from the start of a process to its first result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -19,40 +18,45 @@ from yoloom.bench.callers import short
 from yoloom.errors import RuntimeFailed
 
 PARTS = ("interpreter", "import", "open", "first")
-PATIENCE_S = 300.0
+LIMIT_S = 300.0
 _PROGRAM = """
 import json, pickle, sys, time
-asked = json.loads(sys.argv[1])
+options = json.loads(sys.argv[1])
 marks = [time.monotonic()]
 import yoloom
 marks.append(time.monotonic())
 if __name__ == "__main__":
-    with pickle.loads(bytes.fromhex(asked["model"])) as model:
+    with pickle.loads(bytes.fromhex(options["model"])) as model:
         marks.append(time.monotonic())
-        model.predict(asked["image"])
+        model.predict(options["image"])
         marks.append(time.monotonic())
     print(json.dumps(marks))
 """
 
 
 def start_seconds(recipe: bytes, image: Image) -> Mapping[str, float]:
-    """Seconds by part, and in all, of a fresh process that opens a model and predicts one image from its file.
+    """Time a fresh process that opens a model and predicts one image from its file.
 
-    recipe: a pickled YOLO. `time.monotonic` is the same in all processes of a machine. Raises RuntimeFailed.
+    Args:
+        recipe: a pickled YOLO.
+        image: (H, W, 3) uint8 BGR.
+
+    Returns:
+        Seconds by part, and in all.
+
+    Raises:
+        RuntimeFailed: the process could not open the model.
     """
     with tempfile.TemporaryDirectory() as folder:
         program, picture = Path(folder) / "first.py", Path(folder) / "image.png"
         program.write_text(_PROGRAM)
         cv2.imwrite(str(picture), image)
-        marks = _run(program, {"model": recipe.hex(), "image": str(picture)})
-    parts = [after - before for before, after in itertools.pairwise(marks)]
-    return {**{part: short(seconds) for part, seconds in zip(PARTS, parts, strict=True)}, "total": short(sum(parts))}
-
-
-def _run(program: Path, asked: Mapping[str, Any]) -> list[float]:
-    command = [sys.executable, str(program), json.dumps(asked)]
-    started = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)  # noqa: S603
+        command = [sys.executable, str(program), json.dumps({"model": recipe.hex(), "image": str(picture)})]
+        started = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeFailed(f"a fresh process could not open the model: {done.stderr.strip()[-500:]}")
-    return [started, *json.loads(done.stdout.splitlines()[-1])]
+    marks = [started, *json.loads(done.stdout.splitlines()[-1])]
+    # `time.monotonic` is the same clock in all processes of a machine.
+    parts = [after - before for before, after in itertools.pairwise(marks)]
+    return {**{part: short(seconds) for part, seconds in zip(PARTS, parts, strict=True)}, "total": short(sum(parts))}

@@ -1,4 +1,4 @@
-"""Durations in fixed memory: buckets on a logarithmic scale, from a microsecond to ten hours.
+"""Counts durations in fixed memory: buckets on a logarithmic scale, from a microsecond to ten hours.
 
 ```
 bucket       0        1        2                    k                     417
@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 GROWTH = 1.06
 """Upper edge of a bucket over its lower edge. The geometric middle is within sqrt(1.06) - 1 = 2.96 % of both."""
@@ -29,11 +28,18 @@ _BUCKETS = math.ceil(math.log(LARGEST_MS / SMALLEST_MS) * _PER_LOG) + 2
 
 @dataclass(frozen=True)
 class Distribution:
-    """How durations were spread, in milliseconds. Immutable: shared freely.
+    """Spread of durations, in milliseconds; all are 0 when `count` is. Immutable: shared freely.
 
-    p50_ms, p95_ms, p99_ms: the smallest duration that so many percent did not exceed, within 3 %; below a microsecond
-    it reads as a microsecond at most, above ten hours as ten hours. mean_ms and max_ms are exact. All are 0 when count
-    is.
+    The percentiles are within 3 %. Below a microsecond they read as a microsecond at most, above ten hours as ten
+    hours.
+
+    Attributes:
+        count: of durations.
+        mean_ms: exact.
+        p50_ms: the smallest duration that 50 % did not exceed.
+        p95_ms: the smallest duration that 95 % did not exceed.
+        p99_ms: the smallest duration that 99 % did not exceed.
+        max_ms: exact.
     """
 
     count: int = 0
@@ -45,7 +51,7 @@ class Distribution:
 
 
 class Histogram:
-    """Counts durations. Shared freely. Counting many at once costs a tenth of counting one by one."""
+    """Counts durations in buckets. Thread safety: any number of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all that follows
@@ -53,38 +59,54 @@ class Histogram:
         self._sum_ms = 0.0
         self._max_ms = 0.0
 
+    def add(self, duration_ms: float) -> None:
+        """Count one duration. A negative one counts as 0."""
+        duration_ms = max(duration_ms, 0.0)
+        # The bucket of one number, as `record` finds it for an array, in a tenth of the time.
+        inside = min(duration_ms, LARGEST_MS)
+        bucket = 1 + int(math.log(inside / SMALLEST_MS) * _PER_LOG) if inside > SMALLEST_MS else 0
+        with self._lock:
+            self._counts[bucket] += 1
+            self._sum_ms += duration_ms
+            self._max_ms = max(self._max_ms, duration_ms)
+
     def record(self, durations_ms: Sequence[float]) -> None:
-        """Count durations. A negative one counts as 0."""
+        """Count many durations, each for a tenth of the cost of `add`. Negative ones count as 0."""
         if not durations_ms:
             return
         at_least_zero = np.maximum(np.asarray(durations_ms, np.float64), 0.0)
-        counts = np.bincount(_buckets(at_least_zero), minlength=_BUCKETS)
+        inside = np.clip(at_least_zero, SMALLEST_MS, LARGEST_MS)
+        # Bucket k > 0 holds SMALLEST_MS · GROWTH^(k-1) to SMALLEST_MS · GROWTH^k.
+        above = 1 + (np.log(inside / SMALLEST_MS) * _PER_LOG).astype(np.intp)
+        counts = np.bincount(np.where(at_least_zero > SMALLEST_MS, above, 0), minlength=_BUCKETS)
         sum_ms, max_ms = float(at_least_zero.sum()), float(at_least_zero.max())
         with self._lock:
             self._counts += counts
             self._sum_ms += sum_ms
             self._max_ms = max(self._max_ms, max_ms)
 
+    def merge(self, other: Histogram) -> None:
+        """Add all that another histogram has counted until now."""
+        with other._lock:  # one lock after the other: two histograms may be merged into each other at once
+            counts, sum_ms, max_ms = other._counts.copy(), other._sum_ms, other._max_ms
+        with self._lock:
+            self._counts += counts
+            self._sum_ms += sum_ms
+            self._max_ms = max(self._max_ms, max_ms)
+
     def distribution(self) -> Distribution:
-        """What was recorded until now."""
+        """Return the spread of all that was counted until now."""
         with self._lock:
             reached, sum_ms, max_ms = self._counts.cumsum(), self._sum_ms, self._max_ms
         count = int(reached[-1])
         if not count:
             return Distribution()
-        p50_ms, p95_ms, p99_ms = (min(_quantile(reached, percent), max_ms) for percent in (50, 95, 99))
+        quantiles = []
+        for percent in (50, 95, 99):
+            rank = -(-count * percent // 100)  # rounded up, in whole numbers
+            bucket = int(np.searchsorted(reached, rank))
+            # The geometric middle of the bucket's edges.
+            middle_ms = float(SMALLEST_MS * GROWTH ** (bucket - 0.5)) if bucket else SMALLEST_MS
+            quantiles.append(min(middle_ms, max_ms))
+        p50_ms, p95_ms, p99_ms = quantiles
         return Distribution(count, sum_ms / count, p50_ms, p95_ms, p99_ms, max_ms)
-
-
-def _buckets(durations_ms: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(N,) durations → (N,) buckets."""
-    inside = np.clip(durations_ms, SMALLEST_MS, LARGEST_MS)
-    above = 1 + (np.log(inside / SMALLEST_MS) * _PER_LOG).astype(np.intp)
-    return np.where(durations_ms > SMALLEST_MS, above, 0)
-
-
-def _quantile(reached: NDArray[np.int64], percent: int) -> float:
-    """reached: for each bucket, how many durations are in it or below."""
-    rank = -(-int(reached[-1]) * percent // 100)  # rounded up, in whole numbers
-    bucket = int(np.searchsorted(reached, rank))
-    return float(SMALLEST_MS * GROWTH ** (bucket - 0.5)) if bucket else SMALLEST_MS

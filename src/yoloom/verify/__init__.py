@@ -1,4 +1,4 @@
-"""Does a model that is shared answer as it does alone? `check` finds out, for yoloom's models and anybody's.
+"""Finds out whether a model that is shared answers as it does alone: `check`, for models of any library.
 
 ```python
 from yoloom import verify
@@ -9,7 +9,8 @@ assert report.ok, str(report)
 """
 
 from yoloom.verify.journal import Failure, Mismatch
-from yoloom.verify.report import Level, Memory, Report
+from yoloom.verify.report import Report
+from yoloom.verify.report_data import Level, Memory
 from yoloom.verify.run import check
 from yoloom.verify.target import Target, target_of
 from yoloom.verify.target_import import make_target

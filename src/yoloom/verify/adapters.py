@@ -1,4 +1,4 @@
-"""Models of other libraries as people share them, for `yoloom verify --target yoloom.verify.adapters:NAME`.
+"""Adapts models of other libraries as people share them, for `yoloom verify --target yoloom.verify.adapters:NAME`.
 
 ```
 yoloom verify --target yoloom.verify.adapters:ultralytics --target-arg yolov8n.pt
@@ -31,15 +31,29 @@ DEFAULT_IMGSZ = 640
 
 
 def ultralytics(path: str, task: str | None = None, device: str | None = None, imgsz: str = "320") -> Target:
-    """One Ultralytics `YOLO` for all callers, each with options of its own. Raises BackendUnavailable."""
+    """Share one Ultralytics `YOLO` among all callers, each with options of its own.
+
+    Args:
+        path: of the model's file.
+        task: as Ultralytics names it; None for the one that the file says.
+        device: as Ultralytics names it; None for its own choice.
+        imgsz: pixels of the smaller network input; callers ask for twice that too.
+
+    Returns:
+        A target for `check`.
+
+    Raises:
+        BackendUnavailable: Ultralytics is not installed.
+        InvalidOption: imgsz is no whole number.
+    """
     package = _import("ultralytics")
     model = package.YOLO(path, task=task)
-    where = {} if device is None else {"device": device}
+    placed = {} if device is None else {"device": device}
     side = _whole("imgsz", imgsz)
     classes = list(model.names)
 
     def predict(image: NDArray[np.uint8], **options: Any) -> Any:
-        [results] = model.predict(image, verbose=False, **where, **options)
+        [results] = model.predict(image, verbose=False, **placed, **options)
         return results
 
     return Target(
@@ -57,7 +71,21 @@ def ultralytics(path: str, task: str | None = None, device: str | None = None, i
 
 
 def onnxruntime(path: str, threads: str | None = None, imgsz: str | None = None) -> Target:
-    """One `InferenceSession` on the CPU for all callers, as ONNX Runtime means it. Raises BackendUnavailable."""
+    """Share one `InferenceSession` on the CPU among all callers, as ONNX Runtime documents it.
+
+    Args:
+        path: of the ONNX file.
+        threads: of one run; None for the runtime's choice.
+        imgsz: pixels of the network input where the file leaves it open; None for 640.
+
+    Returns:
+        A target for `check`.
+
+    Raises:
+        BackendUnavailable: ONNX Runtime is not installed.
+        InvalidOption: a number is none, or the graph's input is no image.
+        ModelNotFound: there is no such file.
+    """
     package = _import("onnxruntime")
     options = package.SessionOptions()
     options.log_severity_level = 3
@@ -74,10 +102,20 @@ def onnxruntime(path: str, threads: str | None = None, imgsz: str | None = None)
 
 
 def openvino(path: str, request: str = "shared", imgsz: str | None = None) -> Target:
-    """One `CompiledModel` on the CPU for all callers. Raises InvalidOption.
+    """Share one `CompiledModel` on the CPU among all callers.
 
-    request: "shared" calls it as `compiled(image)`, which has one infer request behind it; "each" makes an infer
-    request for each call.
+    Args:
+        path: of the ONNX or OpenVINO file.
+        request: "shared" calls it as `compiled(image)`, which has one infer request behind it; "each" makes an infer
+            request for each call.
+        imgsz: pixels of the network input where the file leaves it open; None for 640.
+
+    Returns:
+        A target for `check`.
+
+    Raises:
+        InvalidOption: `request` is neither, a number is none, or the graph's input is no image.
+        ModelNotFound: there is no such file.
     """
     if request not in ("shared", "each"):
         raise InvalidOption(f"request must be 'shared' or 'each', got {request!r}.")
@@ -115,7 +153,7 @@ def _existing(path: str) -> str:
 
 
 def _whole(name: str, value: str | int) -> int:
-    """A text of the command line, or a number, as a whole number of at least 1. Raises InvalidOption."""
+    """Read a text of the command line, or a number, as a whole number of at least 1. Raises InvalidOption."""
     try:
         number = int(value)
     except ValueError as error:
@@ -124,12 +162,15 @@ def _whole(name: str, value: str | int) -> int:
 
 
 def _preparation(shape: Sequence[Any], imgsz: str | None) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Image (H, W, 3) BGR → network input (B, 3, h, w) RGB, 0 to 1; as large as the graph says, or as asked."""
+    """Return a function: image (H, W, 3) uint8 BGR → network input (B, 3, h, w) float32 RGB, 0 to 1.
+
+    shape: of the graph's input, None or texts where it is open. imgsz: pixels of open sides.
+    """
     if len(shape) != 4:
         raise InvalidOption(f"the model's input must be (batch, 3, height, width), got {list(shape)}.")
-    asked = DEFAULT_IMGSZ if imgsz is None else _whole("imgsz", imgsz)
+    open_side = DEFAULT_IMGSZ if imgsz is None else _whole("imgsz", imgsz)
     batch, _, height, width = (side if isinstance(side, int) and side > 0 else None for side in shape)
-    size_hw = (height or asked, width or asked)
+    size_hw = (height or open_side, width or open_side)
 
     def prepare(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         letterbox = plan_letterbox((image.shape[0], image.shape[1]), size_hw, None)

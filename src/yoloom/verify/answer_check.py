@@ -1,9 +1,8 @@
-"""What one caller does with an answer: compare it now, keep it for a while, and look at it again."""
+"""Checks the answers of one caller: compares each at once, holds it for a while, and reads it again."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 from yoloom.verify.answer import Answer, answer_of
@@ -11,81 +10,86 @@ from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal, Mismatch
 from yoloom.verify.reference import Fault, Raised, References
 
-KEPT = 3
+HELD = 3
 """Answers of a caller that are held while it goes on asking, to see that nothing writes to them."""
 
 
-@dataclass(frozen=True)
-class Kept:
-    """What the target gave, and what it was then."""
+class AnswerCheck:
+    """Compares the answers of one caller with the references. Thread safety: owned by that caller."""
 
-    case: int
-    value: Any
-    answer: Answer
+    def __init__(self, caller: int, place: str, references: References, in_flight: InFlight, journal: Journal) -> None:
+        """Check the answers of one caller.
 
-
-class Examiner:
-    """Judges the answers of one caller. Belongs to that caller."""
-
-    def __init__(self, caller: int, place: str, references: References, board: InFlight, journal: Journal) -> None:
+        Args:
+            caller: its number.
+            place: name of its crowd, for reports.
+            references: the right answers.
+            in_flight: requests of its crowd.
+            journal: gets the faults.
+        """
         self._caller = caller
         self._where = f"{place}, caller {caller}"
         self._references = references
-        self._board = board
+        self._in_flight = in_flight
         self._journal = journal
-        self._kept: deque[Kept] = deque()
+        self._held: deque[tuple[int, Any, Answer]] = deque()  # case, the target's value, and its content on arrival
 
     def received(self, case: int, value: Any) -> None:
         """Compare an answer with its reference. Raises InvalidTarget when it is none, or what reading it raises."""
-        came = answer_of(value)
+        answer = answer_of(value)
         self._journal.answered()
-        others = self._board.asked_by_others(self._caller)
-        judgement = self._references.judge(case, came, others)
-        if judgement is not None and self._journal.wants(judgement.fault):
+        diagnosis = self._references.diagnose(case, answer, self._in_flight.asked_by_others(self._caller))
+        if diagnosis is not None and self._journal.count_fault(diagnosis.fault):
+            expected = self._references.expected[case]
             self._journal.show(
                 Mismatch(
-                    judgement.fault,
+                    diagnosis.fault,
                     self._where,
-                    self._asked(case),
-                    came.describe(),
-                    self._expected(case),
-                    "" if judgement.whose is None else self._asked(judgement.whose),
-                    "" if judgement.by is None else f"caller {judgement.by}",
+                    self._described(case),
+                    answer.describe(),
+                    f"raises {expected.kind}" if isinstance(expected, Raised) else expected.describe(),
+                    "" if diagnosis.whose is None else self._described(diagnosis.whose),
+                    "" if diagnosis.by is None else f"caller {diagnosis.by}",
                 )
             )
-        self._kept.append(Kept(case, value, came))
-        if len(self._kept) > KEPT:
-            self._look_again(self._kept.popleft())
+        self._held.append((case, value, answer))
+        if len(self._held) > HELD:
+            self._check_oldest()
 
     def raised(self, case: int, error: BaseException) -> None:
-        """An error is right where the case raises it alone too."""
+        """Record an error; it is right where the case raises it alone too."""
         if self._references.raises(case, type(error).__qualname__):
             self._journal.answered()
         else:
-            self._journal.raised(error, self._where, self._asked(case))
+            self._journal.raised(error, self._where, self._described(case))
 
     def finish(self) -> None:
-        """Look at all that is still held, and let go of it."""
-        while self._kept:
-            self._look_again(self._kept.popleft())
+        """Read all that is still held again, and let go of it."""
+        while self._held:
+            self._check_oldest()
 
-    def _look_again(self, kept: Kept) -> None:
-        look_again(kept.value, kept.answer, self._where, self._asked(kept.case), self._journal)
+    def _check_oldest(self) -> None:
+        case, value, answer = self._held.popleft()
+        check_unchanged(value, answer, self._where, self._described(case), self._journal)
 
-    def _asked(self, case: int) -> str:
+    def _described(self, case: int) -> str:
         return str(self._references.cases[case])
 
-    def _expected(self, case: int) -> str:
-        expected = self._references.expected[case]
-        return f"raises {expected.kind}" if isinstance(expected, Raised) else expected.describe()
 
+def check_unchanged(value: Any, before: Answer, where: str, asked: str, journal: Journal) -> None:
+    """Read a delivered value again, and record it when it is not what it was.
 
-def look_again(value: Any, before: Answer, where: str, asked: str, journal: Journal) -> None:
-    """Write it down when what a target gave is not what it was any more."""
+    Args:
+        value: returned by the target.
+        before: its content on arrival.
+        where: crowd and caller.
+        asked: the case, as text.
+        journal: gets the fault.
+    """
     try:
         now = answer_of(value)
-    except Exception as error:  # noqa: BLE001  whatever it is, it can be read no longer
+    except Exception as error:  # noqa: BLE001  it can be read no longer, whatever the reason
         journal.raised(error, where, asked)
         return
-    if now.digest != before.digest and journal.wants(Fault.CHANGED):
+    if now.digest != before.digest and journal.count_fault(Fault.CHANGED):
         journal.show(Mismatch(Fault.CHANGED, where, asked, now.describe(), before.describe()))

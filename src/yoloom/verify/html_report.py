@@ -1,13 +1,14 @@
-"""A report as one HTML page that needs nothing else: no scripts, no fonts, no network."""
+"""Renders a report as one HTML page that needs nothing else: no scripts, no fonts, no network."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from html import escape
-from typing import TYPE_CHECKING
 
-from yoloom.telemetry.charts import Points, line_plot
+from yoloom.telemetry.charts import LineChart, Points, render_svg
+from yoloom.verify.journal import Mismatch
 from yoloom.verify.leaks import MIB
+from yoloom.verify.report_data import Level, ReportData
 from yoloom.verify.text_report import (
     LEVEL_COLUMNS,
     Pairs,
@@ -18,10 +19,6 @@ from yoloom.verify.text_report import (
     mismatch_pairs,
     verdict_line,
 )
-
-if TYPE_CHECKING:
-    from yoloom.verify.journal import Mismatch
-    from yoloom.verify.report import Level, Report
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --paper: #fff; --line: #d8dde3; --good: #1c7c4a; --bad: #b3261e }
@@ -49,23 +46,20 @@ svg .grid { stroke: var(--line) }
 """
 
 
-def html_page(report: Report) -> str:
-    """The whole page. Everything in it that came from outside is escaped."""
-    good = " ok" if report.ok else ""
+def render_html(report: ReportData) -> str:
+    """Return the whole page. Everything in it that came from outside is escaped."""
     sections = [
         f"<h1>yoloom verify: {escape(report.target)}</h1>",
-        f'<p class="verdict{good}">{escape(verdict_line(report))}</p>',
+        f'<p class="verdict{" ok" if report.ok else ""}">{escape(verdict_line(report))}</p>',
         *(f"<p>{escape(finding.verdict.value)}: {escape(finding.words)}</p>" for finding in report.findings[1:]),
         _table(facts_of(report)),
-        _section("Speed by concurrency", _rows(LEVEL_COLUMNS, level_rows(report)) + _plots(report)),
-        *(
-            _section(f"Wrong answer: {mismatch.fault.value}", _table(mismatch_pairs(mismatch)) + _beside(mismatch))
-            for mismatch in report.shown
-        ),
+        _section("Speed by concurrency", _level_table(report) + _plots(report)),
+        *(_section(f"Wrong answer: {mismatch.fault.value}", _mismatch(mismatch)) for mismatch in report.shown),
         *(_section(f"Exception: {failure.kind}", _table(failure_pairs(failure))) for failure in report.exceptions),
-        _hang(report),
-        _section("Machine", _table(list(report.machine.items()))),
     ]
+    if report.hang is not None:
+        sections.append(_section("Where the threads stood", f"<pre>{escape(report.hang.stacks)}</pre>"))
+    sections.append(_section("Machine", _table(list(report.machine.items()))))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         f'content="width=device-width"><title>yoloom verify: {escape(report.verdict.value)}</title>'
@@ -82,50 +76,42 @@ def _table(pairs: Pairs) -> str:
     return f"<table>{rows}</table>"
 
 
-def _rows(columns: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    lines = "".join("<tr>" + "".join(f"<td>{escape(_cell(value))}</td>" for value in row) + "</tr>" for row in rows)
-    return f'<div class="wide"><table class="numbers"><tr>{head}</tr>{lines}</table></div>'
+def _level_table(report: ReportData) -> str:
+    lines = ["".join(f"<th>{escape(column)}</th>" for column in LEVEL_COLUMNS)]
+    for row in level_rows(report):
+        cells = (f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row)
+        lines.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+    rows = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<div class="wide"><table class="numbers">{rows}</table></div>'
 
 
-def _beside(mismatch: Mismatch) -> str:
-    """What came beside what should have come; lines that differ are marked."""
-    answers = answers_of(mismatch)
-    columns = ("\n".join(_line(pair[side], pair[0] != pair[1]) for pair in answers) for side in (0, 1))
-    cells = "".join(f"<td><pre>{column}</pre></td>" for column in columns)
-    return f'<div class="wide"><table><tr><th>came</th><th>expected</th></tr><tr>{cells}</tr></table></div>'
+def _mismatch(mismatch: Mismatch) -> str:
+    """The case, and below it the answer that came beside the one that was expected; lines that differ are marked."""
+    columns: tuple[list[str], list[str]] = ([], [])
+    for came, expected in answers_of(mismatch):
+        for column, line in zip(columns, (came, expected), strict=True):
+            column.append(f"<mark>{escape(line)}</mark>" if came != expected else escape(line))
+    cells = "".join(f"<td><pre>{text}</pre></td>" for text in map("\n".join, columns))
+    pairs = _table(mismatch_pairs(mismatch))
+    return f'{pairs}<div class="wide"><table><tr><th>came</th><th>expected</th></tr><tr>{cells}</tr></table></div>'
 
 
-def _line(text: str, differs: bool) -> str:
-    return f"<mark>{escape(text)}</mark>" if differs else escape(text)
-
-
-def _cell(value: object) -> str:
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
-
-
-def _plots(report: Report) -> str:
+def _plots(report: ReportData) -> str:
     by_mode: defaultdict[str, list[Level]] = defaultdict(list)
     for level in report.levels:
         by_mode[level.mode].append(level)
     rates = {mode: _by_callers(levels, "images_per_second") for mode, levels in by_mode.items()}
-    plots = [line_plot(rates, "callers", "images/s", log_x=True)]
+    charts = [LineChart(rates, "callers", "images/s", log_x=True)]
     for mode, levels in by_mode.items():
         lines = {name: _by_callers(levels, f"{name}_ms") for name in ("p50", "p95", "p99")}
-        plots.append(line_plot(lines, f"callers ({mode})", "latency in ms", log_x=True))
+        charts.append(LineChart(lines, f"callers ({mode})", "latency in ms", log_x=True))
     samples = [(second, count / MIB) for second, count in report.memory.samples if count]
-    plots.append(line_plot({"memory": samples}, "seconds", "memory in MiB"))
+    charts.append(LineChart({"memory": samples}, "seconds", "memory in MiB"))
     rests = [(float(lap), rest.memory_bytes / MIB) for lap, rest in enumerate(report.memory.laps) if rest.memory_bytes]
-    plots.append(line_plot({"at rest": rests}, "laps", "memory at rest in MiB", whole_x=True))
-    return f'<div class="plots">{"".join(f"<figure>{plot}</figure>" for plot in plots)}</div>'
+    charts.append(LineChart({"at rest": rests}, "laps", "memory at rest in MiB", whole_x=True))
+    return f'<div class="plots">{"".join(f"<figure>{render_svg(chart)}</figure>" for chart in charts)}</div>'
 
 
 def _by_callers(levels: list[Level], figure: str) -> Points:
-    found = [(float(level.callers), getattr(level, figure)) for level in levels]
-    return sorted((callers, value) for callers, value in found if value is not None)
-
-
-def _hang(report: Report) -> str:
-    if report.hang is None:
-        return ""
-    return _section("Where the threads stood", f"<pre>{escape(report.hang.stacks)}</pre>")
+    points = [(float(level.callers), getattr(level, figure)) for level in levels]
+    return sorted((callers, value) for callers, value in points if value is not None)

@@ -1,4 +1,4 @@
-"""What a crowd of callers has seen: counts, and the first few faults in full."""
+"""Records what a crowd of callers sees: counts, and the first few faults in full."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from yoloom.verify.causes import told_with_causes
 from yoloom.verify.reference import Fault
+from yoloom.verify.target_import import described_with_causes
 
 SHOWN = 5
 """Mismatches of each kind, and kinds of exceptions, that are kept in full."""
@@ -18,10 +18,16 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One wrong answer, side by side. Immutable: shared freely.
+    """One wrong answer, side by side with the right one. Immutable: shared freely.
 
-    whose: the case that it would have been right for, "" for nobody's. by: the caller that asked for that case, or
-    with its options, at the time; "" where nobody did.
+    Attributes:
+        fault: its kind.
+        where: crowd and caller.
+        asked: the case.
+        came: the answer, as text.
+        expected: the right one, as text.
+        whose: the case that it would have been right for, "" for nobody's.
+        by: the caller that asked for that case, or with its options, at the time; "" where nobody did.
     """
 
     fault: Fault
@@ -35,7 +41,16 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Failure:
-    """The exceptions of one class: how many, and the first with its traceback. Immutable: shared freely."""
+    """The exceptions of one class. Immutable: shared freely.
+
+    Attributes:
+        kind: the class, by name.
+        count: how many.
+        where: crowd and caller of the first.
+        asked: the case of the first.
+        message: of the first, with its causes.
+        trace: traceback of the first.
+    """
 
     kind: str
     count: int
@@ -47,9 +62,16 @@ class Failure:
 
 @dataclass(frozen=True)
 class Entries:
-    """Everything that was written down, at one moment. Immutable: shared freely.
+    """Everything that was recorded until one moment. Immutable: shared freely.
 
-    answers: the requests that ended in an answer, right or wrong, or in the error that they end in alone too.
+    Attributes:
+        requests: that have ended, in any way.
+        answers: requests that ended in an answer, right or wrong, or in the error that they end in alone too.
+        cancelled: requests that their caller cancelled.
+        expired: requests that ran past their deadline.
+        faults: how many of each kind.
+        shown: the first mismatches of each kind.
+        failures: exceptions by class, the most frequent first.
     """
 
     requests: int
@@ -62,17 +84,17 @@ class Entries:
 
     @property
     def mismatches(self) -> int:
-        """Faults of all kinds."""
+        """Number of faults of all kinds."""
         return sum(self.faults.values())
 
     @property
     def raised(self) -> int:
-        """Exceptions of all kinds."""
+        """Number of exceptions of all kinds."""
         return sum(failure.count for failure in self.failures)
 
 
 class Journal:
-    """Shared freely."""
+    """Counts of one check, and its first faults. Thread safety: any number of threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards all below
@@ -82,45 +104,56 @@ class Journal:
         self._failures: dict[str, Failure] = {}
 
     def answered(self) -> None:
+        """Count a request that ended in an answer."""
         with self._lock:
             self._requests += 1
             self._answers += 1
 
     def cancelled(self) -> None:
+        """Count a request that its caller cancelled."""
         with self._lock:
             self._requests += 1
             self._cancelled += 1
 
     def expired(self) -> None:
+        """Count a request that ran past its deadline."""
         with self._lock:
             self._requests += 1
             self._expired += 1
 
-    def wants(self, fault: Fault) -> bool:
-        """Count a fault, and say whether it is one of the first, to be `show`n."""
+    def count_fault(self, fault: Fault) -> bool:
+        """Count a fault, and return whether it is one of the first, to be `show`n."""
         with self._lock:
             self._faults[fault] += 1
             return self._faults[fault] <= SHOWN
 
     def show(self, mismatch: Mismatch) -> None:
+        """Keep a mismatch in full."""
         with self._lock:
             self._shown.append(mismatch)
 
     def raised(self, error: BaseException, where: str, asked: str) -> None:
+        """Count an exception, and keep the first of its class with its traceback."""
         kind = type(error).__qualname__
         with self._lock:
             self._requests += 1
-            known = self._failures.get(kind)
-            if known is not None:
-                self._failures[kind] = dataclasses.replace(known, count=known.count + 1)
+            if self._count_known(kind):
                 return
+        # Formatting runs foreign code, such as the error's __str__: not under the lock.
         trace = "".join(traceback.format_exception(error))
-        first = Failure(kind, 1, where, asked, told_with_causes(error), trace)
+        first = Failure(kind, 1, where, asked, described_with_causes(error), trace)
         with self._lock:
-            known = self._failures.get(kind)
-            self._failures[kind] = first if known is None else dataclasses.replace(known, count=known.count + 1)
+            if not self._count_known(kind):  # another thread may have been faster
+                self._failures[kind] = first
+
+    def _count_known(self, kind: str) -> bool:
+        known = self._failures.get(kind)
+        if known is not None:
+            self._failures[kind] = dataclasses.replace(known, count=known.count + 1)
+        return known is not None
 
     def read(self) -> Entries:
+        """Return everything that was recorded until now."""
         with self._lock:
             return Entries(
                 self._requests,

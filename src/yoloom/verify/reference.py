@@ -1,10 +1,10 @@
-"""The answers of the sequential run, and whose answer another one is.
+"""Compares an answer with those of the sequential run, and finds whose answer a wrong one is.
 
 ```
-asked: case 7 ──▶ came ──┬─ equals reference 7 ─────────────▶ right
-                         ├─ equals that of the same picture ▶ cross-talk: somebody else's options
-                         ├─ equals another picture's ───────▶ cross-talk: somebody else's picture
-                         └─ equals none ────────────────────▶ torn
+asked: case 7 ──▶ answer ─┬─ equals reference 7 ─────────────▶ right
+                          ├─ equals that of the same picture ▶ cross-talk: another caller's options
+                          ├─ equals another picture's ───────▶ cross-talk: another caller's picture
+                          └─ equals none ────────────────────▶ torn
 ```
 """
 
@@ -20,7 +20,7 @@ from yoloom.verify.cases import Case
 
 
 class Fault(enum.Enum):
-    """What is wrong with one answer."""
+    """Kinds of wrong answers."""
 
     OTHER_OPTIONS = "the answer for other options"
     OTHER_PICTURE = "the answer for another picture"
@@ -32,7 +32,7 @@ class Fault(enum.Enum):
 
 @dataclass(frozen=True)
 class Raised:
-    """How a case ended that has no answer: the class of its error, by name. Immutable: shared freely."""
+    """The end of a case that has no answer: the class of its error, by name. Immutable: shared freely."""
 
     kind: str
 
@@ -41,9 +41,13 @@ Expected = Answer | Raised
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """fault: what is wrong. whose: a case that this would have been the right answer for. by: the caller that asked for
-    that, or with those options, at the time. Immutable.
+class Diagnosis:
+    """Explanation of a wrong answer. Immutable.
+
+    Attributes:
+        fault: its kind.
+        whose: a case that this would have been the right answer for.
+        by: the caller that asked for that case, or with its options, at the time.
     """
 
     fault: Fault
@@ -52,9 +56,16 @@ class Judgement:
 
 
 class References:
-    """The right answers, by case. Immutable once made: shared freely."""
+    """The right answers, by case. Immutable once made. Thread safety: any number of threads."""
 
     def __init__(self, cases: Sequence[Case], expected: Sequence[Expected], tolerance: float) -> None:
+        """Index the answers of the sequential run.
+
+        Args:
+            cases: all of them, in the order of their numbers.
+            expected: by case.
+            tolerance: 0 for bit for bit, see `Answer.difference`.
+        """
         self.cases = tuple(cases)
         self.expected = tuple(expected)
         self.tolerance = tolerance
@@ -66,28 +77,41 @@ class References:
 
     @property
     def distinct(self) -> int:
-        """How many different answers there are: of one alone nothing can be told apart."""
+        """Number of different answers: with one alone nothing can be told apart."""
         return len(self._by_digest)
 
     def raises(self, case: int, kind: str) -> bool:
-        """Whether `case` ends in an error of this class when it runs alone."""
+        """Return whether `case` ends in an error of this class when it runs alone."""
         return self.expected[case] == Raised(kind)
 
-    def judge(self, case: int, came: Answer, asked_now: Mapping[int, int]) -> Judgement | None:
-        """None for the right answer. asked_now: case -> caller, of the others: they are suspected first."""
+    def diagnose(self, case: int, answer: Answer, asked_now: Mapping[int, int]) -> Diagnosis | None:
+        """Explain a wrong answer; None for the right one.
+
+        Args:
+            case: the case that was asked for.
+            answer: received for it.
+            asked_now: case → caller, of the other callers: they are suspected first.
+        """
         expected = self.expected[case]
         if isinstance(expected, Raised):
-            return Judgement(Fault.UNRAISED)
-        if came.is_same(expected, self.tolerance):
+            return Diagnosis(Fault.UNRAISED)
+        if answer.is_same(expected, self.tolerance):
             return None
-        suspects = [(self._asker(case, owner, asked_now), owner) for owner in self._owners(came)]
-        if not suspects:
-            return Judgement(Fault.TORN)
+        owners = self._by_digest.get(answer.digest, [])
+        if not owners and self.tolerance:
+            owners = [
+                other.number
+                for other, reference in zip(self.cases, self.expected, strict=True)
+                if isinstance(reference, Answer) and answer.is_same(reference, self.tolerance)
+            ]
+        if not owners:
+            return Diagnosis(Fault.TORN)
+        suspects = [(self._asker(case, owner, asked_now), owner) for owner in owners]
         by, whose = min(suspects, key=lambda suspect: (suspect[0] is None, suspect[1]))
-        return Judgement(Fault.OTHER_OPTIONS if self._share_picture(case, whose) else Fault.OTHER_PICTURE, whose, by)
+        return Diagnosis(Fault.OTHER_OPTIONS if self._share_picture(case, whose) else Fault.OTHER_PICTURE, whose, by)
 
     def _asker(self, case: int, owner: int, asked_now: Mapping[int, int]) -> int | None:
-        """The caller that asked for `owner`, or for something else with its options where only those were mixed up."""
+        """Return the caller that asked for `owner`, or for anything with its options where only these are mixed up."""
         if owner in asked_now or not self._share_picture(case, owner):
             return asked_now.get(owner)
         options = self.cases[owner].options
@@ -95,13 +119,3 @@ class References:
 
     def _share_picture(self, case: int, other: int) -> bool:
         return self.cases[case].picture is self.cases[other].picture
-
-    def _owners(self, came: Answer) -> Sequence[int]:
-        owners = self._by_digest.get(came.digest)
-        if owners is not None or not self.tolerance:
-            return owners or ()
-        return [
-            case.number
-            for case, answer in zip(self.cases, self.expected, strict=True)
-            if isinstance(answer, Answer) and came.is_same(answer, self.tolerance)
-        ]

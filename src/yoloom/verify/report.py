@@ -1,4 +1,4 @@
-"""What a check has found, as one value."""
+"""The report of a check, as users get it."""
 
 from __future__ import annotations
 
@@ -9,102 +9,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from yoloom.verify.crowd import Hang
-from yoloom.verify.html_report import html_page
-from yoloom.verify.journal import Failure, Mismatch
-from yoloom.verify.leaks import Leak
-from yoloom.verify.resources import Resources
-from yoloom.verify.text_report import in_words
-from yoloom.verify.verdict import Finding, Verdict
+from yoloom.verify.html_report import render_html
+from yoloom.verify.report_data import ReportData
+from yoloom.verify.text_report import render_text
 
 
 @dataclass(frozen=True)
-class Level:
-    """How fast it was with so many callers. Immutable: shared freely.
+class Report(ReportData):
+    """Outcome of `yoloom.verify.check`, with its renderings. `print` shows the most of it.
 
-    mode: "threads" or "asyncio". requests, mismatches, exceptions: of all laps; the other figures are of the laps in
-    which the interpreter switched threads as usual. None: no request of these was waited for.
+    Immutable; it pickles. Its attributes are those of `ReportData`.
+
+    Thread safety: any number of threads.
     """
-
-    mode: str
-    callers: int
-    requests: int
-    mismatches: int
-    exceptions: int
-    images_per_second: float | None
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-
-
-@dataclass(frozen=True)
-class Memory:
-    """laps: at rest, before the first lap and after each. samples: (seconds, bytes) while it ran. Immutable."""
-
-    laps: tuple[Resources, ...]
-    samples: tuple[tuple[float, int], ...]
-    leaks: tuple[Leak, ...]
-    judged: bool
-
-    @property
-    def growth_bytes(self) -> int:
-        """At rest, from the first lap's end to the last's."""
-        return self.laps[-1].memory_bytes - self.laps[1].memory_bytes if len(self.laps) > 1 else 0
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `check` returns. Immutable: shared freely; it pickles, and `print` says the most of it.
-
-    requests: of all kinds, the sequential ones included. seconds: in all. seconds_at_once: of the concurrent runs.
-    mismatches: answers with other bits than alone, or beyond the tolerance. faults: how many of each kind, by its
-    words. shown: the first of each, side by side. notes: what a reader should know beside the verdict.
-    """
-
-    target: str
-    verdict: Verdict
-    findings: tuple[Finding, ...]
-    requests: int
-    concurrent: int
-    cancelled: int
-    expired: int
-    mismatches: int
-    faults: Mapping[str, int]
-    shown: tuple[Mismatch, ...]
-    exceptions: tuple[Failure, ...]
-    hang: Hang | None
-    levels: tuple[Level, ...]
-    memory: Memory
-    pictures: int
-    cases: int
-    distinct: int
-    tolerance: float
-    laps: int
-    seed: int
-    seconds: float
-    seconds_at_once: float
-    machine: Mapping[str, str]
-    facts: Mapping[str, str]
-    notes: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing was found."""
-        return self.verdict is Verdict.PASS
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only, as in the JSON."""
+        """Return plain values only: numbers, texts, lists and dicts, as in the JSON."""
         return {"ok": self.ok, **_plain(self), "growth_bytes": self.memory.growth_bytes}
 
     def to_json(self) -> str:
+        """Return `to_dict` as indented JSON."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
 
     def to_html(self) -> str:
-        """One page that needs nothing else, with plots."""
-        return html_page(self)
+        """Return one HTML page that needs nothing else, with plots."""
+        return render_html(self)
 
     def __str__(self) -> str:
-        return in_words(self)
+        return render_text(self)
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What each caller does, one step after the other: a function of the seed and of nothing else."""
+"""Plans the requests of each caller from a seed, and deals out the time for the concurrent runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from yoloom.sync.clock import Clock, monotonic
+
 MAX_PAUSE_S = 0.004
-MAX_PATIENCE_S = 0.02  # until a request is taken back, or its deadline passes
+MAX_LIMIT_S = 0.02
 
 
-class Act(enum.Enum):
-    """How a case is asked. MAP: as a stream of one picture. CANCEL: submitted, and taken back after a moment. DEADLINE:
-    with a very short timeout.
+class RequestKind(enum.Enum):
+    """Ways to send a case to the target.
+
+    MAP: as a stream of one picture. CANCEL: submitted, and cancelled after a moment. DEADLINE: with a very short
+    timeout.
     """
 
     PREDICT = "predict"
@@ -23,34 +27,84 @@ class Act(enum.Enum):
     DEADLINE = "deadline"
 
 
-USUAL = (Act.PREDICT,)
-WEIGHTS = {Act.PREDICT: 10, Act.SUBMIT: 4, Act.MAP: 2, Act.CANCEL: 2, Act.DEADLINE: 1}
+WEIGHTS = {
+    RequestKind.PREDICT: 10,
+    RequestKind.SUBMIT: 4,
+    RequestKind.MAP: 2,
+    RequestKind.CANCEL: 2,
+    RequestKind.DEADLINE: 1,
+}
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request. pause_s: before it. patience_s: until it is taken back or its deadline passes, by its act."""
+    """One request of a caller. Immutable.
+
+    Attributes:
+        case: number of the case.
+        kind: how it is sent.
+        pause_s: seconds to wait before it.
+        limit_s: seconds until it is cancelled or its deadline passes, where its kind has such a thing.
+    """
 
     case: int
-    act: Act
-    pause_s: float
-    patience_s: float
+    kind: RequestKind
+    pause_s: float = 0.0
+    limit_s: float = 0.0
 
 
-def steps(seed: str, caller: int, cases: int, acts: Sequence[Act] = USUAL) -> Iterator[Step]:
-    """The endless steps of one caller. seed: of the whole crowd: its callers begin with different cases.
+def steps(seed: str, caller: int, cases: int, kinds: Sequence[RequestKind] = (RequestKind.PREDICT,)) -> Iterator[Step]:
+    """Yield the steps of one caller, endlessly: a function of the arguments and of nothing else.
 
     All cases come up before one comes again.
+
+    Args:
+        seed: of the whole crowd, whose callers begin with different cases.
+        caller: number of the caller in its crowd.
+        cases: how many there are.
+        kinds: to choose from, by `WEIGHTS`.
     """
-    start = random.Random(seed).sample(range(cases), cases)[caller % cases]  # noqa: S311
-    rng = random.Random(f"{seed}/{caller}")  # noqa: S311
-    yield _step(rng, start, acts)
+    rng = random.Random(f"{seed}/{caller}")  # noqa: S311  must repeat, and guards nothing
+    # The first case comes from the crowd's seed, so that no two callers begin with the same one while there are enough.
+    order = [random.Random(seed).sample(range(cases), cases)[caller % cases]]  # noqa: S311
+    weights = [WEIGHTS[kind] for kind in kinds]
     while True:
-        for case in rng.sample(range(cases), cases):
-            yield _step(rng, case, acts)
+        for case in order:
+            kind = rng.choices(kinds, weights)[0]
+            pause_s = rng.uniform(0, MAX_PAUSE_S) if rng.random() < 0.25 else 0.0
+            yield Step(case, kind, pause_s, rng.uniform(0, MAX_LIMIT_S))
+        order = rng.sample(range(cases), cases)
 
 
-def _step(rng: random.Random, case: int, acts: Sequence[Act]) -> Step:
-    act = rng.choices(acts, [WEIGHTS[act] for act in acts])[0]
-    pause_s = rng.uniform(0, MAX_PAUSE_S) if rng.random() < 0.25 else 0.0
-    return Step(case, act, pause_s, rng.uniform(0, MAX_PATIENCE_S))
+class TimeBudget:
+    """Seconds for a number of levels in turn; each gets an even part of the time that those before it have left.
+
+    Thread safety: one thread at a time.
+    """
+
+    def __init__(self, seconds: float | None, levels: int, clock: Clock = monotonic) -> None:
+        """Start the clock.
+
+        Args:
+            seconds: for all levels together, None for no limit.
+            levels: how many will ask for their part.
+            clock: seconds, rising.
+        """
+        self._clock = clock
+        self._until = None if seconds is None else clock() + seconds
+        self._levels = levels
+
+    def next_s(self) -> float | None:
+        """Return the part of the level that begins now: 0 when others have used it up, None for no limit."""
+        left = self._left_s()
+        part = None if left is None else left / self._levels
+        self._levels = max(1, self._levels - 1)
+        return part
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no time is left."""
+        return self._left_s() == 0
+
+    def _left_s(self) -> float | None:
+        return None if self._until is None else max(0.0, self._until - self._clock())

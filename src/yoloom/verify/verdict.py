@@ -1,9 +1,9 @@
-"""From what was seen to what is said: diagnoses, and the one that the others follow from."""
+"""Turns everything that was seen into diagnoses, and finds the one that the others follow from."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from yoloom.verify.baseline import Unsteady
@@ -14,7 +14,7 @@ from yoloom.verify.reference import Fault
 
 
 class Verdict(enum.Enum):
-    """How a check ends. In order: the first that holds is the verdict, because the later ones can follow from it."""
+    """Ends of a check. In order: the first that holds is the verdict, because the later ones can follow from it."""
 
     HANG = "hang"
     CHANGED_INPUT = "changed input"
@@ -30,7 +30,12 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, in words. Immutable: shared freely."""
+    """One thing that is wrong, with its explanation. Immutable: shared freely.
+
+    Attributes:
+        verdict: its kind.
+        words: a sentence for the user.
+    """
 
     verdict: Verdict
     words: str
@@ -38,9 +43,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that was seen. Immutable: shared freely.
+    """Everything that was seen. Immutable: shared freely.
 
-    distinct: different answers to so many cases. written: pictures whose bytes the target changed.
+    Attributes:
+        entries: of the journal.
+        concurrent: requests of the concurrent runs.
+        cases: how many.
+        distinct: different answers to these cases.
+        hang: a request that did not come back.
+        unsteady: differences between the two sequential runs.
+        written: names of the pictures whose bytes the target changed.
+        leaks: that were confirmed.
     """
 
     entries: Entries
@@ -54,128 +67,96 @@ class Evidence:
 
 
 def find(evidence: Evidence) -> tuple[Finding, ...]:
-    """All findings, in the order of `Verdict`; the first is the verdict, and none means that it passed."""
-    faults = evidence.entries.faults
-    found = [
-        *_hang(evidence.hang),
-        *_written(evidence.written),
-        *_changed(faults),
-        *_unsteady(evidence.unsteady),
-        *_cross_talk(faults, evidence.concurrent),
-        *_torn(faults, evidence.concurrent),
+    """Return all findings, in the order of `Verdict`; the first is the verdict, and none means that it passed."""
+    findings = [
+        *_before_all_others(evidence),
+        *_wrong_answers(evidence),
         *_exceptions(evidence.entries),
-        *(Finding(Verdict.LEAK, _leak(leak)) for leak in evidence.leaks),
+        *_leaks(evidence.leaks),
     ]
-    return tuple(found or _inconclusive(evidence.cases, evidence.distinct))
+    return tuple(findings or _inconclusive(evidence))
 
 
-def _hang(hang: Hang | None) -> list[Finding]:
-    if hang is None:
-        return []
-    more = f", and {hang.others} more with it" if hang.others else ""
-    return [
-        Finding(
+def _before_all_others(evidence: Evidence) -> Iterator[Finding]:
+    """Faults that make answers wrong or missing by themselves, without any other caller."""
+    hang, unsteady = evidence.hang, evidence.unsteady
+    if hang is not None:
+        more = f", and {hang.others} more with it" if hang.others else ""
+        yield Finding(
             Verdict.HANG,
             f"{hang.where} waited {hang.seconds:g} s for {hang.asked}{more}; where all threads stood is in the report.",
         )
-    ]
-
-
-def _written(pictures: Sequence[str]) -> list[Finding]:
-    if not pictures:
-        return []
-    return [
-        Finding(
+    if evidence.written:
+        yield Finding(
             Verdict.CHANGED_INPUT,
-            f"it writes to the pictures that it is given ({', '.join(pictures)}): another caller may be using them.",
+            f"it writes to the pictures that it is given ({', '.join(evidence.written)}): another caller may be using "
+            "them.",
         )
-    ]
-
-
-def _changed(faults: Mapping[Fault, int]) -> list[Finding]:
-    count = faults.get(Fault.CHANGED, 0)
-    if not count:
-        return []
-    return [
-        Finding(
+    changed = evidence.entries.faults.get(Fault.CHANGED, 0)
+    if changed:
+        yield Finding(
             Verdict.CHANGED,
-            f"{count} answers changed after they had been delivered: they share memory with later ones. Copy what "
+            f"{changed} answers changed after they had been delivered: they share memory with later ones. Copy what "
             "leaves the model.",
         )
-    ]
-
-
-def _unsteady(unsteady: Unsteady | None) -> list[Finding]:
-    if unsteady is None:
-        return []
-    offer = unsteady.offer
-    help_ = (
-        f"the largest difference is {unsteady.difference:.1g}: with --tolerance {offer:g} it can be checked."
-        if offer is not None
-        else "no tolerance helps: shapes, classes or counts differ. Its answers depend on earlier calls, or on chance."
-    )
-    return [
-        Finding(
+    if unsteady is not None:
+        advice = (
+            f"the largest difference is {unsteady.difference:.1g}: with --tolerance {unsteady.offer:g} it can be "
+            "checked."
+            if unsteady.offer is not None
+            else "no tolerance helps: shapes, classes or counts differ. Its answers depend on earlier calls, or on "
+            "chance."
+        )
+        yield Finding(
             Verdict.UNSTEADY,
             f"{unsteady.count} of {unsteady.of} cases got another answer the second time although nobody else was "
-            f"asking; {help_}",
+            f"asking; {advice}",
         )
-    ]
 
 
-def _cross_talk(faults: Mapping[Fault, int], requests: int) -> list[Finding]:
+def _wrong_answers(evidence: Evidence) -> Iterator[Finding]:
+    faults, requests = evidence.entries.faults, evidence.concurrent
     options, pictures = faults.get(Fault.OTHER_OPTIONS, 0), faults.get(Fault.OTHER_PICTURE, 0)
-    if not options + pictures:
-        return []
-    kinds = [f"{options} the answer for other options"] * bool(options)
-    kinds += [f"{pictures} that for another picture"] * bool(pictures)
-    return [
-        Finding(
-            Verdict.CROSS_TALK,
-            f"{options + pictures} of {requests} concurrent answers were another case's: {', '.join(kinds)}.",
-        )
-    ]
-
-
-def _torn(faults: Mapping[Fault, int], requests: int) -> list[Finding]:
+    if options + pictures:
+        kinds = [f"{options} the answer for other options"] * bool(options)
+        kinds += [f"{pictures} that for another picture"] * bool(pictures)
+        words = f"{options + pictures} of {requests} concurrent answers were another case's: {', '.join(kinds)}."
+        yield Finding(Verdict.CROSS_TALK, words)
     torn, unraised = faults.get(Fault.TORN, 0), faults.get(Fault.UNRAISED, 0)
-    found = []
     if torn:
         words = f"{torn} of {requests} concurrent answers were no case's: mixed, or computed from half-changed state."
-        found.append(Finding(Verdict.TORN, words))
+        yield Finding(Verdict.TORN, words)
     if unraised:
         words = f"{unraised} of {requests} concurrent calls gave an answer where alone there is an error."
-        found.append(Finding(Verdict.TORN, words))
-    return found
+        yield Finding(Verdict.TORN, words)
 
 
-def _exceptions(entries: Entries) -> list[Finding]:
-    if not entries.failures:
-        return []
-    kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in entries.failures)
-    return [
-        Finding(
+def _exceptions(entries: Entries) -> Iterator[Finding]:
+    if entries.failures:
+        kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in entries.failures)
+        yield Finding(
             Verdict.EXCEPTIONS,
             f"{entries.raised} of {entries.requests} requests raised what they do not raise alone: {kinds}.",
         )
-    ]
 
 
-def _leak(leak: Leak) -> str:
-    return (
-        f"{leak.what} grow under the same load: {leak.total:+,.0f} after the first lap, "
-        f"{leak.per_request:,.4g} for each request."
-    )
+def _leaks(leaks: Sequence[Leak]) -> Iterator[Finding]:
+    for leak in leaks:
+        yield Finding(
+            Verdict.LEAK,
+            f"{leak.what} grow under the same load: {leak.total:+,.0f} after the first lap, "
+            f"{leak.per_request:,.4g} for each request.",
+        )
 
 
-def _inconclusive(cases: int, distinct: int) -> list[Finding]:
-    if distinct > 1:
-        return []
-    why = (
+def _inconclusive(evidence: Evidence) -> Iterator[Finding]:
+    if evidence.distinct > 1:
+        return
+    reason = (
         "there is only one case, so that nothing could have been mixed up: give more pictures, or a target that takes "
         "options."
-        if cases == 1
+        if evidence.cases == 1
         else "all cases have the same answer, so that nothing could have been mixed up visibly: give pictures in which "
         "different things are found."
     )
-    return [Finding(Verdict.INCONCLUSIVE, why)]
+    yield Finding(Verdict.INCONCLUSIVE, reason)

@@ -13,8 +13,8 @@ import numpy as np
 
 from yoloom.assets import PICTURES
 from yoloom.bench.bare import Image
+from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.measure import BenchSettings, measure_model
-from yoloom.bench.report import BenchReport, Level
 from yoloom.cli.arguments import add_model_file, add_task_and_backend, counts, positive
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_all_inputs
@@ -24,7 +24,7 @@ from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.images.decode import decode_image
 from yoloom.results.save import save_image
-from yoloom.telemetry.bench_chart import Chart, draw_charts
+from yoloom.telemetry.charts import LineChart, render_image
 
 BUNDLED = 2  # pictures that come with the package, for a bench without --images
 COLUMNS = ("callers", "images/s", "bare", "ratio", "p50 ms", "p99 ms", "bare p50", "cpu ms/image", "memory MiB")
@@ -95,7 +95,12 @@ def picture(report: BenchReport) -> Image:
         "bare p50": [(float(level.callers), level.bare_p50_ms) for level in report.levels],
     }
     name = Path(report.model).name
-    return draw_charts([Chart(f"{name}: throughput", "images/s", rates), Chart("latency", "ms", latencies)])
+    return render_image(
+        [
+            LineChart(rates, "callers", "images/s", f"{name}: throughput", log_x=True),
+            LineChart(latencies, "callers", "ms", "latency", log_x=True),
+        ]
+    )
 
 
 def _opening_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -132,7 +137,7 @@ def _facts(report: BenchReport) -> list[tuple[str, str]]:
     ]
 
 
-def _row(level: Level) -> tuple[object, ...]:
+def _row(level: BenchLevel) -> tuple[object, ...]:
     memory = "" if level.memory_mib is None else round(level.memory_mib)
     rates = (
         level.images_per_s,

@@ -18,9 +18,9 @@ from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.errors import InvalidOption
 from yoloom.runtime.precision import PRECISIONS
+from yoloom.verify.check_settings import parse_settings
 from yoloom.verify.report import Report
 from yoloom.verify.run import check
-from yoloom.verify.settings import parse_settings
 from yoloom.verify.target import Target, target_of
 from yoloom.verify.target_import import make_target
 from yoloom.verify.text_report import LEVEL_COLUMNS, details_of, facts_of, level_rows, verdict_line
