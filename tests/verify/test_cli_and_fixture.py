@@ -353,7 +353,7 @@ def test_the_package_has_verify_and_imports_it_when_asked(tmp_path: Path) -> Non
 
 def test_pytest_finds_the_plugin() -> None:
     """By the entry point that the wheel declares."""
-    project = (TESTS.parent / "pyproject.toml").read_text()
+    project = (TESTS.parents[1] / "pyproject.toml").read_text()
     assert '[project.entry-points.pytest11]\nyoloom = "pytest_yoloom"\n' in project
     assert callable(importlib.import_module("pytest_yoloom").yoloom_verify)
 
