@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from yoloom.assets import PICTURES
 from yoloom.images.decode import decode_image
-from yoloom.sources.files import expand
+from yoloom.sources.image_files import expand
 
 Options = Mapping[str, Any]
 Grid = Mapping[str, Sequence[Any]]
