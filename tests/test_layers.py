@@ -258,7 +258,7 @@ sys.yoloom_worker = True
 import yoloom.workers.child.worker
 print(json.dumps([name for name in sys.modules if name.startswith("yoloom.")]))
 """
-    spared = "call conversions engine.engine export formats.checkpoint opened plot results workers.supervisor yolo"
+    spared = "engine.engine facade formats.checkpoint results store.conversions store.hub workers.supervisor yolo"
     assert {*told_by(code)} & {f"yoloom.{name}" for name in spared.split()} == set()
 
 

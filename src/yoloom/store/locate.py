@@ -7,7 +7,6 @@ from pathlib import Path
 
 from yoloom.formats.model import ModelFile
 from yoloom.formats.read import check_exists, find_files
-from yoloom.store.hub import resolve
 
 
 def locate(name: str | os.PathLike[str], one_to_one: bool = False) -> ModelFile:
@@ -24,6 +23,8 @@ def locate(name: str | os.PathLike[str], one_to_one: bool = False) -> ModelFile:
         InvalidModel: It is a checkpoint that can not be read.
         UnsupportedModel: It is a file of another kind.
     """
+    from yoloom.store.hub import resolve  # here: a worker is given a path, and starts sooner without it
+
     return file_at(resolve(name), one_to_one)
 
 
