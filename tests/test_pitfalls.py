@@ -1399,7 +1399,7 @@ def test_pitfall_18_a_fork_of_a_loaded_process_runs_nothing(demo_model: Path) ->
         threads, workers = YOLO(sys.argv[1], threads=1), YOLO(sys.argv[1], threads=1, workers=1)
         expected = threads(image)[0].boxes.data.tobytes()
         command = psutil.Process(workers.statistics().workers[0].pid).cmdline()
-        print(any(part.endswith("birth.py") for part in command))
+        print(any(part.endswith("bootstrap.py") for part in command))
         child = os.fork()
         if child == 0:
             refused = 0
