@@ -134,7 +134,7 @@ class Converter:
     def _find(self, path: Path, version: Hashable, one_to_one: bool, key: str) -> ConvertedFile:
         def produce(write: Write) -> None:
             write_converted(mapped_checkpoint(path), write, one_to_one)
-            _check_version(path, version)
+            _check_version(path, version)  # before the entry gets its name: its key is that of the old content
 
         cache = self._find_cache()
         entry = None if cache is None else cache.find(key)

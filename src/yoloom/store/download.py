@@ -129,21 +129,17 @@ class Download:
             # The part is empty before its new version is noted. The other way round, a process killed in between would
             # leave old bytes under the new version, and the next one would resume them into a mixture.
             if not resumed:
-                self._note_version(response.headers)
+                self.digests.clear()
+                self.version.unlink(missing_ok=True)
+                validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+                if strong := next(filter(_VALIDATOR.fullmatch, validators), None):
+                    self.version.write_text(strong, "latin-1")
             self.digests |= _announced_digests(response.headers, whole=not resumed)
             while chunk := _read(response):
                 file.write(chunk)
                 tick(file.tell(), total)
             file.flush()
             os.fsync(file.fileno())
-
-    def _note_version(self, headers: Message) -> None:
-        self.digests.clear()
-        for validator in (headers.get("ETag", ""), headers.get("Last-Modified", "")):
-            if _VALIDATOR.fullmatch(validator):
-                self.version.write_text(validator, "latin-1")
-                return
-        self.version.unlink(missing_ok=True)
 
     def _check(self) -> None:
         """Raise DownloadFailed unless the part has the announced digests, and the content that its name promises."""
@@ -171,16 +167,14 @@ class Download:
     def _refusal(self, error: HTTPError) -> Exception:
         answer = f"the server answered {error.code} {error.reason}"
         if error.code in (404, 410):
-            return ModelNotFound(f"There is no {self.target.name} at {self.url}: {answer}. {self._other_way()}")
+            hint = "Check the name and YOLOOM_MODEL_URL."
+            if self.target.suffix == ".onnx":
+                checkpoint = self.target.with_suffix(".pt").name
+                hint = f"The publisher has .pt files: use {checkpoint!r}, or export that to ONNX and give the path."
+            return ModelNotFound(f"There is no {self.target.name} at {self.url}: {answer}. {hint}")
         if error.code in (408, 425, 429) or error.code >= 500:
             return _Cut(answer)
         return self._failed(answer)
-
-    def _other_way(self) -> str:
-        if self.target.suffix == ".pt":
-            return "Check the name and YOLOOM_MODEL_URL."
-        checkpoint = self.target.with_suffix(".pt").name
-        return f"The publisher has .pt files: use {checkpoint!r}, or export that to ONNX and give the path."
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
