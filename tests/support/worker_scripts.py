@@ -58,13 +58,13 @@ class ScriptServer:
             shape = json.loads(lines.readline())
             try:
                 with self._backend.running(tuple(shape)):
-                    _say(run, None)
+                    _reply(run, None)
                     lines.readline()  # it is done, or its process has ended
             except BaseException as error:
-                _say(run, error)
+                _reply(run, error)
 
 
-def _say(run: socket.socket, error: BaseException | None) -> None:
+def _reply(run: socket.socket, error: BaseException | None) -> None:
     try:
         run.sendall(json.dumps(error and [type(error).__name__, str(error)]).encode() + b"\n")
     except OSError:  # the worker was killed while it stood at a gate
@@ -84,9 +84,9 @@ class ScriptedBackend(FakeBackend):
             with run.makefile("rw") as lines:
                 lines.write(json.dumps(list(batch.shape)) + "\n")
                 lines.flush()
-                told = json.loads(lines.readline())
-                if told is not None:
-                    raise getattr(builtins, told[0])(told[1])
+                failure = json.loads(lines.readline())
+                if failure is not None:
+                    raise getattr(builtins, failure[0])(failure[1])
                 outputs = super().execute(model, batch)
                 lines.write("done\n")
                 lines.flush()
