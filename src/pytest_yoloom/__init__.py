@@ -1,4 +1,4 @@
-"""The fixture `yoloom_verify`, for anybody's tests.
+"""Provides the fixture `yoloom_verify`, for tests of any project.
 
 ```python
 def test_my_model_can_be_shared(yoloom_verify):
@@ -25,7 +25,10 @@ SECONDS = 5.0
 
 @pytest.fixture
 def yoloom_verify() -> Callable[..., Report]:
-    """`yoloom.verify.check`, which fails the test unless the verdict is pass, and returns the report."""
+    """Return `yoloom.verify.check` as a function that fails the test unless the verdict is pass.
+
+    Its arguments are those of `check`, with `seconds` at 5 by default; it returns the report.
+    """
     from yoloom.verify import check
 
     def verify(model: Any, images: Any = None, **options: Any) -> Report:

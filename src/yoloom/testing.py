@@ -1,4 +1,4 @@
-"""Tools to test code that uses yoloom: a clock turned by hand, a backend that obeys a script, and races on purpose.
+"""Helps to test code that uses yoloom: a clock turned by hand, a backend that obeys a script, and races on purpose.
 
 ```
 backend = FakeBackend(lanes=2)                  # stands for a runtime; no file, no network
@@ -34,50 +34,57 @@ from yoloom.sync.thread_group import ThreadGroup, switch_interval
 T = TypeVar("T")
 
 Step: TypeAlias = BaseException | Callable[[], object] | None
-"""What a run or a compilation does first: raise this, call this, or nothing out of the ordinary."""
+"""First thing that a run or a compilation does: raise this, call this, or nothing out of the ordinary."""
 
 PATIENCE_S = 30.0
-"""How long these tools wait for another thread before they call it stuck."""
+"""Seconds that these tools wait for another thread before they call it stuck."""
 
 ROWS = 4
 """Detections that the fake network finds in every image."""
 
 
 class ManualClock:
-    """A clock that stands still until it is told to advance. Shared freely."""
+    """A clock that stands still until it is told to advance. Thread safety: any number of threads."""
 
     def __init__(self, now: float = 0.0) -> None:
         self._lock = threading.Lock()  # guards _now
         self._now = now
 
     def __call__(self) -> float:
+        """Return the seconds that it shows."""
         with self._lock:
             return self._now
 
     def advance(self, seconds: float) -> None:
+        """Turn the clock on."""
         with self._lock:
             self._now += seconds
 
 
 class Gate:
-    """A step at which runs stand still until `open`. Shared freely; once open it stays open."""
+    """A step at which runs stand still until `open`; once open it stays open.
+
+    Thread safety: any number of threads.
+    """
 
     def __init__(self) -> None:
         self._arrived = threading.Semaphore(0)
         self._opened = threading.Event()
 
     def __call__(self) -> None:
+        """Stand still until the gate is open. Raises TimeoutError after PATIENCE_S."""
         self._arrived.release()
         if not self._opened.wait(PATIENCE_S):
-            raise TimeoutError("nobody opened the gate")
+            raise TimeoutError("no thread opened the gate")
 
     def wait_for(self, arrivals: int = 1) -> None:
         """Block until so many more runs have arrived. Raises TimeoutError."""
         for _ in range(arrivals):
             if not self._arrived.acquire(timeout=PATIENCE_S):
-                raise TimeoutError("nobody came to the gate")
+                raise TimeoutError("no run came to the gate")
 
     def open(self) -> None:
+        """Let all runs go on, those that come later too."""
         self._opened.set()
 
 
@@ -88,7 +95,14 @@ def fake_model(
     hw: tuple[int, int] | None = None,
     layout: Layout = Layout.RAW,
 ) -> Model:
-    """A description without a file. batch, hw: of a graph with fixed sizes."""
+    """Describe a detection model without a file.
+
+    Args:
+        classes: how many it tells apart.
+        batch: of a graph with a fixed batch size; None for any.
+        hw: of a graph with a fixed input size in pixels; None for any.
+        layout: of its output.
+    """
     return Model(
         graph=ModelFile("fake", (Path("fake.onnx"),)),
         task="detect",
@@ -102,10 +116,13 @@ def fake_model(
 
 
 def fake_rows(image: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
-    """What the fake network sees in one letterboxed image (H, W, 3).
+    """Return the detections of the fake network in one letterboxed image (H, W, 3) uint8.
 
-    Returns (ROWS, 6): x1, y1, x2, y2, score, class in canvas pixels, best first, no two overlapping, all scores above
-    0.5. Every pixel counts: another image has other scores.
+    Every pixel counts: another image has other scores.
+
+    Returns:
+        (ROWS, 6) float32: x1, y1, x2, y2, score, class in canvas pixels, best first, no two overlapping, all scores
+        above 0.5.
     """
     height, width = image.shape[:2]
     random = np.random.default_rng(zlib.crc32(image.tobytes()))
@@ -118,14 +135,19 @@ def fake_rows(image: NDArray[np.uint8], classes: int) -> NDArray[np.float32]:
 
 
 class FakeBackend:
-    """A runtime whose outputs follow from the pixels (`fake_rows`), and which does as it is told. Shared freely.
+    """A runtime whose outputs follow from the pixels (`fake_rows`), and which obeys a script.
 
-    lanes: contexts of the THROUGHPUT form, unless it is asked for a number of streams; the LATENCY form has one.
-    precisions: what its machine offers; BF16 rounds the outputs to bfloat16. batches: whether it keeps the bits of an
-    image in batches, or says that it does not. compiled: the forms in the order of compilation. setups: the same, as
-    they were asked for.
-    runs: how many have begun, warm-ups included. shapes: of the batches they got, filled up. users: how many run at
-    this moment. most_users: how many ever ran at once.
+    Thread safety: any number of threads.
+
+    Attributes:
+        lanes: contexts of the THROUGHPUT form, unless it is asked for a number of streams; the LATENCY form has one.
+        batches: whether it keeps the bits of an image in batches, or says that it does not.
+        compiled: forms, in the order of compilation.
+        setups: the same, as they were asked for.
+        runs: that have begun, warm-ups included.
+        shapes: of the batches that it got, filled up.
+        users: runs at this moment.
+        most_users: the most runs that there ever were at once.
     """
 
     name = "fake"
@@ -136,6 +158,13 @@ class FakeBackend:
         precisions: tuple[Precision, ...] = (Precision.FP32, Precision.BF16),
         batches: bool = True,
     ) -> None:
+        """Create it with an empty script.
+
+        Args:
+            lanes: contexts of the THROUGHPUT form.
+            precisions: that its machine offers; BF16 rounds the outputs to bfloat16.
+            batches: whether it keeps the bits of an image in batches.
+        """
         self.lanes = lanes
         self.batches = batches
         self.compiled: list[Form] = []
@@ -151,21 +180,22 @@ class FakeBackend:
         self._compile_steps: deque[Step] = deque()
 
     def script(self, *steps: Step) -> None:
-        """What the next runs do first, one step each, in the order in which they begin."""
+        """Give the next runs a first step each, in the order in which they begin."""
         with self._lock:
             self._run_steps.extend(steps)
 
     def script_every(self, step: Step) -> None:
-        """What all runs do first that have no step of their own."""
+        """Give a first step to all runs that have none of their own."""
         with self._lock:
             self._every_run = step
 
     def script_compile(self, *steps: Step) -> None:
-        """What the next compilations do first, one step each."""
+        """Give the next compilations a first step each."""
         with self._lock:
             self._compile_steps.extend(steps)
 
     def compile(self, model: Model, setup: Setup) -> FakeCompiled:
+        """Compile a network: note its setup, and take the script's step."""
         with self._lock:
             self.compiled.append(setup.form)
             self.setups.append(setup)
@@ -175,12 +205,15 @@ class FakeBackend:
         return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else offered, setup.precision)
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
+        """Return `batches`."""
         return self.batches
 
     def precisions(self) -> tuple[Precision, ...]:
+        """Return the precisions that it was made with."""
         return self._precisions
 
     def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
+        """Promise the same bits: outputs are a function of each image alone."""
         return Guarantee(
             backend=self.name,
             version="0",
@@ -192,13 +225,13 @@ class FakeBackend:
         )
 
     def execute(self, model: Model, batch: Batch) -> Outputs:
-        """One run: count, take the script's step, answer."""
+        """Run a batch: count it, take the script's step, and compute the outputs."""
         with self.running(batch.shape):
             return (np.stack([_head(model, image) for image in batch]),)
 
     @contextmanager
     def running(self, shape: tuple[int, ...]) -> Iterator[None]:
-        """One run, whoever computes it: counted while it lasts, and begun with the script's step."""
+        """Count a run while it lasts, and begin it with the script's step."""
         with self._lock:
             self.runs += 1
             self.shapes.append(shape)
@@ -214,7 +247,7 @@ class FakeBackend:
 
 
 class FakeCompiled:
-    """Immutable: shared freely."""
+    """A network of the fake backend. Immutable: shared freely."""
 
     splits_sums = False
 
@@ -225,11 +258,12 @@ class FakeCompiled:
         self.lanes = lanes
 
     def context(self) -> FakeContext:
+        """Return a new context."""
         return FakeContext(self._backend, self._model, self._precision)
 
 
 class FakeContext(Context):
-    """One thread at a time (ContextBusy)."""
+    """A context of the fake backend. Thread safety: one thread at a time (ContextBusy)."""
 
     def __init__(self, backend: FakeBackend, model: Model, precision: Precision = Precision.FP32) -> None:
         super().__init__(model)
@@ -243,9 +277,18 @@ class FakeContext(Context):
 
 
 def barrier_run(threads: int, work: Callable[[int], T]) -> list[T]:
-    """Call `work(0)`, `work(1)`, ... at the same moment, each in a thread of its own; the results in that order.
+    """Call `work(0)`, `work(1)`, ... at the same moment, each in a thread of its own.
 
-    Raises the first error of any of them once all have ended, and TimeoutError when one does not end.
+    Args:
+        threads: how many.
+        work: called with the number of the thread.
+
+    Returns:
+        The results, in that order.
+
+    Raises:
+        BaseException: the first error of any of them, once all have ended.
+        TimeoutError: a thread does not end within PATIENCE_S.
     """
     group = ThreadGroup(threads, work, "race-")
     group.start()

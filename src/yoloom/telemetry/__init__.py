@@ -1,1 +1,1 @@
-"""Measures and charts that several parts use."""
+"""Histograms, charts and traces that several parts use."""

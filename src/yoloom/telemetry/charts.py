@@ -26,7 +26,7 @@ COLORS = (
     *("#2f6fde", "#d9822b", "#2e9e6b", "#b23a8a", "#7a7f87"),
     *("#6fa1f2", "#e8b04b", "#7a5bd0", "#c0392b", "#444b55"),
 )
-"""Of the lines, in turn; after the last one they come again with dashes."""
+"""Colours of the lines, in turn; after the last one they come again with dashes."""
 
 TICKS = 4
 MOST_DOTS = 40  # a line of more points is drawn without them

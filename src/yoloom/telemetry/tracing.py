@@ -1,6 +1,6 @@
-"""OpenTelemetry spans, for programs that trace: the others pay for a look into `sys.modules`, and import nothing.
+"""Records OpenTelemetry spans for programs that trace; others pay for a look into `sys.modules`, and import nothing.
 
-A program that exports spans has imported `opentelemetry.trace` to say where to; until then there is nobody to tell.
+A program that exports spans has imported `opentelemetry.trace` to say where to; until then there is no need for spans.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ API = "opentelemetry.trace"
 
 
 class Span:
-    """A span that is being recorded, and its stages. One thread at a time."""
+    """A span that is being recorded, and its stages. Thread safety: one thread at a time."""
 
     __slots__ = ("_api", "_clock", "_span", "_started_ns", "_started_s", "_tracer")
 
@@ -31,13 +31,13 @@ class Span:
         self._clock = clock
 
     def stage(self, name: str, start_s: float, end_s: float) -> None:
-        """A child that is over already. start_s, end_s: on the clock of `begin_span`."""
+        """Record a child that is over already. start_s, end_s: on the clock of `begin_span`."""
         parent = self._api.set_span_in_context(self._span)
         child = self._tracer.start_span(name, context=parent, start_time=self._at(start_s))
         child.end(end_time=self._at(end_s))
 
     def end(self, attributes: Mapping[str, Any], error: BaseException | None = None) -> None:
-        """The last call. error: what makes it a failure, by its class and its words."""
+        """End the span. error: makes it a failure, with its class and message."""
         self._span.set_attributes(attributes)
         if error is not None:
             self._span.set_attribute("error.type", type(error).__qualname__)
@@ -50,9 +50,16 @@ class Span:
 
 
 def begin_span(name: str, attributes: Mapping[str, Any], started_s: float, clock: Clock) -> Span | None:
-    """A span below the caller's current one, once `API` was imported; None when nobody records it. Any thread.
+    """Begin a span below the caller's current one. Thread safety: any number of threads.
 
-    started_s: a moment ago, on `clock`.
+    Args:
+        name: of the span.
+        attributes: of the span.
+        started_s: a moment ago, on `clock`.
+        clock: of all times of this span.
+
+    Returns:
+        None when no provider records it. `API` must be imported.
     """
     api, tracer = _tracer()
     started_ns = time.time_ns() - round((clock() - started_s) * 1e9)

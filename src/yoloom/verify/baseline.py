@@ -21,7 +21,7 @@ from yoloom.verify.crowd import Crowd, Hang, Watch
 from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal, Mismatch
 from yoloom.verify.reference import Expected, Fault, Raised
-from yoloom.verify.schedule import RequestKind, Step
+from yoloom.verify.schedule import CallerStep, RequestKind
 from yoloom.verify.target import Target
 from yoloom.verify.target_import import described_with_causes
 
@@ -128,7 +128,7 @@ def run_baseline(
         recorder = AnswerRecorder(cases, journal)
         recorders.append(recorder)
         caller = Caller(0, target, cases, recorder, in_flight, journal, latencies)
-        steps = [Step(case.number, RequestKind.PREDICT) for case in order]
+        steps = [CallerStep(case.number, RequestKind.PREDICT) for case in order]
         crowd = Crowd(PLACE, [(caller, steps)], in_flight, hang_after_s)
         hang = crowd.run(watch)
         if hang is not None:

@@ -16,7 +16,7 @@ from yoloom.telemetry.histogram import Histogram
 from yoloom.verify.cases import Case
 from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal
-from yoloom.verify.schedule import RequestKind, Step
+from yoloom.verify.schedule import CallerStep, RequestKind
 from yoloom.verify.target import Target
 
 SHORTEST_TIMEOUT_S = 1e-6
@@ -88,7 +88,7 @@ class Caller:
     journal: Journal
     latencies: Histogram
 
-    def run(self, steps: Iterable[Step], stop: StopSignal) -> None:
+    def run(self, steps: Iterable[CallerStep], stop: StopSignal) -> None:
         """Take the steps, at least one of them, until `stop` is set."""
         for step in steps:
             time.sleep(step.pause_s)
@@ -100,7 +100,7 @@ class Caller:
                 break
         self.handler.finish()
 
-    async def run_as_task(self, steps: Iterable[Step], stop: StopSignal) -> None:
+    async def run_as_task(self, steps: Iterable[CallerStep], stop: StopSignal) -> None:
         """Take the steps as `run` does, in an event loop."""
         for step in steps:
             await asyncio.sleep(step.pause_s)
@@ -113,7 +113,7 @@ class Caller:
         self.handler.finish()
 
     @contextlib.contextmanager
-    def _recorded(self, step: Step, stop: StopSignal) -> Iterator[None]:
+    def _recorded(self, step: CallerStep, stop: StopSignal) -> Iterator[None]:
         """Record how a request ended that gave no answer. Nothing that a target raises ends the run."""
         try:
             yield
@@ -128,7 +128,7 @@ class Caller:
                 self.handler.raised(step.case, error)
 
     @contextlib.contextmanager
-    def _under_way(self, step: Step) -> Iterator[None]:
+    def _under_way(self, step: CallerStep) -> Iterator[None]:
         self.in_flight.begin(self.number, step.case)
         started = time.perf_counter()
         try:
@@ -138,7 +138,7 @@ class Caller:
         finally:
             self.in_flight.end(self.number)
 
-    def _request(self, step: Step) -> Any:
+    def _request(self, step: CallerStep) -> Any:
         case, kind = self.cases[step.case], step.kind
         pixels, options = case.picture.pixels, case.options
         if kind is RequestKind.DEADLINE:
@@ -157,7 +157,7 @@ class Caller:
             return future.result()  # an answer after all, to be compared
         raise RequestCancelled
 
-    async def _request_async(self, step: Step) -> Any:
+    async def _request_async(self, step: CallerStep) -> Any:
         if self.target.predict_async is None:
             raise TypeError("this target has no predict_async")
         case = self.cases[step.case]

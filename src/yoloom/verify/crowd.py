@@ -25,14 +25,14 @@ from yoloom.sync.stacks import all_thread_stacks, task_stacks
 from yoloom.sync.thread_group import ThreadGroup, switch_interval
 from yoloom.verify.caller import Caller, StopSignal
 from yoloom.verify.in_flight import InFlight
-from yoloom.verify.schedule import Step
+from yoloom.verify.schedule import CallerStep
 
 TICK_S = 0.02
 END_WAIT_S = 2.0  # for the callers to end once they were told to
 SHAKEN_S = 1e-6  # between two thread switches; the interpreter's own interval is 5e-3
 
 Watch = Callable[[], None]
-CallerPlan = tuple[Caller, Iterable[Step]]
+CallerPlan = tuple[Caller, Iterable[CallerStep]]
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,15 @@ class Crowd:
         Raises:
             InvalidOption: the system gives no more threads.
         """
+
+        def run_caller(number: int) -> None:
+            caller, steps = self.plans[number]
+            caller.run(steps, self._stop)
+
         if self.as_tasks:
             group = ThreadGroup(1, self._run_loop, f"verify {self.place} loop ")
         else:
-            group = ThreadGroup(len(self.plans), self._run_caller, f"verify {self.place} #")
+            group = ThreadGroup(len(self.plans), run_caller, f"verify {self.place} #")
         with switch_interval(SHAKEN_S) if self.shaken else contextlib.nullcontext():
             try:
                 _start(group, len(self.plans))
@@ -111,10 +116,6 @@ class Crowd:
         if not self.as_tasks:
             self.elapsed_s = group.elapsed_s
         return hang
-
-    def _run_caller(self, number: int) -> None:
-        caller, steps = self.plans[number]
-        caller.run(steps, self._stop)
 
     def _run_loop(self, _number: int) -> None:
         async def run_tasks() -> None:

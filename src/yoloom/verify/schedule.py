@@ -37,7 +37,7 @@ WEIGHTS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class CallerStep:
     """One request of a caller. Immutable.
 
     Attributes:
@@ -53,7 +53,9 @@ class Step:
     limit_s: float = 0.0
 
 
-def steps(seed: str, caller: int, cases: int, kinds: Sequence[RequestKind] = (RequestKind.PREDICT,)) -> Iterator[Step]:
+def steps(
+    seed: str, caller: int, cases: int, kinds: Sequence[RequestKind] = (RequestKind.PREDICT,)
+) -> Iterator[CallerStep]:
     """Yield the steps of one caller, endlessly: a function of the arguments and of nothing else.
 
     All cases come up before one comes again.
@@ -72,7 +74,7 @@ def steps(seed: str, caller: int, cases: int, kinds: Sequence[RequestKind] = (Re
         for case in order:
             kind = rng.choices(kinds, weights)[0]
             pause_s = rng.uniform(0, MAX_PAUSE_S) if rng.random() < 0.25 else 0.0
-            yield Step(case, kind, pause_s, rng.uniform(0, MAX_LIMIT_S))
+            yield CallerStep(case, kind, pause_s, rng.uniform(0, MAX_LIMIT_S))
         order = rng.sample(range(cases), cases)
 
 

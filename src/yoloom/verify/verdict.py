@@ -68,13 +68,25 @@ class Evidence:
 
 def find(evidence: Evidence) -> tuple[Finding, ...]:
     """Return all findings, in the order of `Verdict`; the first is the verdict, and none means that it passed."""
-    findings = [
-        *_before_all_others(evidence),
-        *_wrong_answers(evidence),
-        *_exceptions(evidence.entries),
-        *_leaks(evidence.leaks),
-    ]
-    return tuple(findings or _inconclusive(evidence))
+    findings = [*_before_all_others(evidence), *_wrong_answers(evidence)]
+    entries = evidence.entries
+    if entries.failures:
+        kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in entries.failures)
+        words = f"{entries.raised} of {entries.requests} requests raised what they do not raise alone: {kinds}."
+        findings.append(Finding(Verdict.EXCEPTIONS, words))
+    for leak in evidence.leaks:
+        growth = f"{leak.total:+,.0f} after the first lap, {leak.per_request:,.4g} for each request"
+        findings.append(Finding(Verdict.LEAK, f"{leak.what} grow under the same load: {growth}."))
+    if not findings and evidence.distinct < 2:
+        reason = (
+            "there is only one case, so that nothing could have been mixed up: give more pictures, or a target that "
+            "takes options."
+            if evidence.cases == 1
+            else "all cases have the same answer, so that nothing could have been mixed up visibly: give pictures in "
+            "which different things are found."
+        )
+        findings.append(Finding(Verdict.INCONCLUSIVE, reason))
+    return tuple(findings)
 
 
 def _before_all_others(evidence: Evidence) -> Iterator[Finding]:
@@ -129,34 +141,3 @@ def _wrong_answers(evidence: Evidence) -> Iterator[Finding]:
     if unraised:
         words = f"{unraised} of {requests} concurrent calls gave an answer where alone there is an error."
         yield Finding(Verdict.TORN, words)
-
-
-def _exceptions(entries: Entries) -> Iterator[Finding]:
-    if entries.failures:
-        kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in entries.failures)
-        yield Finding(
-            Verdict.EXCEPTIONS,
-            f"{entries.raised} of {entries.requests} requests raised what they do not raise alone: {kinds}.",
-        )
-
-
-def _leaks(leaks: Sequence[Leak]) -> Iterator[Finding]:
-    for leak in leaks:
-        yield Finding(
-            Verdict.LEAK,
-            f"{leak.what} grow under the same load: {leak.total:+,.0f} after the first lap, "
-            f"{leak.per_request:,.4g} for each request.",
-        )
-
-
-def _inconclusive(evidence: Evidence) -> Iterator[Finding]:
-    if evidence.distinct > 1:
-        return
-    reason = (
-        "there is only one case, so that nothing could have been mixed up: give more pictures, or a target that takes "
-        "options."
-        if evidence.cases == 1
-        else "all cases have the same answer, so that nothing could have been mixed up visibly: give pictures in which "
-        "different things are found."
-    )
-    yield Finding(Verdict.INCONCLUSIVE, reason)
