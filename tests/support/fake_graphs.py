@@ -48,7 +48,7 @@ class FakeGraphs:
     """A `Graphs` whose buffers hold values only while they may be read. Thread safety: owned by its context.
 
     Downloads are copied when they are waited for, from whatever the buffers hold then. A replay overwrites its outputs
-    with NaN before it computes them, all outputs of other graphs of the lane too, and its inputs with garbage afterwards.
+    with NaN before it computes them, those of the lane's other graphs too, and its inputs with garbage afterwards.
     """
 
     def __init__(self, fake: FakeDevice, device: TorchDevice, precision: Precision) -> None:

@@ -145,7 +145,7 @@ def test_a_fixed_size_is_chosen_by_the_memory_and_kept(checkpoint_model: Models)
     context = compiled.context()
     expected = bits(context.run(images(1)))
     fake.errors.append(no_memory())
-    with pytest.raises(RuntimeFailed, match="no memory for 2 images of 64x64 pixels .* or a smaller batch"):
+    with pytest.raises(RuntimeFailed, match=r"no memory for 2 images of 64x64 pixels .* or a smaller batch"):
         context.run(images(1))
     assert bits(context.run(images(1))) == expected
     fake.errors.append(no_memory())
@@ -153,7 +153,7 @@ def test_a_fixed_size_is_chosen_by_the_memory_and_kept(checkpoint_model: Models)
 
 
 def test_no_memory_for_a_single_image(checkpoint_model: Models) -> None:
-    with pytest.raises(RuntimeFailed, match="no memory for 1 image of .*close other models"):
+    with pytest.raises(RuntimeFailed, match=r"no memory for 1 image of .*close other models"):
         compiled_of(checkpoint_model("v8-detect"), make_graphs=FakeDevice(room=0).graphs)
 
 
@@ -225,7 +225,7 @@ def test_an_error_of_the_device_ends_all_lanes(checkpoint_model: Models, error: 
     first.run(images(1))
     second.run(images(1))
     fake.errors.append(error)
-    with pytest.raises(RuntimeFailed, match="an illegal memory access was encountered.*workers=1") as caught:
+    with pytest.raises(RuntimeFailed, match=r"an illegal memory access was encountered.*workers=1") as caught:
         first.run(images(1))
     assert caught.value.__cause__ is not None
     for use in (lambda: first.run(images(1)), lambda: second.run(images(1)), compiled.context):

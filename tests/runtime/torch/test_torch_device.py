@@ -49,7 +49,7 @@ def test_no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     Card(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    with pytest.raises(BackendUnavailable, match="NVIDIA driver and a GPU .*CUDA_VISIBLE_DEVICES='7'.*nvidia-smi"):
+    with pytest.raises(BackendUnavailable, match=r"NVIDIA driver and a GPU .*CUDA_VISIBLE_DEVICES='7'.*nvidia-smi"):
         TorchBackend("cuda")
 
 
@@ -137,9 +137,15 @@ def test_kernels_are_chosen_for_a_moment(precision: Precision, monkeypatch: pyte
     """And put back, also after an error: the process belongs to its user."""
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     before = flags()
-    with pytest.raises(KeyError), torch_device._kernel_flags(precision):
-        inside = flags()
-        raise KeyError
+    inside: dict[str, Any] = {}
+
+    def fail_inside() -> None:
+        with torch_device._kernel_flags(precision):
+            inside.update(flags())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
     assert flags() == before
     narrow = precision is Precision.TF32
     assert (inside["benchmark"], inside["deterministic"], inside["half"]) == (False, True, False)

@@ -39,7 +39,7 @@ class TorchNetwork:
             InvalidModel: The checkpoint contradicts itself, or has changed since it was described.
             MemoryError: The device has no room for the weights.
         """
-        if model.graph.path.suffix != ".pt":
+        if not model.graph.is_checkpoint:
             raise UnsupportedModel(
                 f"{model.graph.path}: expected an Ultralytics .pt file for backend 'torch', got "
                 f"{model.graph.path.suffix or 'a folder'}: open its checkpoint, or take device='cpu', where .onnx "
