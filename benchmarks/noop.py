@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from yoloom.formats.model import Layout, Model
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.runtime.cpu import cpu_profiles
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs
 from yoloom.testing import fake_model
 from yoloom.workers.recipe import WorkerModel
 
@@ -22,9 +24,13 @@ class NoopBackend:
     """Stateless: shared freely."""
 
     name = "noop"
+    device = "cpu"
 
-    def compile(self, model: Model, setup: Setup) -> NoopCompiled:
-        return NoopCompiled(model, 1 if setup.form is Form.LATENCY else setup.threads + 1)
+    def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
+        return cpu_profiles(self, model, threads, plan)
+
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> NoopCompiled:
+        return NoopCompiled(model, 1 if profile.name == LATENCY else profile.threads + 1)
 
     def precisions(self) -> tuple[Precision, ...]:
         return (Precision.FP32,)
@@ -56,5 +62,5 @@ class NoopContext(Context):
         super().__init__(model)
         self._shape = (4, 6) if model.layout is Layout.END2END else (4 + len(model.names), 8)
 
-    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         return (np.zeros((len(batch), *self._shape), np.float32),)

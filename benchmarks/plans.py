@@ -21,16 +21,16 @@ import numpy as np
 
 import measure
 from measure import Sample, Work
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import predict_now
-from yoloom.engine.lanes.plan import Plan
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.engine.tuning.plans import Subject, tune
 from yoloom.engine.tuning.tuner import Tuning
 from yoloom.formats.read import read_model
 from yoloom.options import PredictOptions
-from yoloom.runtime.registry import BACKENDS, find_backend
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.registry import CPU_BACKENDS, find_backend
 from yoloom.system.cpus import available_cpus
 
 Image = np.ndarray[Any, np.dtype[np.uint8]]
@@ -44,7 +44,7 @@ def _work(engine: Engine, images: Sequence[Image], number: int) -> Work:
     start = number % len(images)
     turns = itertools.cycle([*images[start:], *images[:start]])
     return lambda: predict_now(
-        engine, Prediction(engine.model, PredictOptions(), "image.jpg"), next(turns), RequestTerms()
+        engine, LocalImageJob(engine.model, PredictOptions(), "image.jpg"), next(turns), RequestTerms()
     )
 
 
@@ -56,7 +56,7 @@ def rivals(tuning: Tuning, count: int) -> list[Plan]:
 
 
 def started(subject: Subject, plan: Plan) -> Engine:
-    engine = Engine(subject.model, subject.backend, subject.threads, plan=plan)
+    engine = thread_engine(subject.model, subject.backend, subject.threads, plan=plan)
     engine.start()
     return engine
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("images", type=Path, nargs="+")
-    parser.add_argument("--backend", default=BACKENDS[0])
+    parser.add_argument("--backend", default=CPU_BACKENDS[0])
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--rivals", type=int, default=3)
     parser.add_argument("--tune-seconds", type=float, default=12.0)
@@ -101,7 +101,7 @@ def main() -> None:
         "contenders": {name: one.report() for name, one in series.items()},
         "versions": measure.versions("numpy", "openvino", "onnxruntime", "opencv-python-headless", "yoloom"),
     }
-    measure.finish("plans" if asked.backend == BACKENDS[0] else f"plans_{asked.backend}", result, asked.results)
+    measure.finish("plans" if asked.backend == CPU_BACKENDS[0] else f"plans_{asked.backend}", result, asked.results)
 
 
 def _name(plan: Plan) -> str:

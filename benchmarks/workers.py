@@ -28,14 +28,14 @@ import measure
 from measure import Sample, Turn, Work
 from noop import noop_model, noop_opened
 from yoloom import YOLO
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import predict_now
 from yoloom.engine.insight.statistics import WorkerStatistics
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.options import PredictOptions
+from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.settings import Workers
-from yoloom.workers.worker_engine import WorkersEngine
 
 SIZES_HW = {"1080p": (1080, 1920), "4k": (2160, 3840)}
 MIB = 2**20
@@ -93,17 +93,17 @@ def throughput(path: Path, photo: Image, workers: int, rounds: int, seconds: flo
     }
 
 
-def noop_engines(workers: int) -> tuple[Engine, WorkersEngine]:
+def noop_engines(workers: int) -> tuple[Engine, Engine]:
     """Engines on a network that costs nothing: in threads, and in workers."""
     recipe = Recipe("noop:noop_opened", {})
     return (
-        Engine(noop_model(), noop_opened().backend, workers),
-        WorkersEngine(noop_model(), recipe, Workers(workers), workers),
+        thread_engine(noop_model(), noop_opened().backend, workers),
+        worker_engine(noop_model(), recipe, Workers(workers), workers),
     )
 
 
 def once(engine: Engine, image: Image) -> None:
-    predict_now(engine, engine.prediction_type(engine.model, PredictOptions(), "frame.jpg"), image, RequestTerms())
+    predict_now(engine, engine.lanes.new_job(engine.model, PredictOptions(), "frame.jpg"), image, RequestTerms())
 
 
 def channel(image: Image, workers: int, seconds: float) -> dict[str, Any]:

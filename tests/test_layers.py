@@ -193,14 +193,14 @@ import json, os, sys, threading
 from pathlib import Path
 from yoloom.formats.read import read_model
 from yoloom.runtime.registry import find_backend
-from yoloom.runtime.protocol import Form, Setup
+from yoloom.runtime.cpu import latency_profile
 import numpy
 events = []
 WATCHED = ("socket.", "subprocess.", "os.fork", "os.posix_spawn", "os.system")
 sys.addaudithook(lambda name, _: events.append(name) if name.startswith(WATCHED) else None)
 environment = dict(os.environ)
 model = read_model(Path(MODEL))
-compiled = find_backend("openvino", "cpu").compile(model, Setup(Form.LATENCY, 2))
+compiled = find_backend("openvino", "cpu").compile(model, latency_profile(2))
 compiled.context().run(numpy.zeros((1, 64, 64, 3), numpy.uint8))
 print(json.dumps({
     "environment": dict(os.environ) == environment,

@@ -31,21 +31,22 @@ import pytest
 
 from worker_scripts import ScriptServer, script_servers
 from yoloom import YOLO, QueuePolicy, ResultFuture, Results, Workers, errors
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import predict_later
+from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.lanes.cpu_gate import cpu_gate
-from yoloom.engine.lanes.lane import Slot, run_requests
-from yoloom.engine.prediction import Prediction
+from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.request import Request
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
-from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
-from yoloom.runtime.registry import BACKENDS
+from yoloom.runtime.cpu import throughput_profile
+from yoloom.runtime.protocol import LATENCY, Batch, RawOutputs
+from yoloom.runtime.registry import CPU_BACKENDS
 from yoloom.sync.clock import monotonic
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model, shaken
+from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.recipe import Recipe
-from yoloom.workers.worker_engine import WorkersEngine
 
 Factory = Callable[..., Path]
 Notes = Callable[..., dict[str, str]]
@@ -366,7 +367,7 @@ def test_pitfall_04_tasks_that_left_while_they_waited_for_a_place_take_none(
 class Poisoned(FakeBackend):
     """Fails every batch that holds a certain picture: one whose letterbox is white."""
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         if any(image.mean() == 255 for image in batch):
             raise RuntimeError("poison")
         return super().execute(model, batch)
@@ -376,6 +377,7 @@ class OneCanvas:
     """A prepared image of one value."""
 
     canvas_hw = (32, 32)
+    lowest_score = 0.0
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -395,12 +397,12 @@ def requests_of(values: list[int], deadline: dict[int, float] | None = None) -> 
 
 def test_pitfall_05_one_bad_image_fails_alone() -> None:
     """Seen to fail all of the batch when a run that failed is not done again, each image alone."""
-    slot = Slot(Poisoned().compile(fake_model(), Setup(Form.THROUGHPUT, 1)), cpu_gate().share(1))
-    own = [outcome.outputs[0].tobytes() for outcome in run_requests(slot, requests_of([1, 2, 3]), monotonic)]
+    slot = ContextSlot(Poisoned().compile(fake_model(), throughput_profile(1)), cpu_gate().share(1))
+    own = [outcome.outputs[0].tobytes() for outcome in slot.serve(requests_of([1, 2, 3]), monotonic)]
     for place in range(4):
         values = [1, 2, 3]
         values.insert(place, 255)
-        outcomes = run_requests(slot, requests_of(values), monotonic)
+        outcomes = slot.serve(requests_of(values), monotonic)
         failed = outcomes.pop(place)
         assert isinstance(failed.error, errors.RuntimeFailed)
         assert [outcome.outputs[0].tobytes() for outcome in outcomes] == own
@@ -429,7 +431,7 @@ def test_pitfall_06_nobody_waits_for_a_timer(backend: FakeBackend) -> None:
         asked.append(1)
         return 5.0
 
-    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, clock=clock)
     engine.start()
     for seed in range(3):
         future = predict_later(engine, prediction_of(engine), picture(seed), RequestTerms())
@@ -441,14 +443,14 @@ def test_pitfall_06_nobody_waits_for_a_timer(backend: FakeBackend) -> None:
     engine.close()
 
 
-def prediction_of(engine: Engine) -> Prediction:
-    return Prediction(engine.model, PredictOptions(), "a.jpg")
+def prediction_of(engine: Engine) -> LocalImageJob:
+    return LocalImageJob(engine.model, PredictOptions(), "a.jpg")
 
 
 def test_pitfall_06_a_deadline_counts_from_the_call(backend: FakeBackend) -> None:
     """And not from when a lane looks: two requests asked for at 0 and 3 seconds, for 5 seconds each, seen at 6."""
     clock = ManualClock()
-    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, clock=clock)
     engine.start()
     gate = Gate()
     backend.script(gate)
@@ -595,7 +597,7 @@ def test_pitfall_10_a_late_result_is_not_handed_to_the_next_request(model: YOLO,
     assert asyncio.run(impatient()) == expected[:10]
 
 
-@pytest.fixture(params=list(BACKENDS))
+@pytest.fixture(params=list(CPU_BACKENDS))
 def real(request: pytest.FixtureRequest, tiny_onnx: Factory, ultralytics_notes: Notes) -> Iterator[YOLO]:
     """A tiny network on each real runtime."""
     with YOLO(tiny_onnx(metadata=ultralytics_notes()), backend=request.param, threads=2) as model:
@@ -626,14 +628,14 @@ def test_pitfall_12_a_gap_in_a_batch_shifts_nobody() -> None:
     Seen to fail when the requests that are left are paired by position with all outcomes.
     """
     backend = FakeBackend()
-    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)), cpu_gate().share(1))
+    slot = ContextSlot(backend.compile(fake_model(), throughput_profile(1)), cpu_gate().share(1))
     values = [1, 2, 3, 4]
-    own = [outcome.outputs[0].tobytes() for outcome in run_requests(slot, requests_of(values), monotonic)]
+    own = [outcome.outputs[0].tobytes() for outcome in slot.serve(requests_of(values), monotonic)]
     assert len(set(own)) == 4
     for late in range(4):
         backend.script(RuntimeError("once"))
         clock = ManualClock(6.0)
-        outcomes = run_requests(slot, requests_of(values, {late: 5.0}), clock)
+        outcomes = slot.serve(requests_of(values, {late: 5.0}), clock)
         assert [outcome.late for outcome in outcomes] == [place == late for place in range(4)]
         kept = [outcome.outputs[0].tobytes() for outcome in outcomes if not outcome.late]
         assert kept == [own[place] for place in range(4) if place != late]
@@ -806,7 +808,7 @@ def test_pitfall_15_the_last_one_that_leaves_ends_the_drain(backend: FakeBackend
 
     Seen to hang when a request that is taken back tells no drain of it.
     """
-    engine = Engine(fake_model(), backend, threads=1)
+    engine = thread_engine(fake_model(), backend, threads=1)
     engine.start()
     request = engine.new_request(RequestTerms(), lambda _: None)
     engine.admit(request)
@@ -865,7 +867,7 @@ def test_pitfall_21_a_model_that_all_ask_for_at_once_is_made_once(
     with shaken():
         answers = barrier_run(17, open_and_ask)
     assert len(set(answers)) == 1
-    assert backend.compiled.count(Form.LATENCY) == 1
+    assert backend.compiled.count(LATENCY) == 1
     for model in models:
         model.close()
 
@@ -1101,7 +1103,7 @@ class Weighed(FakeBackend):
         self.batches: list[weakref.ref[Batch]] = []
         self.most = 0
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         with self._lock:
             self.batches = [other for other in self.batches if other() is not None] + [weakref.ref(batch)]
             self.most = max(self.most, len(self.batches))
@@ -1252,7 +1254,7 @@ def test_runtimes_onnxruntime_has_one_quiet_session_for_each_form(
 def test_runtimes_models_that_are_opened_at_once_disturb_nobody(tiny_onnx: Factory) -> None:
     """Sessions and compilations of several files, in as many threads, while others predict."""
     paths = [tiny_onnx(f"{number}.onnx", nc=number + 1) for number in range(4)]
-    for name in BACKENDS:
+    for name in CPU_BACKENDS:
         expected = []
         for path in paths:
             with YOLO(path, backend=name, threads=1) as model:
@@ -1297,19 +1299,19 @@ def test_runtimes_onnxruntimes_pool_is_not_expected_in_a_forked_child(demo_model
 # ---- Processes
 
 
-def workers_engine(recipe: Recipe, count: int = 1, **more: Any) -> WorkersEngine:
+def workers_engine(recipe: Recipe, count: int = 1, **more: Any) -> worker_engine:
     """Started; to be closed."""
-    engine = WorkersEngine(fake_model(), recipe, Workers(count, restarts=50, **more), threads=count)
+    engine = worker_engine(fake_model(), recipe, Workers(count, restarts=50, **more), threads=count)
     engine.start()
     return engine
 
 
-def asked(engine: WorkersEngine, image: np.ndarray, deadline: float = math.inf) -> ResultFuture:
-    prediction = engine.prediction_type(engine.model, PredictOptions(), "a.jpg")
+def asked(engine: worker_engine, image: np.ndarray, deadline: float = math.inf) -> ResultFuture:
+    prediction = engine.lanes.new_job(engine.model, PredictOptions(), "a.jpg")
     return predict_later(engine, prediction, image, RequestTerms(deadline))
 
 
-def pids_of(engine: WorkersEngine) -> list[int]:
+def pids_of(engine: worker_engine) -> list[int]:
     return [worker.pid or 0 for worker in engine.statistics().workers]
 
 

@@ -20,8 +20,8 @@ import numpy as np
 from yoloom import YOLO, errors
 from yoloom.engine.futures import predict_later
 from yoloom.engine.engine import Engine
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import Terms
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.scheduling.request_terms import Terms
 from yoloom.options import PredictOptions
 from yoloom.testing import FakeBackend, Gate, fake_model
 
@@ -48,20 +48,20 @@ def until(holds):
     raise TimeoutError
 
 backend = FakeBackend(lanes=1)
-engine = Engine(fake_model(), backend, threads=1)
+engine = thread_engine(fake_model(), backend, threads=1)
 engine.start()
 engine.watch(0.01)
 gate = Gate()
 backend.script(RuntimeError("first"), RuntimeError("again"), gate)
 failing, hanging = (
-    predict_later(engine, Prediction(engine.model, PredictOptions(), "image.jpg"), image, Terms()) for _ in range(2)
+    predict_later(engine, LocalImageJob(engine.model, PredictOptions(), "image.jpg"), image, Terms()) for _ in range(2)
 )
 assert failing.exception() is not None
 gate.wait_for()
-until(lambda: engine._watchdog._stall.since is not None)
+until(lambda: engine.insight._watchdog._stall.since is not None)
 gate.open()
 hanging.result()
-until(lambda: engine._watchdog._stall.since is None)
+until(lambda: engine.insight._watchdog._stall.since is None)
 engine.close()
 """
 

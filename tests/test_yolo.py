@@ -20,7 +20,7 @@ import pytest
 from scenes import scene
 from yoloom import YOLO, Results, ResultStream, errors
 from yoloom.runtime.openvino import OpenVINOBackend
-from yoloom.runtime.protocol import Form, Precision, Setup
+from yoloom.runtime.protocol import Precision, Profile
 from yoloom.testing import barrier_run, shaken
 
 SIZES_WH = [(320, 240), (240, 320), (256, 256), (333, 217)]
@@ -114,12 +114,12 @@ def test_threads_on_the_very_first_call_load_and_compile_once(
     demo_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen to fail when the registry looks up and inserts without its lock."""
-    compiled: list[Form] = []
+    compiled: list[str] = []
     real_compile = OpenVINOBackend.compile
 
-    def counted(self: OpenVINOBackend, model: Any, setup: Setup) -> Any:
-        compiled.append(setup.form)
-        return real_compile(self, model, setup)
+    def counted(self: OpenVINOBackend, model: Any, profile: Profile, precision: Precision) -> Any:
+        compiled.append(profile.name)
+        return real_compile(self, model, profile, precision)
 
     monkeypatch.setattr(OpenVINOBackend, "compile", counted)
     models: list[YOLO] = []  # alive until all have answered, or the engine would close between two of them
@@ -132,7 +132,7 @@ def test_threads_on_the_very_first_call_load_and_compile_once(
     assert len({id(model._opened.engine) for model in models}) == 1
     for model in models:
         model.close()
-    assert sorted(form.name for form in compiled) in (["LATENCY"], ["LATENCY", "THROUGHPUT"])
+    assert sorted(compiled) in (["latency"], ["latency", "throughput"])
 
 
 def test_submit_map_and_async_give_the_bits_of_predict(model: YOLO) -> None:
@@ -236,7 +236,7 @@ def test_a_stream_reads_only_a_few_images_ahead(model: YOLO) -> None:
 
     stream = model.map(endless(), imgsz=160)
     next(stream)
-    assert len(read) <= model._opened.engine.window
+    assert len(read) <= model._opened.engine.lanes.window
     stream.close()
 
 
@@ -367,7 +367,7 @@ def test_closing_one_handle_leaves_the_others(demo_model: Path) -> None:
 
 def test_a_forgotten_handle_warns_and_ends_its_engine(demo_model: Path) -> None:
     models = [YOLO(demo_model, threads=1)]
-    lanes = list(models[0]._opened.engine._lanes)
+    lanes = list(models[0]._opened.engine.lanes.threads())
     with pytest.warns(ResourceWarning, match=r"demo\.onnx.*was not closed"):
         models.clear()
     gc.collect()

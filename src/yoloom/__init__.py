@@ -14,14 +14,15 @@ from yoloom.system import opencv_import  # noqa: F401  before anything else impo
 if not getattr(sys, "yoloom_worker", False):
     from yoloom.engine.futures import ResultFuture
     from yoloom.engine.insight.statistics import Statistics, WorkerStatistics
-    from yoloom.engine.lanes.plan import Plan
-    from yoloom.engine.scheduling.fair_queue import Client
     from yoloom.engine.scheduling.queue_policy import QueuePolicy
+    from yoloom.engine.scheduling.request_terms import Client
     from yoloom.engine.stream import ResultStream
     from yoloom.errors import YoloomError
     from yoloom.facade.cpu_budget import CpuBudget, cpu_budget
     from yoloom.results.results import OBB, Boxes, Keypoints, Masks, Probs, Results
+    from yoloom.runtime.plan import Plan
     from yoloom.runtime.protocol import Guarantee
+    from yoloom.sources.frame import Frame, FrameId
     from yoloom.workers.settings import Workers
     from yoloom.yolo import YOLO
 
@@ -34,6 +35,8 @@ __all__ = [
     "Boxes",
     "Client",
     "CpuBudget",
+    "Frame",
+    "FrameId",
     "Guarantee",
     "Keypoints",
     "Masks",

@@ -28,7 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.formats.model import Layout, Model, ModelFile, Shape
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.runtime.cpu import cpu_profiles
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs
 from yoloom.sync.thread_group import ThreadGroup, switch_interval
 
 T = TypeVar("T")
@@ -140,10 +142,11 @@ class FakeBackend:
     Thread safety: any number of threads.
 
     Attributes:
-        lanes: contexts of the THROUGHPUT form, unless it is asked for a number of streams; the LATENCY form has one.
+        lanes: contexts of the throughput profile, unless it is asked for a number of streams; the latency profile has
+            one.
         batches: whether it keeps the bits of an image in batches, or says that it does not.
-        compiled: forms, in the order of compilation.
-        setups: the same, as they were asked for.
+        compiled: names of the profiles, in the order of compilation.
+        compilations: the profiles themselves, each with its precision.
         runs: that have begun, warm-ups included.
         shapes: of the batches that it got, filled up.
         users: runs at this moment.
@@ -151,6 +154,7 @@ class FakeBackend:
     """
 
     name = "fake"
+    device = "cpu"
 
     def __init__(
         self,
@@ -161,14 +165,14 @@ class FakeBackend:
         """Create it with an empty script.
 
         Args:
-            lanes: contexts of the THROUGHPUT form.
+            lanes: contexts of the throughput profile.
             precisions: that its machine offers; BF16 rounds the outputs to bfloat16.
             batches: whether it keeps the bits of an image in batches.
         """
         self.lanes = lanes
         self.batches = batches
-        self.compiled: list[Form] = []
-        self.setups: list[Setup] = []
+        self.compiled: list[str] = []
+        self.compilations: list[tuple[Profile, Precision]] = []
         self.runs = 0
         self.shapes: list[tuple[int, ...]] = []
         self.users = 0
@@ -194,15 +198,19 @@ class FakeBackend:
         with self._lock:
             self._compile_steps.extend(steps)
 
-    def compile(self, model: Model, setup: Setup) -> FakeCompiled:
-        """Compile a network: note its setup, and take the script's step."""
+    def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
+        """Describe the two profiles of a CPU. Raises InvalidOption."""
+        return cpu_profiles(self, model, threads, plan)
+
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> FakeCompiled:
+        """Take the script's step, and make a network."""
         with self._lock:
-            self.compiled.append(setup.form)
-            self.setups.append(setup)
+            self.compiled.append(profile.name)
+            self.compilations.append((profile, precision))
             step = self._compile_steps.popleft() if self._compile_steps else None
         _take(step)
-        offered = self.lanes if setup.streams is None else setup.streams + 1
-        return FakeCompiled(self, model, 1 if setup.form is Form.LATENCY else offered, setup.precision)
+        offered = self.lanes if profile.streams is None else profile.streams + 1
+        return FakeCompiled(self, model, 1 if profile.name == LATENCY else offered, precision)
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
         """Return `batches`."""
@@ -224,8 +232,8 @@ class FakeBackend:
             because="the outputs are a function of each image alone",
         )
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
-        """Run a batch: count it, take the script's step, and compute the outputs."""
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
+        """One run: count, take the script's step, answer."""
         with self.running(batch.shape):
             return (np.stack([_head(model, image) for image in batch]),)
 
@@ -271,7 +279,7 @@ class FakeContext(Context):
         self._model = model
         self._precision = precision
 
-    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         outputs = self._backend.execute(self._model, batch)
         return outputs if self._precision is Precision.FP32 else tuple(map(_rounded_to_bf16, outputs))
 

@@ -17,17 +17,18 @@ from typing import Any, Literal, NoReturn, overload
 
 from yoloom.engine.insight.statistics import Statistics
 from yoloom.engine.insight.watchdog import patience_of
-from yoloom.engine.lanes.plan import Plan
-from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy, on_full
+from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
-from yoloom.facade.call import Asked, Call, Errors
+from yoloom.facade.call import Call, Errors
 from yoloom.facade.export_model import export_model, parse_export_options
 from yoloom.facade.open_model import OpenModel, OpenSettings, open_model
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
 from yoloom.options import WAITING, parse_options
 from yoloom.results.results import Results
+from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import find_backend
 from yoloom.sources.image_files import expand, expand_lazily
@@ -35,8 +36,8 @@ from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
 from yoloom.validation import flag, positive, positive_seconds, shown
+from yoloom.workers.process_lanes import ProcessLanes
 from yoloom.workers.settings import Workers, check_count, parse_workers
-from yoloom.workers.worker_engine import WorkersEngine
 
 log = logging.getLogger("yoloom")
 
@@ -229,8 +230,7 @@ class YOLO:
 
     def guarantee(self) -> Guarantee:
         """What holds for results when many threads share this model."""
-        engine = self._current().engine
-        return engine.backend.guarantee(engine.precision)
+        return self._current().engine.guarantee()
 
     def statistics(self) -> Statistics:
         """What the engine behind this handle, shared by all handles on the file, did so far."""
@@ -243,11 +243,13 @@ class YOLO:
         keeps a new worker from being ready, and then there are as many as before. Any thread.
         """
         engine = self._current().engine
-        if not isinstance(engine, WorkersEngine):
+        lanes = engine.lanes
+        if not isinstance(lanes, ProcessLanes):
             raise UnsupportedOption("the model was opened without workers: YOLO(path, workers=2) has some to resize.")
         count = positive("workers", workers)
         check_count(count, engine.threads)
-        engine.resize(count)
+        engine.check_process()
+        lanes.resize(count)
 
     def close(self, drain: bool = True, timeout: float | None = None) -> None:
         """Give the handle back. The last one on a file ends its engine, and waits for that.
@@ -277,12 +279,13 @@ class YOLO:
         """
         old = self._current()
         old.engine.check_process()
-        workers = old.engine.workers if isinstance(old.engine, WorkersEngine) else None
+        lanes = old.engine.lanes
+        workers = lanes.settings if isinstance(lanes, ProcessLanes) else None
         new = open_model(model, replace(self._settings, workers=workers))
         try:
             if new.model.task != old.model.task:
                 raise InvalidOption(f"swap needs a model for {old.model.task}, got {model} for {new.model.task}.")
-            if old.engine.serves_many:
+            if old.engine.lanes.serves_many:
                 new.engine.expect_many()
             with self._switch:
                 self._superseded.add(self._current())
@@ -356,15 +359,14 @@ class YOLO:
     def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
         opened = self._current()
         queue = self._settings.queue or DEFAULT_QUEUE
-        policy = on_full(options.get("on_full", queue.on_full))
-        asked = Asked(timeout, options.get("client"), options.get("priority", 0), policy)
-        judged = options
+        client = options.get("client")
+        terms = RequestTerms.parse(timeout, client, options.get("priority", 0), options.get("on_full", queue.on_full))
         if not WAITING.isdisjoint(options):
-            judged = {name: value for name, value in options.items() if name not in WAITING}
-        predict, save = parse_options(judged, opened.nms)
+            options = {name: value for name, value in options.items() if name not in WAITING}
+        predict, save = parse_options(options, opened.nms)
         if predict.imgsz not in (None, opened.model.input.hw) and not opened.model.dynamic:
             self._warn_of_fixed_size(opened.model, predict.imgsz)
-        return Call(opened, predict, save, errors, asked, self._max_pixels)
+        return Call(opened, predict, save, errors, terms, self._max_pixels, client is not None)
 
     def _warn_of_fixed_size(self, model: Model, asked_hw: tuple[int, int] | None) -> None:
         if self._fixed_size_said.take():

@@ -22,7 +22,7 @@ from yoloom.bench.callers import Sample, percentile, run_callers, spread
 from yoloom.bench.rounds import Series, calmest, interleave, ratios
 from yoloom.cli.main import main
 from yoloom.formats.read import read_model
-from yoloom.runtime.protocol import Form, Setup
+from yoloom.runtime.cpu import latency_profile
 from yoloom.runtime.registry import find_backend
 from yoloom.yolo import YOLO
 
@@ -112,7 +112,7 @@ def test_a_ratio_is_taken_round_by_round() -> None:
 def test_the_bare_loop_finds_what_the_model_finds(demo_model: Path) -> None:
     picture = scene(5, (320, 240)).image
     described = read_model(demo_model)
-    context = find_backend("openvino", "cpu").compile(described, Setup(Form.LATENCY, 1)).context()
+    context = find_backend("openvino", "cpu").compile(described, latency_profile(1)).context()
     found = bare_predict(described, context, picture)
     with YOLO(demo_model) as model:
         [results] = model.predict(picture)

@@ -18,17 +18,18 @@ import pytest
 
 from yoloom import YOLO, Client, QueuePolicy, errors
 from yoloom.engine.asyncio_bridge import awaited
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
+from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.lanes.cpu_gate import CpuGate
-from yoloom.engine.lanes.lane import Slot, run_requests
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import RequestTerms, resolve_client
+from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.scheduling.queue_policy import OnFull
+from yoloom.engine.scheduling.request_terms import RequestTerms, resolve_client
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
-from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
+from yoloom.runtime.cpu import throughput_profile
+from yoloom.runtime.protocol import Batch, Precision, Profile, RawOutputs
 from yoloom.sync.clock import monotonic
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model
 
@@ -40,7 +41,7 @@ def backend() -> FakeBackend:
 
 @pytest.fixture
 def engine(backend: FakeBackend) -> Iterator[Engine]:
-    engine = Engine(fake_model(), backend, threads=1, capacity=4)
+    engine = thread_engine(fake_model(), backend, threads=1, capacity=4)
     engine.start()
     yield engine
     engine.close()
@@ -52,18 +53,18 @@ def picture(seed: int) -> np.ndarray:
 
 def later(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
     return predict_later(
-        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), RequestTerms(**terms)
+        engine, LocalImageJob(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), RequestTerms(**terms)
     )
 
 
 def elsewhere_of(engine: Engine, seed: int, **terms: Any) -> ResultFuture:
     return predict_nonblocking(
-        engine, Prediction(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), RequestTerms(**terms)
+        engine, LocalImageJob(engine.model, PredictOptions(), f"{seed}.jpg"), picture(seed), RequestTerms(**terms)
     )
 
 
 def now(engine: Engine, seed: int, **terms: Any) -> bytes:
-    prediction = Prediction(engine.model, PredictOptions(), f"{seed}.jpg")
+    prediction = LocalImageJob(engine.model, PredictOptions(), f"{seed}.jpg")
     results = predict_now(engine, prediction, picture(seed), RequestTerms(**terms))
     assert results.boxes is not None
     return bytes(results.boxes.data.tobytes())
@@ -136,7 +137,7 @@ def test_latest_keeps_one_frame_of_a_camera(engine: Engine, backend: FakeBackend
 
 def test_a_client_that_floods_starves_nobody(backend: FakeBackend) -> None:
     """Seen to come last with a single line for all."""
-    engine = Engine(fake_model(), backend, threads=1, capacity=64)
+    engine = thread_engine(fake_model(), backend, threads=1, capacity=64)
     engine.start()
     gate, first = held(engine, backend)
     flood = [later(engine, seed, client=Client("flood")) for seed in range(20)]
@@ -176,7 +177,7 @@ def test_a_lane_that_can_not_be_replaced_fails_its_request_and_is_tried_again(
 class Poisoned(FakeBackend):
     """Fails every batch with a certain picture in it, by its first pixel."""
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         if any(image[8, 0].tolist() == [1, 2, 3] for image in batch):
             raise RuntimeError("poison")
         return super().execute(model, batch)
@@ -184,7 +185,7 @@ class Poisoned(FakeBackend):
 
 def test_a_deadline_is_checked_before_a_run_is_tried_again() -> None:
     clock, backend = ManualClock(), FakeBackend(lanes=1)
-    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, clock=clock)
     engine.start()
 
     def fail_late() -> None:
@@ -201,7 +202,7 @@ def test_a_deadline_is_checked_before_a_run_is_tried_again() -> None:
 
 def test_a_result_that_comes_too_late_is_an_error_and_is_counted_so() -> None:
     clock, backend = ManualClock(), FakeBackend(lanes=1)
-    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, clock=clock)
     engine.start()
     backend.script(lambda: clock.advance(10))
     with pytest.raises(DeadlineExceeded):
@@ -216,7 +217,7 @@ def test_a_drain_runs_what_waits_and_takes_nothing_new(engine: Engine, backend: 
     waiting = [later(engine, seed) for seed in range(3)]
     closer = threading.Thread(target=engine.close, kwargs={"drain": True})
     closer.start()
-    while not engine._closing:
+    while not engine.scheduler._closing:
         threading.Event().wait(0.001)
     with pytest.raises(EngineClosed):
         now(engine, 9)
@@ -249,7 +250,7 @@ def test_a_drain_ends_when_somebody_else_closes(engine: Engine) -> None:
     engine.admit(request)
     drainer = threading.Thread(target=engine.close, kwargs={"drain": True})
     drainer.start()
-    while not engine._settled._waiters:  # type: ignore[attr-defined]
+    while not engine.scheduler._settled._waiters:  # type: ignore[attr-defined]
         threading.Event().wait(0.001)
     engine.close()
     drainer.join(30)
@@ -283,7 +284,7 @@ def test_clients_take_turns_for_places_of_a_full_queue(engine: Engine, backend: 
 
 def test_results_that_nobody_has_finished_yet_keep_their_places(backend: FakeBackend) -> None:
     """Seen to let any number of outputs pile up behind a helper that is slow."""
-    engine = Engine(fake_model(), backend, threads=1, capacity=2)
+    engine = thread_engine(fake_model(), backend, threads=1, capacity=2)
     engine.start()
     helper, runs = Gate(), backend.runs
     engine.on_helper(helper)
@@ -364,7 +365,7 @@ def test_a_future_that_has_ended_holds_neither_image_nor_outputs(engine: Engine,
     """Seen to hold both for as long as the caller keeps the future."""
     gate, running = held(engine, backend)
     waiting = later(engine, 1)
-    images = [weakref.ref(future._prediction._image) for future in (running, waiting)]  # type: ignore[union-attr]
+    images = [weakref.ref(future._job._pipeline.image) for future in (running, waiting)]  # type: ignore[union-attr]
     assert running.cancel()
     assert waiting.cancel()
     gate.open()
@@ -375,7 +376,7 @@ def test_a_future_that_has_ended_holds_neither_image_nor_outputs(engine: Engine,
 
 
 def test_closing_does_not_wait_longer_than_asked_for_a_callback_that_blocks(backend: FakeBackend) -> None:
-    engine = Engine(fake_model(), backend, threads=1)
+    engine = thread_engine(fake_model(), backend, threads=1)
     engine.start()
     gate = Gate()
     future = later(engine, 1)
@@ -399,7 +400,7 @@ def test_a_close_that_lost_its_patience_with_a_helper_ends_what_waits_for_it(
     helper.wait_for()
     gate, running = held(engine, backend)
     undecoded = predict_later(
-        engine, Prediction(engine.model, PredictOptions(), "1.png"), encoded(1), RequestTerms(client=Client("b"))
+        engine, LocalImageJob(engine.model, PredictOptions(), "1.png"), encoded(1), RequestTerms(client=Client("b"))
     )
     futures = [running, undecoded]
     for future in futures:
@@ -426,7 +427,7 @@ def encoded(seed: int) -> bytes:
 def test_a_delivery_that_hangs_is_ended_by_the_close_and_not_once_more_by_itself(engine: Engine) -> None:
     """Seen to wait for ever. A callback that blocks then keeps the close no longer than asked."""
     deliver, called, callback = Gate(), threading.Event(), Gate()
-    prediction = Prediction(engine.model, PredictOptions(), "1.jpg")
+    prediction = LocalImageJob(engine.model, PredictOptions(), "1.jpg")
     future = predict_later(engine, prediction, picture(1), RequestTerms(), lambda results: (deliver(), results)[1])
     future.add_done_callback(lambda _: (called.set(), callback()))
     deliver.wait_for()
@@ -603,6 +604,7 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
 
     class Drawn:
         canvas_hw = (16, 16)
+        lowest_score = 0.0
 
         def __init__(self, value: int) -> None:
             self.value = value
@@ -613,14 +615,14 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
                 canvas[8, 0] = (1, 2, 3)
 
     backend = Poisoned()
-    engine = Engine(fake_model(), backend, threads=1)
+    engine = thread_engine(fake_model(), backend, threads=1)
     requests = [engine.new_request(RequestTerms(), lambda _: None) for _ in range(3)]
     for request, value in zip(requests, (5, 7, 9), strict=True):
         request.image = Drawn(value)
-    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 1)), CpuGate().share(1))
-    outcomes = run_requests(slot, requests, monotonic)
+    slot = ContextSlot(backend.compile(fake_model(), throughput_profile(1)), CpuGate().share(1))
+    outcomes = slot.serve(requests, monotonic)
     assert [type(outcome.error) for outcome in outcomes] == [type(None), RuntimeFailed, type(None)]
-    alone = run_requests(slot, [requests[2]], monotonic)[0]
+    alone = slot.serve([requests[2]], monotonic)[0]
     assert alone.outputs[0].tobytes() == outcomes[2].outputs[0].tobytes()
 
 
@@ -631,7 +633,7 @@ def test_places_that_many_left_wake_as_many_that_wait(engine: Engine, backend: F
     waiting = [threading.Thread(target=now, args=(engine, seed)) for seed in (5, 6)]
     for thread in waiting:
         thread.start()
-    while engine._policy.applying < 2:
+    while engine.scheduler._policy.waiting_for_place < 2:
         threading.Event().wait(0.001)
     newest = later(engine, 9, client=Client("camera"), on_full=OnFull.LATEST)
     while engine.statistics().waiting < 3:
@@ -660,7 +662,7 @@ def test_a_request_that_no_helper_can_prepare_gives_its_place_back(
 
     now(engine, 1)
     monkeypatch.setattr(threading.Thread, "start", no_more)
-    prediction = Prediction(engine.model, PredictOptions(), "a.jpg")
+    prediction = LocalImageJob(engine.model, PredictOptions(), "a.jpg")
     future = predict_later(engine, prediction, str(tmp_path / "a.jpg"), RequestTerms())
     assert isinstance(future.exception(30), RuntimeFailed)
     monkeypatch.undo()
@@ -672,15 +674,15 @@ def test_a_runtime_that_makes_no_context_is_told_as_a_typed_error(backend: FakeB
     """Seen to come out of `YOLO(path)` as the runtime's own RuntimeError."""
 
     class NoContext(FakeBackend):
-        def compile(self, model: Model, setup: Setup) -> Any:
-            compiled = super().compile(model, setup)
+        def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> Any:
+            compiled = super().compile(model, profile, precision)
             compiled.context = self._no_context  # type: ignore[method-assign]
             return compiled
 
         def _no_context(self) -> Any:
             raise RuntimeError("out of memory")
 
-    engine = Engine(fake_model(), NoContext(lanes=1), threads=1)
+    engine = thread_engine(fake_model(), NoContext(lanes=1), threads=1)
     with pytest.raises(RuntimeFailed, match=r"no context.*out of memory"):
         engine.start()
     engine.close()
@@ -689,7 +691,7 @@ def test_a_runtime_that_makes_no_context_is_told_as_a_typed_error(backend: FakeB
 def test_a_warm_up_that_breaks_the_contract_is_told_as_a_typed_error(backend: FakeBackend) -> None:
     """Seen to come out of `YOLO(path)` as it was raised."""
     backend.script(ZeroDivisionError("surprise"))
-    engine = Engine(fake_model(), backend, threads=1)
+    engine = thread_engine(fake_model(), backend, threads=1)
     with pytest.raises(RuntimeFailed, match="ZeroDivisionError: surprise"):
         engine.start()
     engine.close()

@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 import pytest
 
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
-from yoloom.engine.prediction import Prediction
+from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.request import Signal
-from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.scheduling.queue_policy import OnFull
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import (
     DeadlineExceeded,
     EngineClosed,
@@ -37,7 +37,7 @@ from yoloom.errors import (
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions
 from yoloom.results.results import Results
-from yoloom.runtime.protocol import Form, Precision
+from yoloom.runtime.protocol import LATENCY, THROUGHPUT, Precision
 from yoloom.sync.clock import monotonic
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model, shaken
 
@@ -64,14 +64,14 @@ def model() -> Model:
 
 @pytest.fixture
 def engine(backend: FakeBackend, model: Model) -> Iterator[Engine]:
-    engine = Engine(model, backend, threads=2, capacity=4)
+    engine = thread_engine(model, backend, threads=2, capacity=4)
     engine.start()
     yield engine
     engine.close()
 
 
-def prediction(engine: Engine, **options: object) -> Prediction:
-    return Prediction(engine.model, PredictOptions(**options), "image0.jpg")  # type: ignore[arg-type]
+def prediction(engine: Engine, **options: object) -> LocalImageJob:
+    return LocalImageJob(engine.model, PredictOptions(**options), "image0.jpg")  # type: ignore[arg-type]
 
 
 def now(engine: Engine, image: object, timeout: float = NEVER, **options: object) -> Results:
@@ -100,7 +100,7 @@ def occupied(engine: Engine, backend: FakeBackend) -> tuple[Gate, list[ResultFut
 
 @pytest.mark.parametrize(("stride", "size"), [(1, 160), (32, 160), (64, 192), (128, 256)])
 def test_a_network_warms_up_with_a_size_that_its_stride_allows(backend: FakeBackend, stride: int, size: int) -> None:
-    engine = Engine(replace(fake_model(), stride=stride), backend, threads=1, capacity=1)
+    engine = thread_engine(replace(fake_model(), stride=stride), backend, threads=1, capacity=1)
     engine.start()
     engine.close()
     assert backend.shapes == [(1, size, size, 3)]
@@ -122,20 +122,20 @@ def test_many_threads_on_one_engine_get_their_own_results(engine: Engine) -> Non
 def test_one_caller_never_compiles_the_second_form(engine: Engine, backend: FakeBackend) -> None:
     for seed in range(5):
         now(engine, picture(seed))
-    assert backend.compiled == [Form.LATENCY]
+    assert backend.compiled == [LATENCY]
 
 
 def test_requests_that_meet_bring_the_second_form_once(engine: Engine, backend: FakeBackend) -> None:
     gate, futures = occupied(engine, backend)
     gate.open()
     wait(futures)
-    assert backend.compiled == [Form.LATENCY, Form.THROUGHPUT]
+    assert backend.compiled == [LATENCY, THROUGHPUT]
     assert backend.most_users == 2
 
 
 def test_both_forms_have_the_precision_of_the_engine(backend: FakeBackend, model: Model) -> None:
-    """Seen to fail (a second form in float32) with the precision left out of the engine's Setup."""
-    engine = Engine(model, backend, threads=2, capacity=4, precision=Precision.BF16)
+    """Seen to fail (a second form in float32) with the precision left out of the second compilation."""
+    engine = thread_engine(model, backend, threads=2, capacity=4, precision=Precision.BF16)
     engine.start()
     expected = bits(now(engine, picture(1)))
     gate, futures = occupied(engine, backend)
@@ -143,13 +143,15 @@ def test_both_forms_have_the_precision_of_the_engine(backend: FakeBackend, model
     wait(futures)
     assert bits(now(engine, picture(1))) == expected
     engine.close()
-    assert [(setup.form, setup.precision) for setup in backend.setups] == [(form, Precision.BF16) for form in Form]
+    assert [(profile.name, precision) for profile, precision in backend.compilations] == [
+        (form, Precision.BF16) for form in (LATENCY, THROUGHPUT)
+    ]
 
 
 def test_precisions_differ_in_the_fake(model: Model) -> None:
     found = []
-    for precision in Precision:
-        engine = Engine(model, FakeBackend(), threads=1, capacity=1, precision=precision)
+    for precision in (Precision.FP32, Precision.BF16):
+        engine = thread_engine(model, FakeBackend(), threads=1, capacity=1, precision=precision)
         engine.start()
         found.append(now(engine, picture(1)).boxes.data)
         engine.close()
@@ -231,7 +233,7 @@ def test_a_deadline_ends_a_caller_whose_request_runs(engine: Engine, backend: Fa
 
 def test_a_waiting_future_expires_on_the_engines_clock(backend: FakeBackend, model: Model) -> None:
     clock = ManualClock()
-    engine = Engine(model, backend, threads=2, clock=clock)
+    engine = thread_engine(model, backend, threads=2, clock=clock)
     engine.start()
     gate, futures = occupied(engine, backend)
     late = predict_later(engine, prediction(engine), picture(0), RequestTerms(5.0))
@@ -331,9 +333,9 @@ def test_a_closed_engine_compiles_nothing(engine: Engine, backend: FakeBackend) 
     engine.close()
     with pytest.raises(EngineClosed):
         engine.expect_many()
-    assert not engine.serves_many
+    assert not engine.lanes.serves_many
     assert engine.threads_alive() == []
-    assert Form.THROUGHPUT not in backend.compiled
+    assert THROUGHPUT not in backend.compiled
 
 
 def test_close_frees_a_caller_that_waits_for_a_place(engine: Engine, backend: FakeBackend) -> None:
@@ -349,7 +351,7 @@ def test_close_frees_a_caller_that_waits_for_a_place(engine: Engine, backend: Fa
 
     caller = threading.Thread(target=blocked)
     caller.start()
-    while not engine._policy.applying:
+    while not engine.scheduler._policy.waiting_for_place:
         threading.Event().wait(0.001)
     closer = threading.Thread(target=engine.close)
     closer.start()
@@ -362,7 +364,7 @@ def test_close_frees_a_caller_that_waits_for_a_place(engine: Engine, backend: Fa
 
 def test_close_while_submitting(backend: FakeBackend, model: Model) -> None:
     """Each request ends once, whatever the moment of the close."""
-    engine = Engine(model, backend, threads=2)
+    engine = thread_engine(model, backend, threads=2)
     engine.start()
     ended: list[str] = []
 
@@ -418,12 +420,12 @@ def test_callers_that_wait_behind_others_hold_one_copy_of_their_picture(engine: 
     gate, futures = occupied(engine, backend)
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(predict_now, engine, first, picture(5), RequestTerms())]
-        until(lambda: first._kept is not None)
+        until(lambda: first._copy is not None)
         answers.append(pool.submit(predict_now, engine, second, picture(5), RequestTerms()))
         until(lambda: engine.statistics().waiting == 2)
         gate.open()
         assert all(np.array_equal(answer.result(30).orig_img, picture(5)) for answer in answers)
-    assert second._kept is None
+    assert second._copy is None
     wait(futures)
 
 
@@ -457,7 +459,7 @@ def test_cancelled_futures_are_done_for_wait_and_as_completed(engine: Engine, ba
 
 def test_a_callback_may_predict_and_block(backend: FakeBackend, model: Model) -> None:
     """Seen to deadlock when callbacks run on the threads that finish results."""
-    engine = Engine(model, backend, threads=1)
+    engine = thread_engine(model, backend, threads=1)
     engine.start()
     answers: list[int] = []
     called, release = threading.Event(), threading.Event()
@@ -504,7 +506,7 @@ def test_a_callback_that_no_thread_can_be_had_for_is_refused_when_it_is_added(
 def test_a_callback_of_an_expired_request_may_predict(model: Model) -> None:
     """Seen to deadlock when errors are delivered on the lane that found the deadline passed."""
     backend, clock = FakeBackend(lanes=1), ManualClock()
-    engine = Engine(model, backend, threads=2, clock=clock)
+    engine = thread_engine(model, backend, threads=2, clock=clock)
     engine.start()
     gate, futures = occupied(engine, backend)
     answered = threading.Event()
@@ -523,7 +525,7 @@ def test_a_callback_of_an_expired_request_may_predict(model: Model) -> None:
 
 def test_a_callback_that_exits_ends_nothing_but_itself(backend: FakeBackend, model: Model) -> None:
     """Seen to kill the only helper when the crew lets SystemExit through."""
-    engine = Engine(model, backend, threads=1)
+    engine = thread_engine(model, backend, threads=1)
     engine.start()
     for seed in range(3):
         future = later(engine, picture(seed))
@@ -534,7 +536,7 @@ def test_a_callback_that_exits_ends_nothing_but_itself(backend: FakeBackend, mod
 
 def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, model: Model, tmp_path: Path) -> None:
     """Seen to deadlock when helpers wait for places that only helpers can free: capacity 4, and files to decode."""
-    engine = Engine(model, backend, threads=1, capacity=4)
+    engine = thread_engine(model, backend, threads=1, capacity=4)
     engine.start()
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), picture(0))
@@ -545,7 +547,7 @@ def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, 
     futures: list[ResultFuture] = []
     filler = threading.Thread(target=lambda: futures.extend(later(engine, path) for _ in range(4)))
     filler.start()  # files: they fill the queue beside the undelivered result, and wait for the helper
-    while engine.statistics().waiting + engine._policy.held < 4:
+    while engine.statistics().waiting + engine.scheduler._policy.held < 4:
         threading.Event().wait(0.001)
     gate.open()
     filler.join(30)
@@ -555,10 +557,10 @@ def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, 
 
 def test_a_deadline_is_kept_while_the_image_is_still_being_decoded(backend: FakeBackend, model: Model) -> None:
     """Seen to be missed when `admit` wakes no idle lane."""
-    engine = Engine(model, backend, threads=1)
+    engine = thread_engine(model, backend, threads=1)
     engine.start()
     now(engine, picture(0))
-    while not engine._work._waiting:
+    while not engine.scheduler._work._waiting:
         threading.Event().wait(0.001)
     expired = threading.Event()
     request = engine.new_request(RequestTerms(monotonic() + 0.05), lambda _: expired.set())
@@ -581,7 +583,7 @@ def test_a_file_that_changes_while_it_is_open_gets_no_second_form(
 ) -> None:
     """Seen to give the other file's results under load when only the path is kept."""
     state = [1]
-    engine = Engine(model, backend, threads=2, version=lambda: state[0])
+    engine = thread_engine(model, backend, threads=2, version=lambda: state[0])
     engine.start()
     state[0] = 2
     futures = [later(engine, picture(seed)) for seed in range(20)]
@@ -606,7 +608,7 @@ def test_a_future_in_a_forked_child_does_not_wait(engine: Engine, monkeypatch: p
 def test_a_lone_caller_has_the_same_lane_each_time(model: Model) -> None:
     """Its thread is warm. Seen to be another one for each image when lanes are woken in the order of their coming."""
     backend = FakeBackend(lanes=4)
-    engine = Engine(model, backend, threads=4, capacity=8)
+    engine = thread_engine(model, backend, threads=4, capacity=8)
     engine.start()
     gate, futures = occupied(engine, backend)
     gate.open()
@@ -670,7 +672,7 @@ def test_close_ends_what_an_interrupt_has_cut_off_from_the_policy(
     gate, _ = occupied(engine, backend)
     waiting = [later(engine, picture(seed)) for seed in range(engine.capacity)]
     with monkeypatch.context() as striking:
-        striking.setattr(engine._books, "placed", Interrupted())
+        striking.setattr(engine.insight.counters, "admitted", Interrupted())
         terms = RequestTerms(on_full=OnFull.DROP_OLDEST)
         with pytest.raises(KeyboardInterrupt):
             predict_later(engine, prediction(engine), picture(9), terms)
@@ -698,9 +700,9 @@ def test_an_engine_whose_compiler_was_interrupted_closes(engine: Engine, monkeyp
         strike_threads(striking, "yoloom-compile")
         with pytest.raises(KeyboardInterrupt):
             engine.expect_many()
-    assert not engine.serves_many
+    assert not engine.lanes.serves_many
     engine.expect_many()
-    assert engine.serves_many
+    assert engine.lanes.serves_many
 
 
 def test_helpers_whose_start_was_interrupted_are_not_left(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

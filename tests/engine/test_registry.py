@@ -16,7 +16,7 @@ from typing import TypeVar
 import pytest
 
 import yoloom.engine.registry as module
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.registry import Lease, Registry
 from yoloom.errors import EngineClosed, InvalidModel
 from yoloom.sync.thread_pool import ThreadPool
@@ -45,7 +45,7 @@ class Builder:
         return len(self.engines)
 
     def __call__(self) -> Engine:
-        self.engines.append(Engine(fake_model(), self.backend, threads=1))
+        self.engines.append(thread_engine(fake_model(), self.backend, threads=1))
         return self.engines[-1]
 
 
@@ -296,13 +296,15 @@ def test_the_end_of_the_interpreter_waits_for_a_keeper_that_closes_an_engine(reg
     """Seen to fail without that wait, and a program that ends so to abort, about once in twenty times."""
     closing, go_on = threading.Event(), threading.Event()
 
-    class Slow(Engine):
-        def close(self, drain: bool = False, timeout: float | None = None) -> None:
-            closing.set()
-            go_on.wait(30)
-            super().close(drain, timeout)
+    engine = thread_engine(fake_model(), FakeBackend(), threads=1)
+    close = engine.close
 
-    engine = Slow(fake_model(), FakeBackend(), threads=1)
+    def slowly(drain: bool = False, timeout: float | None = None) -> None:
+        closing.set()
+        go_on.wait(30)
+        close(drain, timeout)
+
+    engine.close = slowly  # type: ignore[method-assign]
     registry.claim("file", lambda: engine).abandon()
     assert closing.wait(30)
     ended = threading.Event()

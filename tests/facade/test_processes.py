@@ -205,7 +205,7 @@ def test_a_handle_of_the_parent_answers_though_others_held_its_locks_at_the_fork
         + """
     model = YOLO(sys.argv[1])
     model(image)
-    hold(terms._tasks_lock, model._switch, model._opened.engine._lock, model._opened.engine._crews._lock)
+    hold(terms._tasks_lock, model._switch, model._opened.engine.scheduler._lock, model._opened.engine._pools._lock)
 
     def work():
         asked = [

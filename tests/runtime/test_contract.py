@@ -25,15 +25,17 @@ from yoloom.errors import (
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
 from yoloom.images.letterbox import plan_letterbox
+from yoloom.runtime.cpu import latency_profile, throughput_profile
 from yoloom.runtime.precision import find_precision
-from yoloom.runtime.protocol import Backend, Batch, Context, Form, Outputs, Precision, Setup
-from yoloom.runtime.registry import BACKENDS, find_backend
+from yoloom.runtime.protocol import LATENCY, THROUGHPUT, Backend, Batch, Context, Precision, Profile, RawOutputs
+from yoloom.runtime.registry import CPU_BACKENDS, find_backend
 from yoloom.system.cpus import available_cpus
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model, shaken
 
 Factory = Callable[..., Path]
 
-REAL = list(BACKENDS)
+REAL = list(CPU_BACKENDS)
+FORMS = (LATENCY, THROUGHPUT)
 
 
 def backend_of(name: str) -> Backend:
@@ -77,22 +79,22 @@ def model_of(backend: Backend, tiny_onnx: Factory) -> Callable[..., Model]:
 def context_of(
     backend: Backend,
     model: Model,
-    form: Form = Form.LATENCY,
+    form: str = LATENCY,
     threads: int = 2,
     precision: Precision = Precision.FP32,
 ) -> Context:
-    return backend.compile(model, Setup(form, threads, precision)).context()
+    return backend.compile(model, Profile(form, threads), precision).context()
 
 
 def image(seed: int, hw: tuple[int, int] = (64, 64)) -> Batch:
     return np.random.default_rng(seed).integers(0, 256, (1, *hw, 3), np.uint8)
 
 
-def bits(outputs: Outputs) -> list[bytes]:
+def bits(outputs: RawOutputs) -> list[bytes]:
     return [output.tobytes() for output in outputs]
 
 
-# ---- Outputs
+# ---- RawOutputs
 
 
 def test_form_of_the_outputs(backend: Backend, model_of: Callable[..., Model]) -> None:
@@ -176,7 +178,7 @@ class Held(Context):
         self._inner = inner
         self._gates = [gate]
 
-    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         if self._gates:
             self._gates.pop()()
         return self._inner._execute(batch, lowest_score)
@@ -187,7 +189,7 @@ def test_second_user_gets_context_busy(backend: Backend, model_of: Callable[...,
     model, gate = model_of(), Gate()
     context = Held(model, context_of(backend, model), gate)
 
-    def use(number: int) -> Outputs:
+    def use(number: int) -> RawOutputs:
         if number == 0:
             return context.run(image(0))
         gate.wait_for(1)
@@ -230,7 +232,7 @@ def test_forms_contexts_and_sizes_of_batches(
 ) -> None:
     skip_without(backend, precision)
     model, batch = model_of(), image(3, (64, 96))
-    latency, throughput = (backend.compile(model, Setup(form, 2, precision)) for form in Form)
+    latency, throughput = (backend.compile(model, Profile(form, 2), precision) for form in FORMS)
     expected = bits(latency.context().run(batch))
     assert latency.lanes == 1
     assert throughput.lanes >= 2
@@ -261,7 +263,7 @@ def test_streams_and_larger_batches(
     model, images = model_of(), np.concatenate([image(seed, (64, 96)) for seed in range(4)])
     assert backend.keeps_bits_in_batches(model)
     expected = [bits(context_of(backend, model, precision=precision).run(one[None])) for one in images]
-    context = backend.compile(model, Setup(Form.THROUGHPUT, 4, precision, streams)).context()
+    context = backend.compile(model, throughput_profile(4, streams), precision).context()
     for size in (1, 2, 3, 4):
         for start in range(5 - size):
             outputs = context.run(images[start : start + size])
@@ -272,9 +274,9 @@ def test_streams_and_larger_batches(
 @pytest.mark.parametrize("streams", [1, 2, 3])
 def test_lanes_follow_the_streams(backend: Backend, model_of: Callable[..., Model], streams: int) -> None:
     """OpenVINO gives no more streams than there are CPUs."""
-    compiled = backend.compile(model_of(), Setup(Form.THROUGHPUT, 4, streams=streams))
+    compiled = backend.compile(model_of(), throughput_profile(4, streams))
     assert compiled.lanes in (streams + 1, min(streams, available_cpus()) + 1)
-    assert backend.compile(model_of(), Setup(Form.LATENCY, 4, streams=None)).lanes == 1
+    assert backend.compile(model_of(), latency_profile(4)).lanes == 1
 
 
 def test_onnx_runtime_promises_nothing_for_batches_with_attention(demo_model: Path, tiny_onnx: Factory) -> None:
@@ -290,7 +292,7 @@ def test_deep_network_in_batches_of_four_and_any_number_of_streams(demo_model: P
     batches = [letterboxed(seed) for seed in range(4)]
     expected = [bits(context_of(backend, model).run(batch)) for batch in batches]
     for streams in (1, 2, 4):
-        context = backend.compile(model, Setup(Form.THROUGHPUT, 4, streams=streams)).context()
+        context = backend.compile(model, throughput_profile(4, streams)).context()
         together = context.run(np.concatenate(batches))
         for row in range(4):
             assert [output[row].tobytes() for output in together] == expected[row]
@@ -311,7 +313,7 @@ def test_many_threads_at_once(backend: Backend, model_of: Callable[..., Model], 
     model = model_of()
     context = context_of(backend, model, precision=precision)
     expected = [bits(context.run(image(seed))) for seed in range(8)]
-    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2, precision))
+    compiled = backend.compile(model, throughput_profile(2), precision)
     contexts = [compiled.context() for _ in range(8)]
     with shaken():
         found = barrier_run(8, lambda index: [bits(contexts[index].run(image((index + i) % 8))) for i in range(8)])
@@ -327,7 +329,7 @@ def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str, 
     skip_without(backend, precision)
     batches = [letterboxed(seed) for seed in range(4)]
     expected = [bits(context_of(backend, model, precision=precision).run(batch)) for batch in batches]
-    compiled = backend.compile(model, Setup(Form.THROUGHPUT, 2, precision))
+    compiled = backend.compile(model, throughput_profile(2), precision)
     contexts = [compiled.context() for _ in range(4)]
     assert barrier_run(4, lambda index: bits(contexts[index].run(batches[index]))) == expected
     for count in (2, 4):
@@ -338,8 +340,8 @@ def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
-@pytest.mark.parametrize("form", list(Form))
-def test_demo_model_on_one_thread_and_on_several(demo_model: Path, name: str, form: Form, precision: Precision) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_demo_model_on_one_thread_and_on_several(demo_model: Path, name: str, form: str, precision: Precision) -> None:
     backend, model = backend_of(name), read_model(demo_model)
     skip_without(backend, precision)
     batch = letterboxed(5)
@@ -485,7 +487,7 @@ def test_openvino_ir(tiny_ir: Factory, tiny_onnx: Factory) -> None:
 
 def test_ir_is_not_for_onnxruntime(tiny_ir: Factory) -> None:
     with pytest.raises(UnsupportedModel, match="leave out backend='onnxruntime'"):
-        backend_of("onnxruntime").compile(read_model(tiny_ir(None)), Setup(Form.LATENCY, 1))
+        backend_of("onnxruntime").compile(read_model(tiny_ir(None)), latency_profile(1))
 
 
 def test_weights_that_are_damaged(real: Backend, tiny_onnx: Factory) -> None:
@@ -495,7 +497,7 @@ def test_weights_that_are_damaged(real: Backend, tiny_onnx: Factory) -> None:
     path.write_bytes(path.read_bytes().replace(b"Sigmoid", b"Sigmoix"))
     assert read_model(path) == model
     with pytest.raises(InvalidModel, match=r"tiny\.onnx"):
-        real.compile(model, Setup(Form.LATENCY, 1))
+        real.compile(model, latency_profile(1))
 
 
 def test_file_that_went_away(real: Backend, tiny_onnx: Factory) -> None:
@@ -503,7 +505,7 @@ def test_file_that_went_away(real: Backend, tiny_onnx: Factory) -> None:
     model = read_model(path)
     path.unlink()
     with pytest.raises(InvalidModel, match=r"tiny\.onnx"):
-        real.compile(model, Setup(Form.LATENCY, 1))
+        real.compile(model, latency_profile(1))
 
 
 def test_ir_with_damaged_weights(tiny_ir: Factory) -> None:
@@ -511,16 +513,16 @@ def test_ir_with_damaged_weights(tiny_ir: Factory) -> None:
     model = read_model(folder)
     (folder / "tiny.bin").write_bytes(b"")
     with pytest.raises(InvalidModel):
-        backend_of("openvino").compile(model, Setup(Form.LATENCY, 1))
+        backend_of("openvino").compile(model, latency_profile(1))
 
 
 def test_compilation_that_fails_in_the_fake() -> None:
     backend = FakeBackend()
     backend.script_compile(InvalidModel("scripted"))
     with pytest.raises(InvalidModel, match="scripted"):
-        backend.compile(fake_model(), Setup(Form.LATENCY, 1))
-    backend.compile(fake_model(), Setup(Form.LATENCY, 1))
-    assert backend.compiled == [Form.LATENCY] * 2
+        backend.compile(fake_model(), latency_profile(1))
+    backend.compile(fake_model(), latency_profile(1))
+    assert backend.compiled == [LATENCY] * 2
 
 
 # ---- Names

@@ -30,7 +30,8 @@ from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.model import ModelFile
 from yoloom.formats.protobuf import mapped
 from yoloom.formats.read import describe
-from yoloom.runtime.protocol import Form, Setup
+from yoloom.runtime.cpu import latency_profile, throughput_profile
+from yoloom.runtime.protocol import LATENCY
 from yoloom.runtime.registry import find_backend
 from yoloom.store import conversion_cache, conversions
 from yoloom.store.conversion_cache import ConversionCache
@@ -78,7 +79,7 @@ def conversions_made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 def expected() -> bytes:
     """The bits of the small checkpoint, converted without any cache."""
     model = describe(Converter(lambda: None).open(CHECKPOINTS / "v8-detect.pt"))
-    context = find_backend("openvino", "cpu").compile(model, Setup(Form.LATENCY, 1)).context()
+    context = find_backend("openvino", "cpu").compile(model, latency_profile(1)).context()
     return bits_of(context.run)
 
 
@@ -93,7 +94,7 @@ def opened_bits(path: Path, **options: Any) -> bytes:
 
 
 def raw_bits(model: YOLO) -> bytes:
-    return bits_of(model._opened.engine._slots[Form.LATENCY][0].run)
+    return bits_of(model._opened.engine.lanes._lanes._slots[LATENCY][0].run)
 
 
 # ---- What comes out
@@ -143,7 +144,7 @@ def test_the_head_that_needs_no_nms_sees_the_colours_as_they_are(tmp_path: Path,
     rgb = np.ascontiguousarray(image[..., ::-1].transpose(0, 3, 1, 2), np.float32) / 255
     expected = run_onnxruntime(path.read_bytes(), rgb)[0]
     for backend in ("openvino", "onnxruntime"):
-        found = find_backend(backend, "cpu").compile(model, Setup(Form.LATENCY, 1)).context().run(image)[0]
+        found = find_backend(backend, "cpu").compile(model, latency_profile(1)).context().run(image)[0]
         assert difference_of_rows(found, expected) < TOLERANCE
 
 
@@ -227,7 +228,7 @@ def test_a_conversion_is_read_through_once_at_each_opening(
     def open_twice() -> None:
         with YOLO(checkpoint) as model, YOLO(checkpoint):
             assert raw_bits(model) == expected
-            second = find_backend("openvino", "cpu").compile(model.model, Setup(Form.THROUGHPUT, 1)).context()
+            second = find_backend("openvino", "cpu").compile(model.model, throughput_profile(1)).context()
             assert bits_of(second.run) == expected
 
     for openings in (1, 2):
@@ -360,7 +361,7 @@ def test_a_wrong_entry_is_converted_again(
         assert raw_bits(model) == expected
         assert entry.read_bytes() == sound
         damage(entry, how)
-        second = find_backend("openvino", "cpu").compile(model.model, Setup(Form.THROUGHPUT, 1)).context()
+        second = find_backend("openvino", "cpu").compile(model.model, throughput_profile(1)).context()
         assert bits_of(second.run) == expected
     assert entry.read_bytes() == sound
     assert len(conversions_made) == 3

@@ -41,7 +41,7 @@ from yoloom.engine.registry import registry
 from yoloom.errors import EngineClosed, EngineError, InvalidImage, PartialFailure, RuntimeFailed, YoloomError
 from yoloom.formats.model import Model
 from yoloom.results.results import Results
-from yoloom.runtime.protocol import Backend, Batch, Outputs, Setup
+from yoloom.runtime.protocol import Backend, Batch, Precision, Profile, RawOutputs
 from yoloom.testing import FakeBackend, FakeCompiled
 
 PICTURES = [np.random.default_rng(seed).integers(0, 256, (32, 32, 3), np.uint8) for seed in range(8)]
@@ -73,13 +73,13 @@ class FaultyBackend(FakeBackend):
         with self._dice_lock:
             return self.faulty and self._dice.random() < chance
 
-    def compile(self, model: Model, setup: Setup) -> FakeCompiled:
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> FakeCompiled:
         if self.strikes(0.1):
             raise RuntimeFailed("no memory for this form")
-        compiled = super().compile(model, setup)
+        compiled = super().compile(model, profile, precision)
         return _FaultyCompiled(self, model, compiled.lanes)
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         """The second model sees every picture in negative."""
         return super().execute(model, 255 - batch if model.graph.path.stem == "second" else batch)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Compiled, Outputs, Setup
+from yoloom.runtime.protocol import Batch, Compiled, Precision, Profile, RawOutputs
 from yoloom.testing import FakeBackend, FakeCompiled, fake_model
 from yoloom.workers.ipc.channel import Channel
 from yoloom.workers.ipc.messages import Message, encode
@@ -78,7 +78,7 @@ class FaultyBackend(FakeBackend):
         self._plan = plan
         self._warm = False
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         if self._warm and (self._plan.step != "poison" or tuple(batch[0, 8, 0]) == POISON):
             self._plan.strike_if("poison" if self._plan.step == "poison" else "running")
         self._warm = True
@@ -131,20 +131,22 @@ class SharingBackend(FakeBackend):
         self._plan = plan
         self._gives = False
 
-    def compile(self, model: Model, setup: Setup) -> FakeCompiled:
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> FakeCompiled:
         self._gives = True
         self._strike_if("compiling")
-        return super().compile(model, setup)
+        return super().compile(model, profile, precision)
 
     def exported(self, compiled: Compiled) -> memoryview:
         self._strike_if("exporting")
         return memoryview(b"network" * 1000)
 
-    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> FakeCompiled:
+    def imported(
+        self, model: Model, profile: Profile, data: NDArray[np.uint8], precision: Precision = Precision.FP32
+    ) -> FakeCompiled:
         self._strike_if("sealed" if self._gives else "taking")
         if data.tobytes() != b"network" * 1000:
             raise InvalidModel("what was handed over is not whole")
-        return (OtherBits(1) if self._plan.step == "other bits" else super()).compile(model, setup)
+        return (OtherBits(1) if self._plan.step == "other bits" else super()).compile(model, profile, precision)
 
     def _strike_if(self, step: str) -> None:
         if step == self._plan.step and self._plan.is_due():
@@ -154,5 +156,5 @@ class SharingBackend(FakeBackend):
 
 
 class OtherBits(FakeBackend):
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         return tuple(output + 1 for output in super().execute(model, batch))

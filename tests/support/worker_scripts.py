@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Outputs
+from yoloom.runtime.protocol import Batch, RawOutputs
 from yoloom.testing import FakeBackend, fake_model
 from yoloom.workers.recipe import Recipe, WorkerModel
 
@@ -78,7 +78,7 @@ class ScriptedBackend(FakeBackend):
         super().__init__(lanes=1)
         self._address = address
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as run:
             run.connect(self._address.encode("latin-1"))
             with run.makefile("rw") as lines:

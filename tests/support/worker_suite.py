@@ -10,9 +10,9 @@ import pytest
 
 from worker_scripts import ScriptServer, script_servers
 from yoloom.testing import FakeBackend
-from yoloom.workers.remote_prediction import RemotePrediction
+from yoloom.workers.process_lanes import worker_engine
+from yoloom.workers.remote_job import RemoteImageJob
 from yoloom.workers.settings import Workers
-from yoloom.workers.worker_engine import WorkersEngine
 
 
 def taken_over(module: ModuleType, left_out: set[str]) -> dict[str, Callable[..., object]]:
@@ -26,11 +26,11 @@ def with_processes(module: ModuleType, patch: pytest.MonkeyPatch) -> Iterator[No
     """While this lasts, the engines that the module's tests make have worker processes."""
     with script_servers() as servers:
 
-        def engine(model: Any, backend: FakeBackend, threads: int, **more: Any) -> WorkersEngine:
+        def engine(model: Any, backend: FakeBackend, threads: int, **more: Any) -> worker_engine:
             servers.append(ScriptServer(backend))
             workers = Workers(min(threads, backend.lanes))
-            return WorkersEngine(model, servers[-1].recipe(model), workers, threads, **more)
+            return worker_engine(model, servers[-1].recipe(model), workers, threads, **more)
 
         patch.setattr(module, "Engine", engine)
-        patch.setattr(module, "Prediction", RemotePrediction)
+        patch.setattr(module, "LocalImageJob", RemoteImageJob)
         yield

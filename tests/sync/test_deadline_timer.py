@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import DeadlineExceeded
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
@@ -181,7 +181,7 @@ def backend() -> FakeBackend:
 
 @pytest.fixture
 def engine(backend: FakeBackend, clock: ManualClock) -> Iterator[Engine]:
-    engine = Engine(fake_model(), backend, threads=1, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, clock=clock)
     engine.start()
     yield engine
     engine.close()
@@ -189,7 +189,7 @@ def engine(backend: FakeBackend, clock: ManualClock) -> Iterator[Engine]:
 
 
 def later(engine: Engine, **terms: Any) -> ResultFuture:
-    prediction = Prediction(engine.model, PredictOptions(), "image.jpg")
+    prediction = LocalImageJob(engine.model, PredictOptions(), "image.jpg")
     return predict_later(engine, prediction, IMAGE, RequestTerms(**terms)).keep_time()
 
 
@@ -227,9 +227,9 @@ def test_a_future_of_submit_ends_in_time_for_all_who_wait_for_it(demo_model: Pat
     with YOLO(demo_model, threads=1) as model:
         engine, gate = model._opened.engine, Gate()
         engine.expect_many()
-        for slot in itertools.chain(*engine._slots.values()):
+        for slot in itertools.chain(*engine.lanes._lanes._slots.values()):
             slot.serve = functools.partial(_stopped_at, gate, slot.serve)  # type: ignore[method-assign]
-        running = [model.submit(IMAGE, imgsz=64) for _ in engine._lanes]
+        running = [model.submit(IMAGE, imgsz=64) for _ in engine.lanes._lanes.threads()]
         gate.wait_for(len(running))
         late = [model.submit(IMAGE, imgsz=64, timeout=0.05) for _ in range(3)]
         assert [type(future.exception()) for future in as_completed(late, timeout=30)] == [DeadlineExceeded] * 3

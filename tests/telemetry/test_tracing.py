@@ -20,12 +20,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from yoloom import YOLO
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
-from yoloom.engine.prediction import Prediction
+from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.request_trace import NO_TRACE
-from yoloom.engine.scheduling.client import RequestTerms
 from yoloom.engine.scheduling.queue_policy import OnFull
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidImage, QueueFull, RuntimeFailed
 from yoloom.options import PredictOptions
 from yoloom.telemetry import tracing
@@ -56,14 +56,14 @@ def backend() -> FakeBackend:
 
 @pytest.fixture
 def engine(backend: FakeBackend) -> Iterator[Engine]:
-    engine = Engine(fake_model(), backend, threads=1, capacity=2)
+    engine = thread_engine(fake_model(), backend, threads=1, capacity=2)
     engine.start()
     yield engine
     engine.close()
 
 
-def prediction(engine: Engine) -> Prediction:
-    return Prediction(engine.model, PredictOptions(), "image.jpg")
+def prediction(engine: Engine) -> LocalImageJob:
+    return LocalImageJob(engine.model, PredictOptions(), "image.jpg")
 
 
 def now(engine: Engine, image: object = IMAGE, **terms: Any) -> None:

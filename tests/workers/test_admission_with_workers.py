@@ -47,7 +47,7 @@ def backend() -> FakeBackend:
 
 @pytest.fixture
 def engine(_processes: None, backend: FakeBackend) -> Iterator[Engine]:
-    engine = test_admission.Engine(fake_model(), backend, threads=1, capacity=4)
+    engine = test_admission.thread_engine(fake_model(), backend, threads=1, capacity=4)
     engine.start()
     yield engine
     engine.close()

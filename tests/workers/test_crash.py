@@ -18,15 +18,15 @@ import pytest
 
 from yoloom.engine.futures import ResultFuture, predict_later, predict_now
 from yoloom.engine.insight.statistics import WorkerStatistics
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidModel, WorkerCrashed, WorkersUnavailable
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
 from yoloom.testing import fake_model
 from yoloom.workers.process import WorkerProcess
+from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.recipe import Recipe
 from yoloom.workers.settings import Workers
-from yoloom.workers.worker_engine import WorkersEngine
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +45,9 @@ def poison() -> np.ndarray:
 
 
 @contextmanager
-def opened(recipe: Recipe, count: int = 2, **more: Any) -> Iterator[WorkersEngine]:
+def opened(recipe: Recipe, count: int = 2, **more: Any) -> Iterator[worker_engine]:
     workers = Workers(count, silence_s=QUIET_S, **({"restarts": 50} | more))
-    engine = WorkersEngine(fake_model(), recipe, workers, threads=count, capacity=64)
+    engine = worker_engine(fake_model(), recipe, workers, threads=count, capacity=64)
     engine.start()
     try:
         yield engine
@@ -64,14 +64,14 @@ def faulty(tmp_path: Path) -> Callable[..., Recipe]:
     return recipe
 
 
-def later(engine: WorkersEngine, image: np.ndarray, deadline: float = np.inf) -> ResultFuture:
+def later(engine: worker_engine, image: np.ndarray, deadline: float = np.inf) -> ResultFuture:
     return predict_later(
-        engine, engine.prediction_type(engine.model, PredictOptions(), "a.jpg"), image, RequestTerms(deadline)
+        engine, engine.lanes.new_job(engine.model, PredictOptions(), "a.jpg"), image, RequestTerms(deadline)
     )
 
 
-def now(engine: WorkersEngine, image: np.ndarray) -> bytes:
-    prediction = engine.prediction_type(engine.model, PredictOptions(), "a.jpg")
+def now(engine: worker_engine, image: np.ndarray) -> bytes:
+    prediction = engine.lanes.new_job(engine.model, PredictOptions(), "a.jpg")
     return bytes(predict_now(engine, prediction, image, RequestTerms()).boxes.data.tobytes())
 
 
@@ -83,12 +83,12 @@ def expected() -> list[bytes]:
         return [now(engine, picture(seed)) for seed in range(12)]
 
 
-def answers(engine: WorkersEngine, count: int = 12) -> list[bytes]:
+def answers(engine: worker_engine, count: int = 12) -> list[bytes]:
     futures = [later(engine, picture(seed)) for seed in range(count)]
     return [bytes(future.result(60).boxes.data.tobytes()) for future in futures]
 
 
-def crew(engine: WorkersEngine) -> tuple[WorkerStatistics, ...]:
+def crew(engine: worker_engine) -> tuple[WorkerStatistics, ...]:
     return engine.statistics().workers
 
 
@@ -100,7 +100,7 @@ def until(condition: Callable[[], object]) -> None:
     raise TimeoutError("it did not come to be")
 
 
-def all_ready(engine: WorkersEngine) -> bool:
+def all_ready(engine: worker_engine) -> bool:
     return all(worker.state == "ready" for worker in crew(engine))
 
 
@@ -381,7 +381,7 @@ def test_resize_changes_the_number_of_workers_and_refuses_nobody(
     faulty: Callable[..., Recipe], expected: list[bytes]
 ) -> None:
     workers = Workers(2, silence_s=QUIET_S)
-    engine = WorkersEngine(fake_model(), faulty(), workers, threads=4, capacity=64)
+    engine = worker_engine(fake_model(), faulty(), workers, threads=4, capacity=64)
     engine.start()
     stop, wrong = threading.Event(), []
 
@@ -394,7 +394,7 @@ def test_resize_changes_the_number_of_workers_and_refuses_nobody(
         thread.start()
     shares = []
     for count in (4, 1, 3):
-        engine.resize(count)
+        engine.lanes.resize(count)
         shares.append([worker.threads for worker in crew(engine)])
     stop.set()
     for thread in callers:
@@ -414,7 +414,7 @@ def test_a_worker_that_ends_while_workers_become_fewer_loses_nothing(
     """Its lane is wanted no longer, and still has a request to do once more. Seen to wait for ever without a worker."""
     with opened(faulty("running", how, times=2)) as engine:
         futures = [later(engine, picture(seed)) for seed in range(12)]
-        engine.resize(1)
+        engine.lanes.resize(1)
         assert [future.result(60).boxes.data.tobytes() for future in futures] == expected
         assert len(crew(engine)) == 1
 
@@ -422,11 +422,11 @@ def test_a_worker_that_ends_while_workers_become_fewer_loses_nothing(
 def test_a_resize_that_can_not_be_done_changes_nothing(tmp_path: Path, expected: list[bytes]) -> None:
     plan = {"step": "starting", "how": "exit", "times": 1000, "folder": str(tmp_path / "not-yet")}
     workers = Workers(1, silence_s=QUIET_S, restarts=2)
-    engine = WorkersEngine(fake_model(), Recipe("worker_faults:open_faulty_when_folder", plan), workers, threads=2)
+    engine = worker_engine(fake_model(), Recipe("worker_faults:open_faulty_when_folder", plan), workers, threads=2)
     engine.start()
     (tmp_path / "not-yet").mkdir()
     with pytest.raises(WorkersUnavailable):
-        engine.resize(2)
+        engine.lanes.resize(2)
     assert now(engine, picture(3)) == expected[3]
     assert len(crew(engine)) == 1
     engine.close()

@@ -47,7 +47,7 @@ def model() -> Model:
 
 @pytest.fixture
 def engine(_processes: None, backend: FakeBackend, model: Model) -> Iterator[Engine]:
-    engine = test_engine.Engine(model, backend, threads=2, capacity=4)
+    engine = test_engine.thread_engine(model, backend, threads=2, capacity=4)
     engine.start()
     yield engine
     engine.close()

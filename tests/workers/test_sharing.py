@@ -21,7 +21,8 @@ from test_crash import WAYS, all_ready, answers, crew, opened, until
 from yoloom import YOLO
 from yoloom.errors import InvalidModel, WorkersUnavailable
 from yoloom.formats.read import read_model
-from yoloom.runtime.protocol import Form, Setup, Sharing
+from yoloom.runtime.cpu import latency_profile
+from yoloom.runtime.protocol import Sharing
 from yoloom.runtime.registry import find_backend
 from yoloom.workers.compile_sharing import LOSSES, CompileRole, CompileSharing
 from yoloom.workers.ipc.shared_weights import SharedNetwork
@@ -240,9 +241,9 @@ def test_an_imported_network_has_its_own_settings_and_the_same_bits(demo_model: 
     """And lives as long as its last context, whatever happens to the rest."""
     backend, model = find_backend("openvino", "cpu"), read_model(demo_model)
     assert isinstance(backend, Sharing)
-    own = backend.compile(model, Setup(Form.LATENCY, 1))
+    own = backend.compile(model, latency_profile(1))
     data = np.frombuffer(bytearray(backend.exported(own)), np.uint8)
-    shared = backend.imported(model, Setup(Form.LATENCY, threads), data)
+    shared = backend.imported(model, latency_profile(threads), data)
     image = np.random.default_rng(1).integers(0, 256, (1, *(model.input.hw or (96, 128)), 3), np.uint8)
     expected, context = own.context().run(image), shared.context()
     del data, shared, own
@@ -253,4 +254,4 @@ def test_what_was_not_exported_is_refused(demo_model: Path) -> None:
     backend = find_backend("openvino", "cpu")
     assert isinstance(backend, Sharing)
     with pytest.raises(InvalidModel, match="can not import"):
-        backend.imported(read_model(demo_model), Setup(Form.LATENCY, 1), np.zeros(1000, np.uint8))
+        backend.imported(read_model(demo_model), latency_profile(1), np.zeros(1000, np.uint8))

@@ -18,7 +18,8 @@ from yoloom.images.letterbox import Placement, plan_letterbox, round_up_to_strid
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detections import Detections, OutputLayout
 from yoloom.postprocess.tasks import TASKS
-from yoloom.runtime.protocol import Backend, Context, Form, Precision, Setup
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import Backend, Context, Precision
 
 Image = NDArray[np.uint8]
 DEFAULTS = PredictOptions()
@@ -41,7 +42,9 @@ class BareRuntime:
             UnsupportedModel: the backend can not run it.
         """
         self._model = model
-        latency, self._throughput = (backend.compile(model, Setup(form, threads, precision)) for form in Form)
+        latency, self._throughput = (
+            backend.compile(model, profile, precision) for profile in backend.profiles(model, threads, Plan())
+        )
         self._alone = latency.context()
         self._contexts: list[Context] = []
 

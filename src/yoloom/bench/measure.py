@@ -16,7 +16,7 @@ from yoloom.bench.callers import short
 from yoloom.bench.contenders import bare, bare_turns, compare, model_turn, ours, side_by_side
 from yoloom.bench.rounds import Progress, Series, Turn, interleave
 from yoloom.bench.startup import start_seconds
-from yoloom.engine.lanes.plan import Plan
+from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
 from yoloom.yolo import YOLO

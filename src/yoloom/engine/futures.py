@@ -1,113 +1,146 @@
-"""The two ways through the engine: a caller that waits, and a future."""
+"""The ways through the engine: a caller that waits, and a future. The one place that delivers results.
+
+```
+predict_now          admit ─▶ prepare ─▶ wait ───────────────────────────▶ deliver    all in the caller's thread
+predict_later        admit (waits for a place) ─▶ prepare ─▶ future ─▶ helper ─▶ deliver
+predict_nonblocking  admit (never waits), prepare once there is a place ─▶ future ─▶ helper ─▶ deliver
+```
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import functools
 import math
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 
-from yoloom.engine.engine import Engine, too_late
+from yoloom.engine.engine import Engine
+from yoloom.engine.image_job import ImageJob
 from yoloom.engine.pipeline import Ownership
-from yoloom.engine.prediction import Prediction
 from yoloom.engine.request import Request, Signal
 from yoloom.engine.request_trace import NO_TRACE
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.scheduler import too_late
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import Cancelled, EngineClosed, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results.results import Results
+from yoloom.sync.clock import clamped
 from yoloom.sync.once import SetOnce
 from yoloom.system.safe_log import SafeLogger
 
 log = SafeLogger("yoloom.engine")
 
 Deliver = Callable[[Results], Results]
+"""Last step of a result on its way to the caller: saves or shows it."""
 
 
-def _unchanged(results: Results) -> Results:
+def unchanged(results: Results) -> Results:
+    """Deliver results as they are."""
     return results
 
 
 def predict_now(
-    engine: Engine, prediction: Prediction, source: object, terms: RequestTerms, deliver: Deliver = _unchanged
+    engine: Engine, job: ImageJob, source: object, terms: RequestTerms, deliver: Deliver = unchanged
 ) -> Results:
     """Predict in the calling thread, which waits for its turn on a lane. Raises the request's error.
 
     In a full queue the image is prepared while its caller waits for a place: it is the caller's own.
     """
     signal = Signal()
-    request = engine.new_request(terms, signal.set)
+    request = engine.new_request(terms, signal.set, nbytes=job.expected_nbytes(source))
     with request.trace:
-        with _taken_back(engine, request):
+        try:
             engine.admit(request)
-            if _prepare(engine, request, prediction, source, Ownership.BORROWED):
+            if _prepare(engine, request, job, source, Ownership.BORROWED):
                 # Those who wait for long hold one copy of their image, not two.
-                prediction.copy_borrowed_image()
+                job.copy_borrowed_image()
+        except BaseException as error:
+            _take_back(engine, request, error)
+            raise
         engine.wait(request, signal)
-        return _delivered(engine, request, prediction, deliver)
+        return _deliver(engine, request, job, deliver)
 
 
 def predict_later(
-    engine: Engine, prediction: Prediction, source: object, terms: RequestTerms, deliver: Deliver = _unchanged
+    engine: Engine, job: ImageJob, source: object, terms: RequestTerms, deliver: Deliver = unchanged
 ) -> ResultFuture:
     """Admit now, deliver through a future. Blocks while the queue is full, where the terms say so.
 
     Arrays and PIL images are copied before this returns, so the caller may reuse them; files and encoded bytes are
     decoded by a helper thread.
     """
-    placed = Signal()
-    future = ResultFuture(engine, prediction, terms, deliver, placed.set)
-    with future.request.trace.unless_raised(), _taken_back(engine, future.request):
-        if not engine.admit(future.request):
-            engine.wait_for_place(future.request, placed)
-        future.prepare(source, Ownership.NONE)
+    admitted = Signal()
+    future = ResultFuture(engine, job, source, terms, deliver, lambda _: admitted.set)
+    with future.request.trace.unless_raised():
+        try:
+            if not engine.admit(future.request):
+                engine.wait_for_place(future.request, admitted)
+            future.prepare(source, Ownership.COPY)
+        except BaseException as error:
+            _take_back(engine, future.request, error)
+            raise
     return future
 
 
 def predict_nonblocking(
-    engine: Engine, prediction: Prediction, source: object, terms: RequestTerms, deliver: Deliver = _unchanged
+    engine: Engine, job: ImageJob, source: object, terms: RequestTerms, deliver: Deliver = unchanged
 ) -> ResultFuture:
-    """Like `predict_later`, but never blocks: in a full queue the image is prepared once it has a place.
+    """Admit now, deliver through a future, and never block: in a full queue the image is prepared with its place.
 
     An array is not copied: it must be nobody else's. Raises QueueFull where the terms are not to wait.
     """
     future = ResultFuture(
-        engine, prediction, terms, deliver, lambda _: future.prepare_on_helper(source, Ownership.OWNED)
+        engine,
+        job,
+        source,
+        terms,
+        deliver,
+        lambda future: lambda _: future.prepare_on_helper(source, Ownership.OWNED),
     )
-    with future.request.trace.unless_raised(), _taken_back(engine, future.request):
-        if engine.admit(future.request):
-            future.prepare(source, Ownership.OWNED)
+    with future.request.trace.unless_raised():
+        try:
+            if engine.admit(future.request):
+                future.prepare(source, Ownership.OWNED)
+        except BaseException as error:
+            _take_back(engine, future.request, error)
+            raise
     return future
 
 
 class ResultFuture(Future[Results]):
-    """A `concurrent.futures.Future` whose `cancel` takes waiting work out of the queue. Shared freely.
+    """A `concurrent.futures.Future` whose `cancel` takes waiting work out of the queue.
 
     Work that is running already is let finish, and its result is thrown away. Callbacks run on threads of their own, so
     that one that blocks or predicts keeps nobody from its results. Once it has ended it holds its result, and nothing
     of the model or the image.
+
+    Thread safety: any number of threads.
     """
 
     def __init__(
         self,
         engine: Engine,
-        prediction: Prediction,
+        job: ImageJob,
+        source: object,
         terms: RequestTerms,
         deliver: Deliver,
-        on_place: Callable[[Request], None] | None = None,
+        on_admitted: Callable[[ResultFuture], Callable[[Request], None]],
     ) -> None:
+        """Make the request; it is not admitted yet. on_admitted: see `Request`, for this future."""
         super().__init__()
         self._deliver = deliver
         self._engine = engine
-        self._prediction: Prediction | None = prediction
-        # Whoever is the first ends the future: with a result, an error or a cancellation, and no second one.
+        self._job: ImageJob | None = job
+        # The first to put its name here ends the future: with a result, an error or a cancellation, and no second one.
         self._end = SetOnce()
-        self.request = engine.new_request(terms, self._ended, on_place, keeps_place=True)
+        self.request = engine.new_request(
+            terms, self._ended, on_admitted(self), keeps_place=True, nbytes=job.expected_nbytes(source)
+        )
         if self.request.trace is not NO_TRACE:
             super().add_done_callback(self.request.trace.end_with)
+
+    # ---- For its caller
 
     def result(self, timeout: float | None = None) -> Results:
         """See `concurrent.futures.Future`; raises DeadlineExceeded at the request's deadline, also while it runs."""
@@ -119,14 +152,17 @@ class ResultFuture(Future[Results]):
         self._wait_in_time(timeout)
         return super().exception(timeout)
 
-    def _wait_in_time(self, timeout: float | None) -> None:
-        self._engine.check_process()
-        left = self._engine.seconds_left(self.request)
-        if not self.done() and left < (math.inf if timeout is None else timeout):
-            concurrent.futures.wait([self], min(left, threading.TIMEOUT_MAX))
-            self.expire()
+    def delivered_by(self, deliver: Deliver) -> Results:
+        """Wait for the result, and take the last step in the calling thread. An error of it counts as the request's."""
+        results = self.result()
+        try:
+            return deliver(results)
+        except BaseException as error:
+            self._engine.scheduler.reclassify(self.request, error)
+            raise
 
     def cancel(self) -> bool:
+        """Take the request out of the queue, or throw its result away; False when it has ended otherwise."""
         self._engine.check_process()
         if not self._end.put("cancelled"):
             return self._end.value == "cancelled"  # perhaps by another thread, which is in the middle of it
@@ -147,12 +183,8 @@ class ResultFuture(Future[Results]):
         return self
 
     def expire(self) -> None:
-        """End with DeadlineExceeded what has not ended: its time is over, even if it runs."""
+        """End with DeadlineExceeded unless it has ended: its time is over, even if it runs."""
         self._fail(too_late())
-
-    def heard(self, error: BaseException) -> None:
-        """Whoever fetched the result could not hand it on: the request is counted as this error."""
-        self._engine.heard(self.request, error)
 
     def add_done_callback(self, fn: Callable[[Future[Results]], object]) -> None:
         """See `concurrent.futures.Future`. `fn` is called on a thread for callbacks, after the engine's close here.
@@ -164,24 +196,41 @@ class ResultFuture(Future[Results]):
         super().add_done_callback(functools.partial(self._call_back, fn))
 
     def add_quick_callback(self, fn: Callable[[Future[Results]], object]) -> None:
-        """A callback of our own, which neither blocks nor predicts: it is called where the future ends."""
+        """Add a callback of our own, which neither blocks nor predicts: it is called where the future ends."""
         super().add_done_callback(fn)
 
-    def prepare(self, source: object, loan: Ownership) -> None:
+    def _wait_in_time(self, timeout: float | None) -> None:
+        self._engine.check_process()
+        left = self._engine.seconds_left(self.request)
+        if not self.done() and left < (math.inf if timeout is None else timeout):
+            concurrent.futures.wait([self], clamped(left))
+            self.expire()
+
+    def _call_back(self, fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
+        try:
+            self._engine.run_callback(_call_safely, fn, future)
+        except EngineClosed:  # nobody waits for a thread of ours any more: it is left to call it here
+            _call_safely(fn, future)
+
+    # ---- On the way in
+
+    def prepare(self, source: object, ownership: Ownership) -> None:
         """Prepare the image of the admitted request, here or on a helper; its faults go to the future."""
         if isinstance(source, (str, os.PathLike, bytes)):
-            self.prepare_on_helper(source, loan)
+            self.prepare_on_helper(source, ownership)
         else:
-            self._prepare(source, loan)
+            self._prepare(source, ownership)
 
-    def prepare_on_helper(self, source: object, loan: Ownership) -> None:
+    def prepare_on_helper(self, source: object, ownership: Ownership) -> None:
         """Prepare the image on a helper, unless the request has ended without a place."""
-        self._on_helper(self._prepare, source, loan)
+        self._on_helper(self._prepare, source, ownership)
 
-    def _prepare(self, source: object, loan: Ownership) -> None:
-        prediction = self._prediction
-        if prediction is not None:  # else it has ended
-            _prepare(self._engine, self.request, prediction, source, loan)
+    def _prepare(self, source: object, ownership: Ownership) -> None:
+        job = self._job
+        if job is not None:  # else it has ended
+            _prepare(self._engine, self.request, job, source, ownership)
+
+    # ---- On the way out
 
     def _ended(self, request: Request) -> None:
         # On a lane, or in the thread that closes or cancels: neither may run what follows. In the thread that closes
@@ -190,12 +239,12 @@ class ResultFuture(Future[Results]):
             self._on_helper(self._finish)
 
     def _finish(self) -> None:
-        prediction = self._prediction
-        if prediction is None:
+        job = self._job
+        if job is None:
             self.request.forget()  # it was ended while its outputs came
             return
         self.request.raise_error()
-        result = _delivered(self._engine, self.request, prediction, self._deliver)
+        result = _deliver(self._engine, self.request, job, self._deliver)
         if not self._end.put("result"):
             return
         try:
@@ -215,15 +264,15 @@ class ResultFuture(Future[Results]):
 
     def _forget(self) -> None:
         """Let go of the image, of the outputs, of the model's handle, which `deliver` holds, and of the place."""
-        self._prediction = None
-        self._deliver = _unchanged
+        self._job = None
+        self._deliver = unchanged
         self.request.forget()
-        self._engine.delivered(self.request)
+        self._engine.scheduler.release_slot(self.request)
         if self.request.terms.deadline < math.inf:
             self._engine.deadline_timer.forget(self.request.id)
 
     def _on_helper(self, work: Callable[..., None], *args: object) -> None:
-        """Have a helper do `work`; what it raises goes to the future."""
+        """Have a helper do `work`; an error of it goes to the future."""
         try:
             self._engine.on_helper(self._guarded, work, *args)
         except YoloomError as error:
@@ -236,52 +285,38 @@ class ResultFuture(Future[Results]):
             known = isinstance(error, Exception)
             self._fail(error if known else RuntimeFailed(f"finishing failed: {type(error).__name__}: {error}"))
 
-    def _call_back(self, fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
-        try:
-            self._engine.on_caller_back(_called, fn, future)
-        except EngineClosed:  # nobody waits for a thread of ours any more: what is left is to call it here
-            _called(fn, future)
 
-
-@contextlib.contextmanager
-def _taken_back(engine: Engine, request: Request) -> Iterator[None]:
-    """A block that begins a request. When it is interrupted at any line, the request gives its place back."""
+def _prepare(engine: Engine, request: Request, job: ImageJob, source: object, ownership: Ownership) -> bool:
+    """Prepare an admitted request. A fault gives its place back and ends the request. True when it runs next."""
     try:
-        yield
-    except ForkedEngine:  # the engine's lock is another process's
-        raise
-    except BaseException:
-        engine.cancel(request, Cancelled("the caller was interrupted before the request could wait."))
-        raise
-
-
-def _delivered(engine: Engine, request: Request, prediction: Prediction, deliver: Deliver) -> Results:
-    """What `deliver` makes of the results of a request that has run. What is raised here is what it counts as."""
-    try:
-        results = engine.measured(request, prediction.finish_request)
-        engine.check_in_time(request)
-        return deliver(results)
-    except BaseException as error:
-        engine.heard(request, error)
-        raise
-
-
-def _called(fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
-    try:
-        fn(future)
-    except Exception:
-        log.exception("a callback of a future failed")
-
-
-def _prepare(engine: Engine, request: Request, prediction: Prediction, source: object, loan: Ownership) -> bool:
-    """Prepare an admitted request. A fault gives its place back and is how the request ends. True when it runs next."""
-    try:
-        prediction.prepare(source, loan)
+        job.prepare(source, ownership)
     except YoloomError as error:
         engine.cancel(request, error)
     except BaseException as error:
         engine.cancel(request, RuntimeFailed(f"the image could not be prepared: {type(error).__name__}: {error}"))
         raise
     else:
-        return engine.run_when_free(request, prediction)
+        return engine.scheduler.mark_ready(request, job)
     return False
+
+
+def _take_back(engine: Engine, request: Request, error: BaseException) -> None:
+    """Give back the place of a request whose beginning was interrupted, at any line."""
+    if not isinstance(error, ForkedEngine):  # then the engine's lock is another process's
+        engine.cancel(request, Cancelled("the caller was interrupted before the request could wait."))
+
+
+def _deliver(engine: Engine, request: Request, job: ImageJob, deliver: Deliver) -> Results:
+    """Make the results of a request that has run, and take the last step. An error of either counts as its outcome."""
+    try:
+        return deliver(engine.finish_timed(request, job))
+    except BaseException as error:
+        engine.scheduler.reclassify(request, error)
+        raise
+
+
+def _call_safely(fn: Callable[[Future[Results]], object], future: Future[Results]) -> None:
+    try:
+        fn(future)
+    except Exception:
+        log.exception("a callback of a future failed")

@@ -5,41 +5,73 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.engine.request_trace import NO_TRACE, RequestTrace
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.engine.timeline import Timeline
 from yoloom.errors import YoloomError
-from yoloom.runtime.protocol import Outputs
+from yoloom.runtime.protocol import RawOutputs
+from yoloom.sync.clock import clamped
 
 
 class Image(Protocol):
     """A prepared image, as the lane that runs it needs it."""
 
     @property
-    def canvas_hw(self) -> tuple[int, int]: ...
+    def canvas_hw(self) -> tuple[int, int]:
+        """Height and width of the canvas in pixels."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Memory that the image takes until its results are there."""
 
-    def draw(self, canvas: NDArray[np.uint8]) -> None: ...
+    @property
+    def lowest_score(self) -> float:
+        """Confidence below which its caller wants no candidates."""
+
+    def draw(self, canvas: NDArray[np.uint8]) -> None:
+        """Place the image on its canvas (H, W, 3)."""
+
+
+class Outcome(NamedTuple):
+    """End of a run for one request.
+
+    Thread safety: any number of threads (immutable).
+
+    Attributes:
+        outputs: Raw outputs of this image, in memory of their own.
+        run_ms: Time in the runtime.
+        error: Reason why there are no outputs.
+        late: The deadline passed before it could be tried again.
+        retried: It was run more than once.
+    """
+
+    outputs: RawOutputs = ()
+    run_ms: float = 0.0
+    error: YoloomError | None = None
+    late: bool = False
+    retried: bool = False
 
 
 class Request:
-    """An image, its terms, and how it ended. Owned by the engine.
+    """An image, its terms, and its end.
 
-    on_end runs once, in whichever thread ends it, and for one that keeps its place once more when the engine closes
-    before it was delivered. on_place runs once for a request that had to wait for a place: when
-    it has one, or has ended without. run_ms: what the runtime took, in milliseconds.
+    Thread safety: owned by the engine. The scheduler's lock guards `admitted`, `counted`, `verdict` and `holds`.
 
-    keeps_place: its result is delivered by somebody else than its caller, and holds the place until `Engine.delivered`.
-    Guarded by the engine's lock: `admitted`, whether it ever had a place; `counted`, what it was counted as once it has
-    ended; `verdict`, what to count it as although it runs, since its caller has given up; `holds`, whether it still has
-    a place although it has run.
+    Attributes:
+        on_end: Called once, in whichever thread ends the request; once more for one that keeps its place, when the
+            engine closes before it was delivered.
+        on_admitted: Called once for a request that had to wait for a place, when it has one or has ended without.
+        keeps_place: Its result is delivered by somebody else than its caller, and holds the place until `release_slot`.
+        admitted: It ever had a place.
+        counted: The outcome that it was counted as, once it has ended.
+        verdict: The outcome to count although it runs, since its caller has given up.
+        holds: It still has a place although it has run.
+        run_ms: Time in the runtime, in milliseconds.
     """
 
     __slots__ = (
@@ -50,8 +82,9 @@ class Request:
         "id",
         "image",
         "keeps_place",
+        "nbytes",
+        "on_admitted",
         "on_end",
-        "on_place",
         "outputs",
         "run_ms",
         "terms",
@@ -65,40 +98,51 @@ class Request:
         request_id: int,
         terms: RequestTerms,
         on_end: Callable[[Request], None],
-        on_place: Callable[[Request], None] | None = None,
+        on_admitted: Callable[[Request], None] | None = None,
         keeps_place: bool = False,
         asked: float = 0.0,
+        nbytes: int = 0,
     ) -> None:
-        """asked: now, on the engine's clock."""
+        """Begin at the moment `asked` of the engine's clock. nbytes: of the decoded picture, 0 when that is unknown."""
         self.id = request_id
         self.terms = terms
         self.timeline = Timeline(asked)
         self.trace: RequestTrace = NO_TRACE
         self.on_end = on_end
-        self.on_place = on_place
+        self.on_admitted = on_admitted
         self.keeps_place = keeps_place
+        self.nbytes = nbytes
         self.admitted = False
         self.counted = ""
         self.verdict = ""
         self.holds = False
         self.image: Image | None = None
-        self.outputs: Outputs | None = None
+        self.outputs: RawOutputs | None = None
         self.error: YoloomError | None = None
         self.run_ms = 0.0
 
-    def succeed(self, outputs: Outputs, run_ms: float) -> None:
+    def succeed(self, outputs: RawOutputs, run_ms: float) -> None:
+        """End with outputs."""
         self.outputs, self.run_ms, self.image = outputs, run_ms, None
         self.on_end(self)
 
-    def take_outputs(self) -> Outputs:
-        """The outputs, which the request then no longer holds. Raises LookupError when it has none."""
+    def fail(self, error: YoloomError) -> None:
+        """End with an error."""
+        on_admitted = None if self.admitted else self.on_admitted
+        self.error, self.image = error, None
+        self.on_end(self)
+        if on_admitted is not None:
+            on_admitted(self)
+
+    def take_outputs(self) -> RawOutputs:
+        """Hand out the outputs, which the request then no longer holds. Raises LookupError when it has none."""
         outputs, self.outputs = self.outputs, None
         if outputs is None:
             raise LookupError(f"request {self.id} has no outputs: it has not succeeded, or they were taken before")
         return outputs
 
     def raise_error(self) -> None:
-        """Raise what it ended with, if that was an error. The error then holds the request, but not the reverse."""
+        """Raise the error that it ended with, if any. The error then holds the request, but not the reverse."""
         error, self.error = self.error, None
         try:
             if error is not None:
@@ -106,22 +150,9 @@ class Request:
         finally:
             del error  # its traceback holds this frame
 
-    def fail(self, error: YoloomError) -> None:
-        on_place = None if self.admitted else self.on_place
-        self.error, self.image = error, None
-        self.on_end(self)
-        if on_place is not None:
-            on_place(self)
-
-    def has_place(self) -> None:
-        """It has got the place that it waited for."""
-        on_place = self.on_place
-        if on_place is not None:
-            on_place(self)
-
     def forget(self) -> None:
-        """Nobody waits for it any more: let go of the outputs, and of those that would have been told."""
-        self.on_end, self.on_place = _discard, None
+        """Let go of the outputs and of the callbacks: nobody waits for it any more."""
+        self.on_end, self.on_admitted = _discard, None
         self.outputs = None
 
 
@@ -139,8 +170,9 @@ class Signal:
         self._lock.acquire()
 
     def set(self, _: Request) -> None:
+        """Wake the thread."""
         self._lock.release()
 
     def wait(self, seconds: float) -> bool:
-        """Whether the request ended within `seconds`."""
-        return self._lock.acquire(timeout=-1 if seconds == math.inf else min(max(0.0, seconds), threading.TIMEOUT_MAX))
+        """Block for `seconds` at most; False when the signal did not come."""
+        return self._lock.acquire(timeout=-1 if seconds == math.inf else clamped(seconds))

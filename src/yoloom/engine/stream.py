@@ -6,42 +6,42 @@ import functools
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, TypeVar
 
-from yoloom.engine.futures import ResultFuture
+from yoloom.engine.futures import Deliver, ResultFuture
 from yoloom.engine.registry import registry
 from yoloom.errors import YoloomError
-from yoloom.results.results import Results
 
 T = TypeVar("T")
 
 
 class ResultStream(Iterator[Any]):
-    """An iterator over results. One consumer at a time; any number of streams side by side.
+    """An iterator over results.
 
-    It reads at most `window` sources ahead of what was fetched (twice the CPUs and two), in the consumer's own thread,
-    and holds no lock between two calls of `next`. An image that fails raises its error from `next`, or is returned as
-    that error when asked for with `errors="return"`; either way the iteration can go on. `close`, or forgetting the
-    stream, cancels what waits.
+    It reads at most `window` sources ahead of the result that was fetched last, in the consumer's own thread, and holds
+    no lock between two calls of `next`. An image that fails raises its error from `next`, or is returned as that error
+    when asked for with `errors="return"`; either way the iteration can go on. `close`, or forgetting the stream,
+    cancels the images that wait.
+
+    Thread safety: one thread at a time; any number of streams side by side.
     """
 
     def __init__(
         self,
         sources: Iterable[T],
-        submit: Callable[[T], Future[Results]],
-        deliver: Callable[[Results], Results],
+        submit: Callable[[T], ResultFuture],
+        deliver: Deliver,
         window: int,
         return_errors: bool = False,
     ) -> None:
-        """deliver: called with each result in the consumer's thread, right before it is handed out."""
+        """Store. deliver: called with each result in the consumer's thread, right before it is handed out."""
         self._sources: Iterator[Any] = iter(sources)
-        self._submit: Callable[[Any], Future[Results]] = submit
+        self._submit: Callable[[Any], ResultFuture] = submit
         self._deliver = deliver
         self._window = window
         self._return_errors = return_errors
-        self._pending: deque[Future[Results]] = deque()
+        self._pending: deque[ResultFuture | Exception] = deque()  # an error takes its place in the order
         self._finalizer = weakref.finalize(self, _abandon, self._pending)
         self._finalizer.atexit = False  # the engines close by themselves
 
@@ -49,13 +49,18 @@ class ResultStream(Iterator[Any]):
         self._fill()
         if not self._pending:
             raise StopIteration
+        first = self._pending.popleft()
         try:
+            if isinstance(first, Exception):
+                raise first
             # The engine ends every request, so this wait ends: with a result, an error, or EngineClosed.
-            return self._delivered(self._pending.popleft())
+            return first.delivered_by(self._deliver)
         except YoloomError as error:
             if self._return_errors:
                 return error
             raise
+        finally:
+            del first  # a traceback holds this frame
 
     def close(self) -> None:
         """Cancel what waits and read no more sources. Idempotent."""
@@ -68,15 +73,6 @@ class ResultStream(Iterator[Any]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _delivered(self, future: Future[Results]) -> Results:
-        results = future.result()
-        try:
-            return self._deliver(results)
-        except BaseException as error:
-            if isinstance(future, ResultFuture):
-                future.heard(error)
-            raise
-
     def _fill(self) -> None:
         while len(self._pending) < self._window:
             try:
@@ -85,27 +81,20 @@ class ResultStream(Iterator[Any]):
                 return
             except Exception as error:  # noqa: BLE001  raised after the results of what came before it
                 self._sources = iter(())
-                self._pending.append(_failed(error))
+                self._pending.append(error)
                 return
-            self._pending.append(self._submitted(source))
-
-    def _submitted(self, source: Any) -> Future[Results]:
-        try:
-            return self._submit(source)
-        except YoloomError as error:  # it takes its place in the order
-            return _failed(error)
+            try:
+                self._pending.append(self._submit(source))
+            except YoloomError as error:
+                self._pending.append(error)
 
 
-def _failed(error: Exception) -> Future[Results]:
-    future: Future[Results] = Future()
-    future.set_exception(error)
-    return future
-
-
-def _abandon(pending: deque[Future[Any]]) -> None:
+def _abandon(pending: deque[ResultFuture | Exception]) -> None:
     registry().later(functools.partial(_cancel_all, pending))
 
 
-def _cancel_all(pending: deque[Future[Any]]) -> None:
+def _cancel_all(pending: deque[ResultFuture | Exception]) -> None:
     while pending:
-        pending.pop().cancel()
+        future = pending.pop()
+        if isinstance(future, ResultFuture):
+            future.cancel()

@@ -11,6 +11,9 @@ from typing import Any
 
 import cv2
 
+from yoloom.engine.engine import Engine
+from yoloom.engine.lanes.cpu_gate import Share
+from yoloom.engine.lanes.thread_lanes import ThreadLanes
 from yoloom.engine.registry import registry
 from yoloom.system.cpus import affinity_cpus, available_cpus, container_cpus
 
@@ -63,23 +66,25 @@ class CpuBudget:
 def cpu_budget() -> CpuBudget:
     """Return the CPU budget of this process now. Changes nothing. Thread safety: any number of threads."""
     cpus, quota = available_cpus(), container_cpus()
-    engines = tuple(
-        EngineBudget(
-            str(engine.model.graph.path),
-            engine.backend.name,
-            engine.threads,
-            engine.statistics().lanes,
-            engine.share.computing,
-            len(engine.share.waiting),
-        )
-        for engine in registry().engines()
-    )
+    engines = tuple(_budget_of(engine) for engine in registry().engines())
     opencv_threads = cv2.getNumThreads()
     warnings = (
         *_oversubscribed(cpus, os.environ, sys.modules, opencv_threads),
         *_crowded(cpus, engines),
     )
     return CpuBudget(cpus, affinity_cpus(), None if quota == math.inf else quota, engines, opencv_threads, warnings)
+
+
+def _budget_of(engine: Engine) -> EngineBudget:
+    gate = engine.lanes.gate if isinstance(engine.lanes, ThreadLanes) else None
+    return EngineBudget(
+        str(engine.model.graph.path),
+        engine.guarantee().backend,
+        engine.threads,
+        engine.statistics().lanes,
+        gate.computing if isinstance(gate, Share) else 0,
+        len(gate.waiting) if isinstance(gate, Share) else 0,
+    )
 
 
 def _oversubscribed(

@@ -13,22 +13,23 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from yoloom.engine.engine import Engine
-from yoloom.engine.lanes.plan import DEFAULT_PLAN, Plan
+from yoloom.engine.engine import Engine, thread_engine
+from yoloom.engine.lanes.thread_lanes import ThreadLanes
 from yoloom.engine.registry import Lease, registry
 from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy
 from yoloom.engine.tuning.plans import Subject, plans
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import describe
+from yoloom.runtime.plan import DEFAULT_PLAN, Plan
 from yoloom.runtime.precision import check_precision, find_precision
 from yoloom.runtime.registry import check_backend, find_backend
 from yoloom.store.conversions import CheckpointFile
 from yoloom.store.locate import locate
 from yoloom.system.files import file_identity
+from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.recipe import file_recipe
 from yoloom.workers.settings import Workers
-from yoloom.workers.worker_engine import WorkersEngine
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,24 @@ def _prepare_threads(model: Model, version: Hashable, settings: OpenSettings) ->
     """Return the key of an engine with threads in this process, and how to build it."""
     runtime = find_backend(settings.backend, settings.device)
     precision = find_precision(settings.precision, runtime)
-    size, threads, plan = (settings.queue or DEFAULT_QUEUE).size, settings.threads, settings.plan
+    queue = settings.queue or DEFAULT_QUEUE
+    size, threads, plan = queue.size, settings.threads, settings.plan
     if isinstance(plan, Plan):
-        plan.check(model, runtime, threads)
+        runtime.profiles(model, threads, plan)  # raises InvalidOption for a plan that does not fit
 
     def build(current_version: Callable[[], Hashable]) -> Engine:
         subject = Subject(model, runtime, threads, precision)
         chosen = plans().auto(subject) if plan == "auto" else plan or DEFAULT_PLAN  # "auto" measures, perhaps
-        return Engine(model, runtime, threads, size, version=current_version, precision=precision, plan=chosen)
+        return thread_engine(
+            model,
+            runtime,
+            threads,
+            size,
+            version=current_version,
+            precision=precision,
+            plan=chosen,
+            max_bytes=queue.bytes_bound,
+        )
 
     one_to_one = settings.nms is False
     return (version, settings.backend, settings.device, threads, one_to_one, precision), build
@@ -159,11 +170,11 @@ def _prepare_workers(model: Model, version: Hashable, settings: OpenSettings) ->
     if settings.plan is not None:
         raise UnsupportedOption("plan is for the threads of one process: leave it out, or leave out workers.")
     recipe = file_recipe(model, version, one_to_one, settings.backend, settings.device, settings.precision)
-    size = (settings.queue or DEFAULT_QUEUE).size
+    queue = settings.queue or DEFAULT_QUEUE
     # The task is part of the key, because workers post-process: for a handle with another task they need another head.
     shared = (settings.precision, workers, model.task)
     key = (version, settings.backend, settings.device, threads, one_to_one, shared)
-    return key, lambda now: WorkersEngine(model, recipe, workers, threads, settings.backend, size, version=now)
+    return key, lambda _: worker_engine(model, recipe, workers, threads, queue.size, max_bytes=queue.bytes_bound)
 
 
 def _check_shared(engine: Engine, settings: OpenSettings) -> None:
@@ -173,5 +184,11 @@ def _check_shared(engine: Engine, settings: OpenSettings) -> None:
         raise InvalidOption(
             f"size must be {engine.capacity}: the file is open with such a queue, which its handles share."
         )
-    if isinstance(plan, Plan) and engine.plan != plan:
-        raise InvalidOption(f"plan must be {engine.plan}: the file is open with it, and its handles share it.")
+    max_bytes = engine.scheduler.max_bytes
+    if queue is not None and queue.max_bytes not in (None, max_bytes):
+        raise InvalidOption(
+            f"max_bytes must be {max_bytes:.0f}: the file is open with such a queue, which its handles share."
+        )
+    lanes = engine.lanes
+    if isinstance(plan, Plan) and isinstance(lanes, ThreadLanes) and lanes.plan != plan:
+        raise InvalidOption(f"plan must be {lanes.plan}: the file is open with it, and its handles share it.")

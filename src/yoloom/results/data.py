@@ -16,6 +16,7 @@ from yoloom.results.keypoints import Keypoints
 from yoloom.results.masks import Masks
 from yoloom.results.probs import Probs
 from yoloom.results.rows import ResultRows, TorchLike
+from yoloom.sources.frame import FrameId
 from yoloom.values import FrozenDict
 
 NOT_TIMED = FrozenDict[str, float | None](preprocess=None, inference=None, postprocess=None)
@@ -32,7 +33,19 @@ class ResultsData(TorchLike):
     Thread safety: any number of threads.
     """
 
-    __slots__ = ("_picture", "boxes", "keypoints", "masks", "names", "obb", "path", "probs", "save_dir", "speed")
+    __slots__ = (
+        "_picture",
+        "boxes",
+        "frame",
+        "keypoints",
+        "masks",
+        "names",
+        "obb",
+        "path",
+        "probs",
+        "save_dir",
+        "speed",
+    )
 
     _picture: NDArray[np.uint8] | LazyImage
     path: str
@@ -44,6 +57,7 @@ class ResultsData(TorchLike):
     obb: OBB | MaybeNone
     speed: FrozenDict[str, float | None]
     save_dir: str | None
+    frame: FrameId | None
 
     def __init__(
         self,
@@ -58,6 +72,7 @@ class ResultsData(TorchLike):
         *,
         speed: Mapping[str, float | None] = NOT_TIMED,
         save_dir: str | os.PathLike[str] | None = None,
+        frame: FrameId | None = None,
     ) -> None:
         picture = orig_img if isinstance(orig_img, LazyImage) else read_only(orig_img)
         height, width = picture.shape_hw if isinstance(picture, LazyImage) else picture.shape[:2]
@@ -73,6 +88,7 @@ class ResultsData(TorchLike):
             obb=None if obb is None else _member(OBB, obb, shape_hw),
             speed=speed if isinstance(speed, FrozenDict) else FrozenDict(speed),
             save_dir=None if save_dir is None else os.fspath(save_dir),
+            frame=frame,
         )
         members = self._per_detection()
         if len({len(member) for member in members.values()}) > 1:

@@ -60,6 +60,7 @@ class Results(ResultsData):
         obb: (N, 7) of centre x, centre y, width, height in pixels, rotation in radians, confidence, class.
         speed: milliseconds of "preprocess", "inference" and "postprocess".
         save_dir: the folder that the prediction was saved to, if any.
+        frame: the name of the frame, for an image of one source among several (`yoloom.Frame`).
 
     Raises:
         InputError: for a member of another shape, or members with different numbers of detections.
@@ -108,6 +109,7 @@ class Results(ResultsData):
             obb=self.obb if obb is KEPT else obb,
             speed=self.speed,
             save_dir=self.save_dir,
+            frame=self.frame,
         )
 
     def new(self) -> Results:
@@ -309,7 +311,7 @@ class Results(ResultsData):
         return verbose(self)
 
     def __reduce__(self) -> tuple[Callable[..., Results], tuple[Any, ...]]:
-        rebuild = partial(Results, speed=self.speed, save_dir=self.save_dir)
+        rebuild = partial(Results, speed=self.speed, save_dir=self.save_dir, frame=self.frame)
         members = (self.boxes, self.masks, self.probs, self.keypoints, self.obb)
         return rebuild, (self.orig_img, self.path, self.names, *members)
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from yoloom.errors import BackendUnavailable, InvalidModel, UnsupportedModel
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.runtime.cpu import cpu_profiles
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs
 
 try:
     import onnx
@@ -33,18 +35,24 @@ class OnnxRuntimeBackend:
     """Runs ONNX files. Stateless: shared freely."""
 
     name = "onnxruntime"
+    device = "cpu"
 
-    def compile(self, model: Model, setup: Setup) -> OnnxRuntimeCompiled:
+    def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
+        """Describe the two profiles of a CPU. Raises InvalidOption."""
+        return cpu_profiles(self, model, threads, plan)
+
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OnnxRuntimeCompiled:
+        """Load the network into a session. Raises InvalidModel or UnsupportedModel."""
         if model.graph.format != "onnx":
             raise UnsupportedModel(
                 f"{model.graph.path}: ONNX Runtime reads .onnx files; leave out backend='onnxruntime'."
             )
         try:
             proto = _with_preprocessing(model)
-            session = _session(proto, setup)
+            session = _session(proto, profile)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
-        lanes = 1 if setup.form is Form.LATENCY else _streams(setup) + 1
+        lanes = 1 if profile.name == LATENCY else (profile.streams or profile.threads) + 1
         return OnnxRuntimeCompiled(model, session, lanes, _has_attention(proto.graph))
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
@@ -90,7 +98,7 @@ class OnnxRuntimeContext(Context):
         super().__init__(model)
         self._session = session
 
-    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         try:
             outputs = self._session.run(None, {_INPUT: batch})
         except Exception as error:  # the runtime has a dozen exception classes without a common base
@@ -98,19 +106,16 @@ class OnnxRuntimeContext(Context):
         return tuple(np.asarray(output, np.float32) for output in outputs)
 
 
-def _session(proto: ModelProto, setup: Setup) -> onnxruntime.InferenceSession:
+def _session(proto: ModelProto, profile: Profile) -> onnxruntime.InferenceSession:
     # LATENCY: all threads on one image. THROUGHPUT: one image for each stream, with one thread it is computed by the
     # caller itself; but with attention, how a sum is split depends on how many threads a session has, so there both
     # forms have as many.
-    alone = setup.form is Form.LATENCY or _has_attention(proto.graph)
-    intra = setup.threads if alone else max(1, setup.threads // _streams(setup))
+    alone = profile.name == LATENCY or _has_attention(proto.graph)
+    threads = profile.threads
+    intra = threads if alone else max(1, threads // (profile.streams or threads))
     return onnxruntime.InferenceSession(
         bytes(proto.SerializeToString()), _session_options(intra), providers=["CPUExecutionProvider"]
     )
-
-
-def _streams(setup: Setup) -> int:
-    return setup.threads if setup.streams is None else setup.streams
 
 
 def _has_attention(graph: GraphProto) -> bool:

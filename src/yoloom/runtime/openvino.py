@@ -11,11 +11,22 @@ from numpy.typing import NDArray
 
 from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed
 from yoloom.formats.model import Model
+from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.openvino_quietly import openvino as ov
-from yoloom.runtime.protocol import Batch, Context, Form, Guarantee, Outputs, Precision, Setup
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import (
+    LATENCY,
+    THROUGHPUT,
+    Batch,
+    Context,
+    Guarantee,
+    Precision,
+    Profile,
+    RawOutputs,
+)
 from yoloom.sync.fork import after_fork_in_child
 
-_HINTS = {Form.LATENCY: "LATENCY", Form.THROUGHPUT: "THROUGHPUT"}
+_HINTS = {LATENCY: "LATENCY", THROUGHPUT: "THROUGHPUT"}
 _PRECISION_HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 _BECAUSE = {
     Precision.FP32: "both forms use the same float32 kernels, and no kernel splits a sum between threads",
@@ -63,23 +74,33 @@ class OpenVINOBackend:
     """Runs ONNX files and OpenVINO IR. Stateless: shared freely."""
 
     name = "openvino"
+    device = "cpu"
 
-    def compile(self, model: Model, setup: Setup) -> OpenVINOCompiled:
+    def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
+        """Describe the two profiles of a CPU. Raises InvalidOption."""
+        return cpu_profiles(self, model, threads, plan)
+
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OpenVINOCompiled:
+        """Compile the network. Raises InvalidModel."""
         try:
-            compiled = core().compile_model(_with_preprocessing(model), "CPU", _settings(setup))
+            compiled = core().compile_model(_with_preprocessing(model), "CPU", _settings(profile, precision))
         except RuntimeError as error:
             raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {error}") from error
-        return OpenVINOCompiled(model, compiled, setup.form)
+        return OpenVINOCompiled(model, compiled, profile.name == LATENCY)
 
     def exported(self, compiled: OpenVINOCompiled) -> memoryview:
+        """Export the compiled network. Raises RuntimeFailed."""
         return compiled.exported()
 
-    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> OpenVINOCompiled:
+    def imported(
+        self, model: Model, profile: Profile, data: NDArray[np.uint8], precision: Precision = Precision.FP32
+    ) -> OpenVINOCompiled:
+        """Compile what was exported, around `data` itself. Raises InvalidModel."""
         try:
-            compiled = core().import_model(ov.Tensor(data, shared_memory=True), "CPU", _settings(setup))
+            compiled = core().import_model(ov.Tensor(data, shared_memory=True), "CPU", _settings(profile, precision))
         except RuntimeError as error:
             raise InvalidModel(f"{model.graph.path}: OpenVINO can not import it: {error}") from error
-        return OpenVINOCompiled(model, compiled, setup.form, data)
+        return OpenVINOCompiled(model, compiled, profile.name == LATENCY, data)
 
     def precisions(self) -> tuple[Precision, ...]:
         # Without native instructions OpenVINO emulates bfloat16: as coarse, at 0.4 of float32's speed (measured).
@@ -101,16 +122,16 @@ class OpenVINOBackend:
         )
 
 
-def _settings(setup: Setup) -> dict[str, object]:
+def _settings(profile: Profile, precision: Precision) -> dict[str, object]:
     settings: dict[str, object] = {
-        "PERFORMANCE_HINT": _HINTS[setup.form],
-        "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[setup.precision],
-        "INFERENCE_NUM_THREADS": setup.threads,
+        "PERFORMANCE_HINT": _HINTS[profile.name],
+        "INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision],
+        "INFERENCE_NUM_THREADS": profile.threads,
         # Pinned threads of two models would share one core while another idles.
         "ENABLE_CPU_PINNING": False,
     }
-    if setup.streams is not None:
-        settings["NUM_STREAMS"] = setup.streams
+    if profile.streams is not None:
+        settings["NUM_STREAMS"] = profile.streams
     return settings
 
 
@@ -120,15 +141,15 @@ class OpenVINOCompiled:
     splits_sums = False
 
     def __init__(
-        self, model: Model, compiled: ov.CompiledModel, form: Form, data: NDArray[np.uint8] | None = None
+        self, model: Model, compiled: ov.CompiledModel, for_one: bool, data: NDArray[np.uint8] | None = None
     ) -> None:
-        """data: what it was imported from, which OpenVINO looks at and does not keep."""
+        """Keep `data`, the memory that it was imported from, alive: OpenVINO looks at it and does not own it."""
         self._model = model
         self._compiled = compiled
         self._data = data
         # One request more than there are streams: the next image starts while Python still fetches the last result.
         streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self.lanes = 1 if form is Form.LATENCY else streams + 1
+        self.lanes = 1 if for_one else streams + 1
 
     def context(self) -> OpenVINOContext:
         return OpenVINOContext(self._model, self._compiled.create_infer_request(), self._data)
@@ -149,7 +170,7 @@ class OpenVINOContext(Context):
         self._data = data  # lasts as long as the request
         self._rgb = np.empty((0, 0, 0, 3), np.uint8)
 
-    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         self._request.set_input_tensor(ov.Tensor(self._as_rgb(batch), shared_memory=True))
         self._request.infer()
         # The tensors are views of the request's memory, which the next user overwrites.

@@ -1,9 +1,13 @@
-"""What the engine asks of a runtime.
+"""The little that the engine asks of a runtime.
 
 ```
-Backend ──compile(model, setup)──▶ Compiled ──context()──▶ Context ──run(batch)──▶ outputs
-stateless                          immutable, the weights   one thread at a time   owned by the caller
+Backend ──profiles(model, threads, plan)──▶ Profile: for a lone caller, for many
+   │
+   └─────compile(model, profile, precision)──▶ Compiled ──context()──▶ Context ──run(batch)──▶ RawOutputs
+stateless                                      immutable, weights      one thread at a time    owned by the caller
 ```
+
+A device is a value of a backend and its profiles: the engine knows lanes and batches, and neither CPUs nor GPUs.
 """
 
 from __future__ import annotations
@@ -18,22 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import ContextBusy, RuntimeFailed
-from yoloom.formats.model import Model
+from yoloom.formats.model import Layout, Model
+from yoloom.runtime.plan import Plan
 
 Batch = NDArray[np.uint8]
-"""(B, H, W, 3) BGR, C-contiguous. Conversion, channel order and scaling are part of the compiled graph."""
+"""(B, H, W, 3) BGR, C-contiguous. Conversion, channel order and scaling are part of the compiled network."""
 
 RawOutputs = tuple[NDArray[np.float32], ...]
 """The network's outputs, first axis B, in memory that belongs to the caller."""
 
-Outputs = RawOutputs
+LATENCY = "latency"
+"""The profile of a CPU for a lone caller: all threads on one image."""
 
-
-class Form(enum.Enum):
-    """How a network is compiled: for one request at a time, or for several."""
-
-    LATENCY = "latency"
-    THROUGHPUT = "throughput"
+THROUGHPUT = "throughput"
+"""The profile of a CPU for many callers: several images at once, each with its share of the threads."""
 
 
 class Precision(enum.Enum):
@@ -70,27 +72,33 @@ class Profile:
     max_wait_ms: float = 0.0
     draws_early: bool = False
 
+    @property
+    def max_batch(self) -> int:
+        """Most images that a lane runs at once."""
+        return self.batch_sizes[-1]
 
-@dataclass(frozen=True)
-class Setup:
-    """How to compile a network. Immutable: shared freely.
-
-    threads: CPU threads of all its contexts together. streams: images that THROUGHPUT computes at once, each with its
-    share of the threads; None for what the runtime thinks best.
-    """
-
-    form: Form
-    threads: int
-    precision: Precision = Precision.FP32
-    streams: int | None = None
+    def cpus_of_run(self, offered_lanes: int) -> int:
+        """CPUs that one run computes with, when the compiled network offers so many lanes."""
+        if self.name == LATENCY or not self.threads:
+            return self.threads
+        # The runtime offers one lane more than it has streams.
+        return max(1, self.threads // (self.streams or max(1, offered_lanes - 1)))
 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """What holds when many threads share the model.
+    """The bits of a result when many threads share the model.
 
-    bit_identical: a result has the same bits whatever else runs. tolerance: largest relative difference of a raw
-    output between the two forms and any thread, 0 when bit_identical.
+    Thread safety: any number of threads (immutable).
+
+    Attributes:
+        backend: Name of the runtime.
+        version: Version of the runtime.
+        device: Device that computes, "cpu" or "cuda:0 NAME".
+        precision: Number format of the computation, see `Precision`.
+        bit_identical: Whether a result has the same bits whatever else runs.
+        tolerance: Largest relative difference of a raw output between any two ways to run; 0 when bit_identical.
+        because: The reason, in one sentence.
     """
 
     backend: str
@@ -103,36 +111,52 @@ class Guarantee:
 
 
 class Compiled(Protocol):
-    """The weights in the runtime's own form. Immutable: shared freely."""
+    """The weights in the runtime's own form.
+
+    Thread safety: any number of threads (immutable).
+    """
 
     @property
     def lanes(self) -> int:
-        """How many contexts keep the hardware busy."""
+        """Contexts that keep the hardware busy."""
 
     @property
     def splits_sums(self) -> bool:
         """Whether sums are split by the number of threads: another number then gives other bits."""
 
     def context(self) -> Context:
-        """A new context, idle."""
+        """Make a context, idle."""
 
 
 class Backend(Protocol):
-    """A runtime. Stateless: shared freely."""
+    """A runtime on a device.
+
+    Thread safety: any number of threads (stateless).
+    """
 
     name: str
+    device: str
 
-    def compile(self, model: Model, setup: Setup) -> Compiled:
-        """Raises InvalidModel or UnsupportedModel."""
+    def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
+        """List the ways to run the model, first the one for a lone caller, last the one for many.
+
+        Args:
+            model: The network.
+            threads: CPU budget of the engine.
+            plan: Wishes of the user, checked.
+        """
+
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> Compiled:
+        """Compile the network for a profile. Raises InvalidModel or UnsupportedModel."""
 
     def precisions(self) -> tuple[Precision, ...]:
-        """What this machine computes natively with this backend, FP32 first."""
+        """List the number formats that this machine computes natively, the default first."""
 
     def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
-        """What holds for a network that is computed with `precision`, one of `precisions`."""
+        """Say what holds for any network that is computed with `precision`, one of `precisions`."""
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
-        """Whether an image has the same bits alone and at any place of a batch. Raises InvalidModel."""
+        """Tell whether an image has the same bits alone and at any place of a batch. Raises InvalidModel."""
 
 
 @runtime_checkable
@@ -140,17 +164,44 @@ class Sharing(Protocol):
     """A backend whose compiled networks several processes of one machine can make around one copy of the weights."""
 
     def exported(self, compiled: Any) -> memoryview:
-        """What `imported` makes a network with the same bits of. Raises RuntimeFailed."""
+        """Export what `imported` makes a network with the same bits of. Raises RuntimeFailed."""
 
-    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> Compiled:
-        """Compile what was exported with the same precision. `data` is not copied and must never change.
+    def imported(
+        self, model: Model, profile: Profile, data: NDArray[np.uint8], precision: Precision = Precision.FP32
+    ) -> Compiled:
+        """Compile what was exported with the same precision. Raises InvalidModel.
 
-        Raises InvalidModel.
+        Args:
+            model: The network.
+            profile: Way to run it.
+            data: The export, which is not copied and must never change.
+            precision: That of the export.
         """
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """A compiled network that found out by itself what holds for its bits, on this device and of this model."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What was measured when it was compiled."""
+
+
+@runtime_checkable
+class OwnRows(Protocol):
+    """A compiled network whose outputs have another layout than the model's file says."""
+
+    @property
+    def layout(self) -> Layout:
+        """Layout of the outputs."""
+
+
 class Context(ABC):
-    """One place where a network runs, with its own buffers. One thread at a time: a second one gets ContextBusy."""
+    """One place where a network runs, with its own buffers.
+
+    Thread safety: one thread at a time; a second one gets ContextBusy.
+    """
 
     def __init__(self, model: Model) -> None:
         self._fixed_batch = model.input.batch
@@ -164,30 +215,38 @@ class Context(ABC):
         """
         return np.empty(shape, np.uint8)
 
-    def run(self, batch: Batch, lowest_score: float = 0.0) -> Outputs:
-        """Run the network on `batch`; a graph with a fixed batch size is filled up and the surplus cut off.
+    def run(self, batch: Batch, lowest_score: float = 0.0) -> RawOutputs:
+        """Run the network on a batch; a network of a fixed batch size is filled up and the surplus cut off.
 
-        lowest_score: no caller of this batch wants candidates below it, so that a backend may leave them out.
-        Raises ContextBusy, or RuntimeFailed with the runtime's words; the context stays usable.
+        Args:
+            batch: (B, H, W, 3) uint8 BGR canvases.
+            lowest_score: No caller of this batch wants candidates below it. A backend may leave those out.
+
+        Returns:
+            The outputs, first axis B, in memory that belongs to the caller.
+
+        Raises:
+            ContextBusy: A second thread came while one runs.
+            RuntimeFailed: The runtime failed, in its own words.
         """
         if not self._in_use.acquire(blocking=False):
             raise ContextBusy("a context belongs to one thread at a time; take one for each thread.")
+        count = len(batch)
         try:
-            outputs = self._execute(self._filled(batch), lowest_score)
+            missing = (self._fixed_batch or count) - count
+            if missing < 0:
+                raise RuntimeFailed(f"a batch of {count} does not fit a graph exported for {self._fixed_batch}.")
+            if missing:
+                batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
+            outputs = self._execute(batch, lowest_score)
         except ContextBusy:
             raise
         except RuntimeError as error:
             raise RuntimeFailed(f"the runtime failed on a batch of shape {batch.shape}: {error}") from error
         finally:
             self._in_use.release()
-        return tuple(output[: len(batch)] for output in outputs)
-
-    def _filled(self, batch: Batch) -> Batch:
-        missing = (self._fixed_batch or len(batch)) - len(batch)
-        if missing < 0:
-            raise RuntimeFailed(f"a batch of {len(batch)} does not fit a graph exported for {self._fixed_batch}.")
-        return np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)]) if missing else batch
+        return tuple(output[:count] for output in outputs) if missing else outputs
 
     @abstractmethod
-    def _execute(self, batch: Batch, lowest_score: float) -> Outputs:
+    def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         """Run, and copy the outputs out of the runtime's memory. Failures of the runtime are RuntimeErrors."""

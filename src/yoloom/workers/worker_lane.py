@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from yoloom.engine.lanes.lane import Outcome
-from yoloom.engine.request import Request
+from yoloom.engine.request import Outcome, Request
 from yoloom.errors import RuntimeFailed, WorkerCrashed, YoloomError
 from yoloom.sync.clock import Clock
 from yoloom.system.safe_log import SafeLogger
@@ -22,7 +21,7 @@ from yoloom.workers.ipc.channel import ChannelClosed
 from yoloom.workers.ipc.heartbeat import Doing
 from yoloom.workers.ipc.remote_errors import rebuilt
 from yoloom.workers.process import WorkerProcess
-from yoloom.workers.remote_prediction import RemotePrediction
+from yoloom.workers.remote_job import RemoteImageJob
 
 log = SafeLogger("yoloom.workers")
 
@@ -90,15 +89,15 @@ class WorkerLane:
 
 
 def _predict(process: WorkerProcess, request: Request) -> Outcome:
-    prediction = request.image
-    if not isinstance(prediction, RemotePrediction):
+    """Have a worker run one image. Raises ChannelClosed when it ends meanwhile."""
+    job = request.image
+    if not isinstance(job, RemoteImageJob):
         raise RuntimeFailed("a lane of worker processes got an image that was prepared for another one")
-    answer = process.predict(prediction.to_request(request.id))
+    answer = process.predict(job.to_request(request.id))
     retried = bool(answer.notes.get("retried", False))
     if answer.kind == "failed":
         return Outcome(error=rebuilt(answer.notes), retried=retried)
-    judged = prediction.take_answer(answer)
-    return Outcome((), judged.speed["inference"], retried=retried)
+    return Outcome((), job.take_answer(answer), retried=retried)
 
 
 def _crashed(exits: list[WorkerExit]) -> WorkerCrashed:

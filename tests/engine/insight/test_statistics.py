@@ -18,22 +18,21 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO, Client
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
-from yoloom.engine.insight.lane_activity import Activity
-from yoloom.engine.insight.statistics import FormPlan, LaneState, Refused, Statistics
-from yoloom.engine.prediction import Prediction
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.insight.lane_activity import LaneActivity
+from yoloom.engine.insight.statistics import LaneState, ProfilePlan, Refused, Statistics
 from yoloom.engine.request import Request
-from yoloom.engine.scheduling.client import RequestTerms
-from yoloom.engine.scheduling.policy import Lanes, Run
+from yoloom.engine.scheduling.policy import LaneOffer, Run
 from yoloom.engine.scheduling.queue_policy import OnFull
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidModel, QueueFull, RuntimeFailed
 from yoloom.options import PredictOptions
 from yoloom.results.results import Results
-from yoloom.runtime.protocol import Form
+from yoloom.runtime.protocol import THROUGHPUT
 from yoloom.sync.clock import monotonic
-from yoloom.sync.counted_lock import LockWaits
 from yoloom.telemetry.histogram import SMALLEST_MS
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model
 
@@ -53,14 +52,14 @@ def clock() -> ManualClock:
 @pytest.fixture
 def engine(backend: FakeBackend, clock: ManualClock) -> Iterator[Engine]:
     """One lane, two places, and a clock that stands still."""
-    engine = Engine(fake_model(), backend, threads=1, capacity=2, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, capacity=2, clock=clock)
     engine.start()
     yield engine
     engine.close()
 
 
-def prediction(engine: Engine) -> Prediction:
-    return Prediction(engine.model, PredictOptions(), "image.jpg")
+def prediction(engine: Engine) -> LocalImageJob:
+    return LocalImageJob(engine.model, PredictOptions(), "image.jpg")
 
 
 def now(engine: Engine, **terms: Any) -> None:
@@ -152,12 +151,12 @@ def test_waiting_for_a_place_is_waiting(engine: Engine, backend: FakeBackend, cl
 
 
 def test_postprocessing_is_measured_where_it_happens(clock: ManualClock) -> None:
-    class Slow(Prediction):
-        def finish_request(self, request: Request) -> Any:
+    class Slow(LocalImageJob):
+        def finish(self, request: Request) -> Any:
             clock.advance(0.25)
-            return super().finish_request(request)
+            return super().finish(request)
 
-    engine = Engine(fake_model(), FakeBackend(), threads=1, clock=clock)
+    engine = thread_engine(fake_model(), FakeBackend(), threads=1, clock=clock)
     engine.start()
     slow = Slow(engine.model, PredictOptions(), "slow.jpg")
     predict_now(engine, slow, IMAGE, RequestTerms())
@@ -167,16 +166,16 @@ def test_postprocessing_is_measured_where_it_happens(clock: ManualClock) -> None
     assert (found.count, found.mean_ms) == (2, pytest.approx(250))
 
 
-class Ending(Prediction):
+class Ending(LocalImageJob):
     """Whose heads end as they are told."""
 
     def __init__(self, engine: Engine, step: Callable[[], object]) -> None:
         super().__init__(engine.model, PredictOptions(), "image.jpg")
         self._step = step
 
-    def finish_request(self, request: Request) -> Results:
+    def finish(self, request: Request) -> Results:
         self._step()
-        return super().finish_request(request)
+        return super().finish(request)
 
 
 def raising(error: BaseException) -> Callable[..., Any]:
@@ -233,7 +232,7 @@ def test_a_result_that_can_not_be_delivered_is_counted_as_failed(engine: Engine)
 
 def later_with(
     engine: Engine,
-    prediction: Prediction,
+    prediction: LocalImageJob,
     deliver: Callable[[Results], Results] = lambda results: results,
     **terms: Any,
 ) -> ResultFuture:
@@ -276,11 +275,11 @@ def test_lanes_tell_what_they_do(engine: Engine, backend: FakeBackend, clock: Ma
 
 def test_the_plan_has_every_form(engine: Engine, backend: FakeBackend) -> None:
     found = engine.statistics()
-    assert (found.plan, found.threads) == ((FormPlan("latency", 1, 1),), 1)
+    assert (found.plan, found.threads) == ((ProfilePlan("latency", 1, 1),), 1)
     gate, first = held(engine, backend)
     second = later(engine)
     found = until(engine, lambda found: len(found.plan) == 2)
-    assert found.plan == (FormPlan("latency", 1, 1), FormPlan("throughput", 1, 1))
+    assert found.plan == (ProfilePlan("latency", 1, 1), ProfilePlan("throughput", 1, 1))
     assert (found.forms, found.lanes) == (("latency", "throughput"), 2)
     gate.open()
     wait([first, second])
@@ -289,16 +288,15 @@ def test_the_plan_has_every_form(engine: Engine, backend: FakeBackend) -> None:
 
 
 def test_batches_are_counted_by_size() -> None:
-    activity = Activity()
-    activity.add_form(Form.THROUGHPUT, Lanes(2, batch=4))
+    activity = LaneActivity()
+    activity.add_profile(THROUGHPUT, LaneOffer(2, batch=4))
     requests = [Request(number, RequestTerms(), lambda _: None) for number in range(5)]
     for lane, members in enumerate((requests[:4], requests[4:])):
-        activity.started(Run(Form.THROUGHPUT, lane, tuple(r.id for r in members)), members, 1.0)
+        activity.started(Run(THROUGHPUT, lane, tuple(r.id for r in members)), members, 1.0)
     assert [request.timeline.batch for request in requests] == [4, 4, 4, 4, 1]
-    moment = activity.moment({}, {}, (), LockWaits(), 2.0)
-    assert moment.batch_sizes == {1: 1, 4: 1}
-    assert moment.plan == (FormPlan("throughput", 2, 4),)
-    assert len(moment.running) == 5
+    assert activity.batch_sizes() == {1: 1, 4: 1}
+    assert activity.plan() == (ProfilePlan("throughput", 2, 4),)
+    assert len(activity.running()) == 5
 
 
 def test_held_bytes_are_those_of_the_images(engine: Engine, backend: FakeBackend) -> None:
@@ -318,7 +316,7 @@ def test_weights_are_the_bytes_of_the_file(demo_model: Path) -> None:
 
 
 def test_waits_for_the_lock_are_counted(engine: Engine) -> None:
-    with engine._lock:
+    with engine.scheduler._lock:
         waiter = threading.Thread(target=engine.statistics)
         waiter.start()
         while not waits_for_the_lock(waiter):
@@ -354,7 +352,7 @@ def test_a_snapshot_goes_through_json(engine: Engine) -> None:
 
 def test_every_request_is_counted_once_under_load() -> None:
     """Each admitted request is in one of the ends, and each that a lane took in the histograms."""
-    engine = Engine(fake_model(), FakeBackend(lanes=2), threads=2, capacity=4)
+    engine = thread_engine(fake_model(), FakeBackend(lanes=2), threads=2, capacity=4)
     engine.start()
 
     def work(index: int) -> None:

@@ -10,19 +10,20 @@ from collections.abc import Iterator
 from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from yoloom import YOLO, Client
-from yoloom.engine.engine import Engine
+from yoloom import YOLO
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
-from yoloom.engine.insight.situation import Situation, stall_report
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.engine.insight.statistics import LaneState
-from yoloom.engine.insight.watchdog import PATIENCE_S, Stall, Verdict, Watchdog, patience_of
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import RequestTerms, label_of, resolve_client
+from yoloom.engine.insight.watchdog import PATIENCE_S, Stall, StallEvent, Watchdog, patience_of
+from yoloom.engine.request import Image, Request
+from yoloom.engine.scheduling.request_terms import Client, RequestTerms, label_of, resolve_client
 from yoloom.errors import EngineClosed, InvalidOption
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
@@ -44,7 +45,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def engine(backend: FakeBackend, clock: ManualClock) -> Iterator[Engine]:
     """One lane, three places, and a clock that stands still."""
-    engine = Engine(fake_model(), backend, threads=1, capacity=3, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=1, capacity=3, clock=clock)
     engine.start()
     yield engine
     engine.close()
@@ -53,11 +54,13 @@ def engine(backend: FakeBackend, clock: ManualClock) -> Iterator[Engine]:
 @pytest.fixture
 def watchdog(engine: Engine) -> Watchdog:
     """One without a thread, that looks when it is told to."""
-    return Watchdog(engine._situation, engine._threads, 10.0)
+    return Watchdog(engine.scheduler.snapshot, engine.threads_of_work, 10.0)
 
 
 def later(engine: Engine, image: object = IMAGE, **terms: Any) -> ResultFuture:
-    return predict_later(engine, Prediction(engine.model, PredictOptions(), "image.jpg"), image, RequestTerms(**terms))
+    return predict_later(
+        engine, LocalImageJob(engine.model, PredictOptions(), "image.jpg"), image, RequestTerms(**terms)
+    )
 
 
 def held(engine: Engine, backend: FakeBackend) -> tuple[Gate, ResultFuture]:
@@ -71,22 +74,27 @@ def held(engine: Engine, backend: FakeBackend) -> tuple[Gate, ResultFuture]:
 # ---- The rule, without threads
 
 
-def judged(*moments: tuple[float, float]) -> list[Verdict | None]:
+def judged(*moments: tuple[float, float]) -> list[StallEvent | None]:
     """What a rule with a patience of 10 says of (now, still since) in a row."""
     stall = Stall(10.0)
-    return [stall.judge(Situation("model", now, since)) for now, since in moments]
+    return [stall.check(EngineSnapshot("model", now, since)) for now, since in moments]
 
 
 def test_a_stall_is_reported_once() -> None:
-    assert judged((9, 0), (10, 0), (11, 0), (500, 0)) == [None, Verdict.STALLED, None, None]
+    assert judged((9, 0), (10, 0), (11, 0), (500, 0)) == [None, StallEvent.STALLED, None, None]
 
 
 def test_what_moves_again_is_reported_once_too() -> None:
-    assert judged((10, 0), (12, 11), (13, 11)) == [Verdict.STALLED, Verdict.MOVES, None]
+    assert judged((10, 0), (12, 11), (13, 11)) == [StallEvent.STALLED, StallEvent.MOVES, None]
 
 
 def test_the_next_stall_is_reported_again() -> None:
-    assert judged((10, 0), (12, 11), (21, 11), (22, 11)) == [Verdict.STALLED, Verdict.MOVES, Verdict.STALLED, None]
+    assert judged((10, 0), (12, 11), (21, 11), (22, 11)) == [
+        StallEvent.STALLED,
+        StallEvent.MOVES,
+        StallEvent.STALLED,
+        None,
+    ]
 
 
 def test_slow_but_moving_is_no_stall() -> None:
@@ -99,36 +107,41 @@ def test_idle_is_no_stall() -> None:
 
 def test_a_lock_that_can_not_be_had_is_a_stall_until_it_can() -> None:
     stall = Stall(10.0)
-    locked = Situation("model", 10, 0.1, lock_held_by="worker")
-    verdicts = [stall.judge(locked), stall.judge(replace(locked, now=20, still_since=10)), stall.judge(idle(21))]
-    assert verdicts == [Verdict.STALLED, None, Verdict.MOVES]
+    locked = EngineSnapshot("model", 10, 0.1, lock_held_by="worker")
+    verdicts = [stall.check(locked), stall.check(replace(locked, now=20, still_since=10)), stall.check(idle(21))]
+    assert verdicts == [StallEvent.STALLED, None, StallEvent.MOVES]
 
 
-def idle(now: float) -> Situation:
-    return Situation("model", now, now)
+def idle(now: float) -> EngineSnapshot:
+    return EngineSnapshot("model", now, now)
 
 
 # ---- The report, without threads
 
 
+def waiting(client: Client, is_ready: bool = True) -> Request:
+    request = Request(0, RequestTerms(client=client), lambda _: None)
+    request.image = cast("Image", object()) if is_ready else None
+    return request
+
+
 def test_the_report_says_who_holds_and_who_waits() -> None:
-    situation = Situation(
+    door, thread_a, thread_b = resolve_client("door"), Client("thread a"), Client("thread b")
+    snapshot = EngineSnapshot(
         name="best.pt",
         now=112.5,
         still_since=100.0,
-        lanes=(
+        lane_states=(
             LaneState("latency", 0, "running", 12500.0, (17,), "yoloom-lane-0"),
             LaneState("throughput", 0, "running", 12000.0, (18, 19), "yoloom-lane-1"),
             LaneState("throughput", 1, "broken"),
             LaneState("throughput", 2, "idle"),
         ),
-        ready=2,
-        preparing=1,
         capacity=3,
-        clients={"'door'": 2, "thread a": 1},
-        applicants={"thread b": 4},
+        waiting=(waiting(door), waiting(door), waiting(thread_a, is_ready=False)),
+        waiters=(thread_b,) * 4,
     )
-    assert stall_report(situation, {"yoloom-lane-0": "  in run\n", "h0": "  idle\n", "h1": "  idle\n"}) == (
+    assert snapshot.stall_report({"yoloom-lane-0": "  in run\n", "h0": "  idle\n", "h1": "  idle\n"}) == (
         "best.pt: nothing has moved for 12.5 s\n"
         "lane 0 of latency: runs request 17 for 12.5 s, in thread yoloom-lane-0\n"
         "lane 0 of throughput: runs requests 18, 19 for 12.0 s, in thread yoloom-lane-1\n"
@@ -136,9 +149,9 @@ def test_the_report_says_who_holds_and_who_waits() -> None:
         "lane 2 of throughput: idle\n"
         "3 of 3 places taken: 2 wait for a lane, 1 for their image to be decoded\n"
         "  2 of 'door'\n"
-        "  1 of thread a\n"
+        "  1 of 'thread a'\n"
         "4 callers wait for a place\n"
-        "  4 of thread b\n"
+        "  4 of 'thread b'\n"
         "yoloom-lane-0:\n"
         "  in run\n"
         "h0, h1:\n"
@@ -147,14 +160,14 @@ def test_the_report_says_who_holds_and_who_waits() -> None:
 
 
 def test_a_report_of_hundreds_of_clients_stays_short() -> None:
-    situation = replace(idle(5.0), clients={f"client {index}": 1 for index in range(300)})
-    report = stall_report(situation, {})
+    requests = tuple(waiting(Client(f"client {index}")) for index in range(300))
+    report = replace(idle(5.0), waiting=requests).stall_report({})
     assert len(report.splitlines()) < 20
     assert "292 of 292 other clients" in report
 
 
 def test_the_report_of_a_lock_names_its_holder() -> None:
-    report = stall_report(Situation("best.pt", 10.0, 0.0, lock_held_by="worker-3"), {"worker-3": "  somewhere"})
+    report = EngineSnapshot("best.pt", 10.0, 0.0, "worker-3").stall_report({"worker-3": "  somewhere"})
     assert report.splitlines()[1] == "the engine's lock is held by thread worker-3; all others wait for it"
 
 
@@ -181,7 +194,7 @@ def test_a_run_that_hangs_is_reported_with_all_who_wait(
     waiting = [later(engine, client=resolve_client("door")) for _ in range(3)]
     elsewhere = predict_nonblocking(
         engine,
-        Prediction(engine.model, PredictOptions(), "image.jpg"),
+        LocalImageJob(engine.model, PredictOptions(), "image.jpg"),
         IMAGE,
         RequestTerms(client=resolve_client(None)),
     )
@@ -238,9 +251,9 @@ def test_one_lane_that_hangs_beside_others_that_run_is_reported(
     clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = FakeBackend(lanes=2)
-    engine = Engine(fake_model(), backend, threads=2, clock=clock)
+    engine = thread_engine(fake_model(), backend, threads=2, clock=clock)
     engine.start()
-    watchdog = Watchdog(engine._situation, engine._threads, 10.0)
+    watchdog = Watchdog(engine.scheduler.snapshot, engine.threads_of_work, 10.0)
     gate, first = held(engine, backend)
     second = later(engine)  # lets the other form be compiled
     for _ in range(4):
@@ -257,11 +270,11 @@ def test_one_lane_that_hangs_beside_others_that_run_is_reported(
 
 def test_a_lock_that_is_never_given_back_is_reported(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
     """Seen to hang with a watchdog that waits for the lock as long as it takes."""
-    watchdog = Watchdog(engine._situation, engine._threads, 0.02)
+    watchdog = Watchdog(engine.scheduler.snapshot, engine.threads_of_work, 0.02)
     taken, give_back = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with engine._lock:
+        with engine.scheduler._lock:
             taken.set()
             give_back.wait(30)
 
@@ -283,7 +296,7 @@ def test_a_lock_that_is_never_given_back_is_reported(engine: Engine, caplog: pyt
 
 
 def test_it_looks_by_itself_and_ends_with_the_engine(backend: FakeBackend, caplog: pytest.LogCaptureFixture) -> None:
-    engine = Engine(fake_model(), backend, threads=1)
+    engine = thread_engine(fake_model(), backend, threads=1)
     engine.start()
     engine.watch(1.0)
     engine.watch(0.05)  # of two wishes, the shorter time
@@ -306,7 +319,7 @@ def test_it_looks_by_itself_and_ends_with_the_engine(backend: FakeBackend, caplo
 def test_a_fault_of_its_own_does_not_end_it(caplog: pytest.LogCaptureFixture) -> None:
     looked = threading.Semaphore(0)
 
-    def look(_: float) -> Situation:
+    def look(_: float) -> EngineSnapshot:
         looked.release()
         raise ValueError("no")
 
@@ -320,7 +333,7 @@ def test_a_fault_of_its_own_does_not_end_it(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_log_handler_may_close_the_model_whose_stall_it_hears_of(backend: FakeBackend) -> None:
     """Seen to fail ("cannot join current thread") when `stop` waits for its own thread."""
-    engine = Engine(fake_model(), backend, threads=1)
+    engine = thread_engine(fake_model(), backend, threads=1)
     engine.start()
     outcomes: list[BaseException | None] = []
     closed = threading.Event()
@@ -357,7 +370,7 @@ def test_debug_of_a_model_starts_it_for_all_handles(demo_model: Path) -> None:
             assert "yoloom-watchdog" in thread_names(plain)
             predict_now(
                 watched._opened.engine,
-                Prediction(watched.model, PredictOptions(), "image.jpg"),
+                LocalImageJob(watched.model, PredictOptions(), "image.jpg"),
                 IMAGE,
                 RequestTerms(math.inf),
             )

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from yoloom import YOLO
 from yoloom.engine.lanes.compilation import Compilation
 from yoloom.engine.lanes.cpu_gate import CpuGate
-from yoloom.engine.lanes.lane import Slot
-from yoloom.engine.lanes.plan import DEFAULT_PLAN
+from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.errors import InvalidModel, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
 from yoloom.runtime.openvino import OpenVINOBackend, OpenVINOCompiled
+from yoloom.runtime.plan import DEFAULT_PLAN
 from yoloom.runtime.probe import pattern
-from yoloom.runtime.protocol import Batch, Form, Outputs, Precision, Setup
+from yoloom.runtime.protocol import Batch, Precision, Profile, RawOutputs
 
 
 class Watched(OpenVINOBackend):
@@ -32,21 +32,23 @@ class Watched(OpenVINOBackend):
         self.compiled = 0
         self._fault = fault
 
-    def compile(self, model: Model, setup: Setup) -> OpenVINOCompiled:
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OpenVINOCompiled:
         self.compiled += 1
-        return super().compile(model, setup)
+        return super().compile(model, profile, precision)
 
     def exported(self, compiled: OpenVINOCompiled) -> memoryview:
         if self._fault == "export":
             raise RuntimeFailed("it can not be exported")
         return super().exported(compiled)
 
-    def imported(self, model: Model, setup: Setup, data: NDArray[np.uint8]) -> Any:
+    def imported(
+        self, model: Model, profile: Profile, data: NDArray[np.uint8], precision: Precision = Precision.FP32
+    ) -> Any:
         if self._fault == "run":
-            return NoContexts(super().imported(model, setup, data))
+            return NoContexts(super().imported(model, profile, data, precision))
         if self._fault == "import":
             raise InvalidModel("it can not be imported")
-        found = super().imported(model, setup, data)
+        found = super().imported(model, profile, data, precision)
         return Off(found) if self._fault == "bits" else found
 
 
@@ -75,14 +77,17 @@ class OffContext:
     def __init__(self, compiled: OpenVINOCompiled) -> None:
         self._context = compiled.context()
 
-    def run(self, batch: Batch) -> Outputs:
+    def run(self, batch: Batch) -> RawOutputs:
         return tuple(np.nextafter(output, np.float32(np.inf)) for output in self._context.run(batch))
 
 
-def both_forms(path: Path, backend: OpenVINOBackend) -> tuple[Model, Slot, list[Slot]]:
+def both_forms(path: Path, backend: OpenVINOBackend) -> tuple[Model, ContextSlot, list[ContextSlot]]:
     model = read_model(path)
-    making = Compilation(model, backend, DEFAULT_PLAN, Precision.FP32, CpuGate().share(2), lambda: None)
-    return model, making.warm_slots(Form.LATENCY)[0], making.slots(Form.THROUGHPUT)
+    making = Compilation(model, backend, Precision.FP32, CpuGate().share(2), lambda: None)
+    alone, together = backend.profiles(model, 2, DEFAULT_PLAN)
+    (one,) = making.slots(alone)
+    one.warm_up(model)
+    return model, one, making.slots(together)
 
 
 def test_the_second_form_comes_out_of_the_first_with_the_same_bits(demo_model: Path) -> None:
@@ -115,7 +120,7 @@ def test_a_network_of_a_fixed_size_is_compiled_twice(tiny_onnx: Callable[..., Pa
 def test_nothing_of_the_network_is_kept_by_a_handle_that_was_closed(demo_model: Path) -> None:
     """Seen to fail when what was compiled first is still there to make a second form of."""
     model = YOLO(demo_model, threads=1)
-    network = weakref.ref(model._opened.engine._compilation._first)  # type: ignore[arg-type]
+    network = weakref.ref(model._opened.engine.lanes._compilation._first)  # type: ignore[arg-type]
     assert network() is not None
     model.close()
     gc.collect()

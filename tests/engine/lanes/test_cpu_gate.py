@@ -18,17 +18,19 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_now
+from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.lanes import cpu_gate as module
 from yoloom.engine.lanes.cpu_gate import CpuGate, Share
-from yoloom.engine.lanes.lane import Outcome, Slot, run_requests
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.lanes.lane import ContextSlot
+from yoloom.engine.request import Outcome
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import DeadlineExceeded, RuntimeFailed
 from yoloom.options import PredictOptions
-from yoloom.runtime.protocol import Form, Setup
-from yoloom.runtime.registry import BACKENDS
+from yoloom.runtime.cpu import throughput_profile
+from yoloom.runtime.protocol import LATENCY
+from yoloom.runtime.registry import CPU_BACKENDS
 from yoloom.sync.clock import monotonic
 from yoloom.testing import FakeBackend, Gate, ManualClock, barrier_run, fake_model, shaken
 
@@ -228,11 +230,11 @@ def test_in_company_when_an_image_alone_gets_no_more_than_a_lane(
     """With eight CPUs, half of them still serve a single image best."""
     gate = CpuGate(lambda: cpus)
     mine, other = map(gate.share, asked)
-    assert not mine.in_company()
+    assert not mine.is_contended()
     assert mine.take(1, AT_ONCE)
-    assert not mine.in_company()
+    assert not mine.is_contended()
     assert other.take(1, AT_ONCE)
-    assert mine.in_company() == expected
+    assert mine.is_contended() == expected
 
 
 def test_what_is_free_is_counted_again_for_each_engine() -> None:
@@ -272,21 +274,22 @@ def test_every_turn_is_given_back_in_a_storm(seed: int) -> None:
 @dataclass
 class Drawn:
     canvas_hw: tuple[int, int] = (16, 16)
+    lowest_score: float = 0.0
 
     def draw(self, canvas: np.ndarray) -> None:
         canvas[...] = 3
 
 
-def lane_of(gate: CpuGate, backend: FakeBackend) -> tuple[Slot, Engine]:
-    slot = Slot(backend.compile(fake_model(), Setup(Form.THROUGHPUT, 2)), gate.share(2))
-    return slot, Engine(fake_model(), backend, threads=2)
+def lane_of(gate: CpuGate, backend: FakeBackend) -> tuple[ContextSlot, Engine]:
+    slot = ContextSlot(backend.compile(fake_model(), throughput_profile(2)), gate.share(2))
+    return slot, thread_engine(fake_model(), backend, threads=2)
 
 
-def outcomes_of(slot: Slot, engine: Engine, *deadlines: float) -> list[Outcome]:
+def outcomes_of(slot: ContextSlot, engine: Engine, *deadlines: float) -> list[Outcome]:
     requests = [engine.new_request(RequestTerms(deadline), lambda _: None) for deadline in deadlines]
     for request in requests:
         request.image = Drawn()
-    return run_requests(slot, requests, monotonic)
+    return slot.serve(requests, monotonic)
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("out of memory"), KeyError("x"), MemoryError()])
@@ -305,17 +308,17 @@ def test_what_is_late_when_its_turn_comes_never_runs(gate: CpuGate) -> None:
     backend = FakeBackend()
     slot, engine = lane_of(gate, backend)
     other = gate.share(2)
-    assert slot.share.take(1, AT_ONCE)
+    assert slot.gate.take(1, AT_ONCE)
     assert other.take(1, AT_ONCE)
     with ThreadPoolExecutor(1) as pool:
         soon = monotonic() + 0.05
         future = pool.submit(outcomes_of, slot, engine, NEVER, soon, NEVER)
-        until(lambda: monotonic() > soon and len(slot.share.waiting) == 1)
+        until(lambda: monotonic() > soon and len(slot.gate.waiting) == 1)
         other.give_back(1)
         outcomes = future.result(30)
     assert [outcome.late for outcome in outcomes] == [False, True, False]
     assert backend.shapes == [(2, 16, 16, 3)]
-    slot.share.give_back(1)
+    slot.gate.give_back(1)
     assert gate.busy == ()
 
 
@@ -323,12 +326,12 @@ def test_a_batch_that_is_late_as_a_whole_takes_no_turn(gate: CpuGate) -> None:
     backend = FakeBackend()
     slot, engine = lane_of(gate, backend)
     other = gate.share(2)
-    assert slot.share.take(1, AT_ONCE)
+    assert slot.gate.take(1, AT_ONCE)
     assert other.take(1, AT_ONCE)
     outcomes = outcomes_of(slot, engine, monotonic() + 0.01, monotonic() + 0.02)
     assert [outcome.late for outcome in outcomes] == [True, True]
     assert backend.runs == 0
-    assert (slot.share.computing, len(slot.share.waiting)) == (1, 0)
+    assert (slot.gate.computing, len(slot.gate.waiting)) == (1, 0)
 
 
 # ---- Engines
@@ -338,8 +341,8 @@ def picture(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
 
 
-def prediction(engine: Engine) -> Prediction:
-    return Prediction(engine.model, PredictOptions(), "image0.jpg")
+def prediction(engine: Engine) -> LocalImageJob:
+    return LocalImageJob(engine.model, PredictOptions(), "image0.jpg")
 
 
 def later(engine: Engine, seed: int, timeout: float = NEVER) -> ResultFuture:
@@ -351,7 +354,7 @@ def now(engine: Engine, seed: int, timeout: float = NEVER) -> None:
 
 
 def started(backend: FakeBackend, threads: int = 2) -> Engine:
-    engine = Engine(fake_model(), backend, threads=threads)
+    engine = thread_engine(fake_model(), backend, threads=threads)
     engine.start()
     return engine
 
@@ -376,7 +379,7 @@ def test_a_lone_caller_beside_a_busy_engine_is_served_as_one_of_many(two_cpus: C
     backend, occupied, gate = FakeBackend(), FakeBackend(), Gate()
     mine, other = started(backend), started(occupied)
     now(mine, 0)
-    assert backend.compiled == [Form.LATENCY]
+    assert backend.compiled == [LATENCY]
     occupied.script(gate)
     future = later(other, 1)
     gate.wait_for(1)
@@ -423,7 +426,7 @@ def test_engines_can_be_closed_while_their_lanes_wait(two_cpus: CpuGate) -> None
 def test_the_gate_keeps_no_engine_alive(two_cpus: CpuGate) -> None:
     engine = started(FakeBackend())
     now(engine, 0)
-    share = engine.share
+    share = engine.lanes.gate
     engine.close()
     del engine
     gc.collect()
@@ -445,7 +448,7 @@ def test_a_forked_child_has_a_gate_of_its_own() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("names", [(BACKENDS[0], BACKENDS[0]), BACKENDS])
+@pytest.mark.parametrize("names", [(CPU_BACKENDS[0], CPU_BACKENDS[0]), CPU_BACKENDS])
 def test_two_models_under_load_have_their_own_bits(
     demo_model: Path, tiny_onnx: Callable[..., Path], names: tuple[str, str], two_cpus: CpuGate
 ) -> None:

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO, Plan
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later
-from yoloom.engine.lanes.plan import MAX_BATCH, MAX_LANES
-from yoloom.engine.prediction import Prediction
-from yoloom.engine.scheduling.client import RequestTerms
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import InvalidOption
 from yoloom.options import PredictOptions
-from yoloom.runtime.protocol import Form, Precision, Setup
-from yoloom.runtime.registry import BACKENDS
+from yoloom.runtime.plan import MAX_BATCH, MAX_LANES
+from yoloom.runtime.protocol import LATENCY, THROUGHPUT, Profile
+from yoloom.runtime.registry import CPU_BACKENDS
 from yoloom.sync.clock import monotonic
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model
 
@@ -32,7 +32,7 @@ def picture(seed: int) -> np.ndarray:
 
 
 def later(engine: Engine, seed: int) -> ResultFuture:
-    prediction = Prediction(engine.model, PredictOptions(), "image0.jpg")
+    prediction = LocalImageJob(engine.model, PredictOptions(), "image0.jpg")
     return predict_later(engine, prediction, picture(seed), RequestTerms(monotonic() + 60))
 
 
@@ -64,56 +64,61 @@ def test_numpy_numbers_become_plain_ones() -> None:
 
 
 def test_more_streams_than_threads_are_refused() -> None:
-    Plan(streams=2).check(fake_model(), FakeBackend(), 2)
+    FakeBackend().profiles(fake_model(), 2, Plan(streams=2))
     with pytest.raises(InvalidOption, match="streams must be at most 2, the CPU budget, got 3"):
-        Plan(streams=3).check(fake_model(), FakeBackend(), 2)
+        FakeBackend().profiles(fake_model(), 2, Plan(streams=3))
 
 
 def test_a_fixed_batch_bounds_the_batch() -> None:
-    Plan(batch=4).check(fake_model(batch=4), FakeBackend(), 2)
+    FakeBackend().profiles(fake_model(batch=4), 2, Plan(batch=4))
     with pytest.raises(InvalidOption, match="batch must be at most 4"):
-        Plan(batch=5).check(fake_model(batch=4), FakeBackend(), 2)
+        FakeBackend().profiles(fake_model(batch=4), 2, Plan(batch=5))
 
 
 @pytest.mark.parametrize("exported", [None, 4])
 def test_a_runtime_that_does_not_keep_bits_in_batches_gets_none(exported: int | None) -> None:
     backend = FakeBackend(batches=False)
-    Plan(batch=1).check(fake_model(batch=exported), backend, 2)
+    backend.profiles(fake_model(batch=exported), 2, Plan(batch=1))
     with pytest.raises(InvalidOption, match="fake gives other bits for several images"):
-        Plan(batch=2).check(fake_model(batch=exported), backend, 2)
-    assert Plan().batch_of(Form.THROUGHPUT, fake_model(batch=exported), backend) == 1
+        backend.profiles(fake_model(batch=exported), 2, Plan(batch=2))
+    assert [profile.max_batch for profile in backend.profiles(fake_model(batch=exported), 2, Plan())] == [1, 1]
 
 
 # ---- What is made of it
 
 
-def test_what_the_backend_is_asked_for() -> None:
-    plan = Plan(streams=2)
-    assert plan.setup(Form.LATENCY, 4) == Setup(Form.LATENCY, 4)
-    expected = Setup(Form.THROUGHPUT, 4, Precision.BF16, streams=2)
-    assert plan.setup(Form.THROUGHPUT, 4, Precision.BF16) == expected
+def test_a_plan_is_for_the_profile_of_many() -> None:
+    profiles = FakeBackend().profiles(fake_model(), 4, Plan(streams=2, lanes=5, batch=3, max_wait_ms=1.5))
+    assert profiles == (Profile(LATENCY, 4), Profile(THROUGHPUT, 4, 2, 5, (3,), 1.5))
 
 
-@pytest.mark.parametrize(
-    ("plan", "cpus", "lanes"), [(Plan(), 2, 3), (Plan(2), 2, 3), (Plan(lanes=7), 2, 7), (Plan(1), 4, 3)]
-)
-def test_lanes_and_what_a_run_computes_with(plan: Plan, cpus: int, lanes: int) -> None:
-    assert plan.cpus_of(Form.THROUGHPUT, 3, 4) == cpus
-    assert plan.lanes_of(Form.THROUGHPUT, 3) == lanes
-    assert plan.cpus_of(Form.LATENCY, 1, 4) == 4
-    assert plan.lanes_of(Form.LATENCY, 1) == 1
+@pytest.mark.parametrize("wait", [-1, math.nan, math.inf, "2", True, 1e9])
+def test_waits_that_are_none(wait: Any) -> None:
+    with pytest.raises(InvalidOption, match="max_wait_ms"):
+        Plan(max_wait_ms=wait)
+
+
+@pytest.mark.parametrize(("plan", "cpus"), [(Plan(), 2), (Plan(2), 2), (Plan(lanes=7), 2), (Plan(1), 4)])
+def test_cpus_that_a_run_computes_with(plan: Plan, cpus: int) -> None:
+    alone, together = FakeBackend().profiles(fake_model(), 4, plan)
+    assert together.cpus_of_run(3) == cpus
+    assert together.lanes == plan.lanes
+    assert alone.cpus_of_run(1) == 4
 
 
 def test_an_engine_takes_streams_lanes_and_batches_from_its_plan() -> None:
     """A first request stands still, so that the others wait together; then they run two by two."""
     backend, gate = FakeBackend(), Gate()
-    engine = Engine(fake_model(), backend, threads=4, plan=Plan(streams=1, lanes=1, batch=2))
+    engine = thread_engine(fake_model(), backend, threads=4, plan=Plan(streams=1, lanes=1, batch=2))
     engine.start()
     alone = [later(engine, seed).result(30).boxes.data.tobytes() for seed in range(6)]
     while engine.statistics().forms != ("latency", "throughput"):
         for future in [later(engine, seed) for seed in (0, 1)]:
             future.result(30)
-    assert backend.setups == [Setup(Form.LATENCY, 4), Setup(Form.THROUGHPUT, 4, streams=1)]
+    assert [profile for profile, _ in backend.compilations] == [
+        Profile(LATENCY, 4),
+        Profile(THROUGHPUT, 4, streams=1, lanes=1, batch_sizes=(2,)),
+    ]
     assert engine.statistics().lanes == 2
     backend.script(gate)
     first = later(engine, 0)
@@ -132,7 +137,7 @@ def test_an_engine_takes_streams_lanes_and_batches_from_its_plan() -> None:
 def test_a_graph_with_a_fixed_batch_is_filled_with_what_waits() -> None:
     """It computes four images in any case."""
     backend, gate = FakeBackend(lanes=1), Gate()
-    engine = Engine(fake_model(batch=4, hw=(64, 64)), backend, threads=1)
+    engine = thread_engine(fake_model(batch=4, hw=(64, 64)), backend, threads=1)
     engine.start()
     backend.script(gate)
     futures = [later(engine, 0)]
@@ -179,7 +184,7 @@ def test_handles_on_one_file_share_its_plan(tiny_onnx: Factory) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("plan", [Plan(1), Plan(2, lanes=2), Plan(2, lanes=5, batch=2), Plan(1, batch=4)])
 def test_results_have_the_same_bits_with_every_plan(tiny_onnx: Factory, backend: str, plan: Plan) -> None:
     path, found = tiny_onnx(), {}

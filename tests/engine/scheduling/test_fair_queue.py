@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from yoloom.engine.scheduling.fair_queue import MAX_LEFT, Client, FairQueue
+import math
+
+from yoloom.engine.scheduling.fair_queue import MAX_LEFT, FairQueue
+from yoloom.engine.scheduling.request_terms import Client
 
 A, B, C = Client("a"), Client("b"), Client("c")
 
@@ -83,13 +86,27 @@ def test_company_has_the_same_shape_and_comes_in_turns() -> None:
     assert served(made) == [3, 6]
 
 
-def test_nobody_is_overtaken_by_his_own_request_of_another_shape() -> None:
+def test_a_batch_overtakes_a_request_of_another_shape_but_none_of_a_higher_priority() -> None:
     made = FairQueue()
-    for request_id, shape in ((1, 1), (2, 2), (3, 1)):
-        made.add(request_id, A, 0)
+    for request_id, shape, priority in ((1, 1, 0), (2, 2, 0), (3, 1, 0), (4, 1, -1), (5, 1, 3)):
+        made.add(request_id, A, priority)
         made.ready(request_id, (shape,))
-    assert made.take() == (1, (1,))
-    assert made.take_matching((1,), 8) == []
+    assert made.take() == (5, (1,))
+    assert made.take_matching((1,), 8) == [1, 3], "4 is less urgent than 2, which has another shape"
+    assert served(made) == [2, 4]
+
+
+def test_a_whole_batch_of_any_shape_and_the_longest_wait() -> None:
+    made = FairQueue()
+    for request_id, shape in ((1, 1), (2, 2), (3, 2)):
+        made.add(request_id, A, 0)
+        made.ready(request_id, (shape,), now=10 + request_id)
+    assert (made.full_shape(2), made.full_shape(3)) == ((2,), None)
+    assert made.ready_since() == 11
+    made.remove(1)
+    assert made.ready_since() == 12
+    made.clear()
+    assert (made.full_shape(1), made.ready_since()) == (None, math.inf)
 
 
 def test_clear_takes_everything() -> None:
@@ -102,6 +119,8 @@ def test_clear_takes_everything() -> None:
 def test_the_longest_line_and_its_oldest() -> None:
     made = turns((1, A), (2, B), (3, B))
     assert made.oldest_of_busiest() == 2
+    assert made.oldest_of_busiest([2]) == 1, "both clients have one left, and 1 has waited longer"
+    assert made.oldest_of_busiest([2, 1, 3]) is None
     made.add(4, B, -1)
     assert made.oldest_of_busiest() == 4, "the lowest priority goes before the oldest"
     assert made.of("b") == (2, 3, 4)

@@ -243,12 +243,12 @@ def test_auto_opens_with_the_plan_that_was_found(tiny_onnx: Factory, measured: M
         return YOLO(path, threads=2, plan="auto")
 
     models = barrier_run(6, opened)
-    assert {model._opened.engine.plan for model in models} == {Plan(1, batch=2)}
+    assert {model._opened.engine.lanes.plan for model in models} == {Plan(1, batch=2)}
     assert len(measured.subjects) == 1
     for model in models:
         model.close()
     with opened(0) as again:
-        assert again._opened.engine.plan.because == "measured"
+        assert again._opened.engine.lanes.plan.because == "measured"
     assert len(measured.subjects) == 1
 
 
@@ -267,6 +267,6 @@ def test_auto_measures_a_real_network(
     monkeypatch.setattr(module, "_plans", short)
     assert plans() is short
     with caplog.at_level(logging.INFO, "yoloom"), YOLO(tiny_onnx(), threads=2, plan="auto") as model:
-        chosen = model._opened.engine.plan
+        chosen = model._opened.engine.lanes.plan
     assert chosen.because in caplog.text
     assert [entry.plan for entry in cache.entries()] == [chosen]

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yoloom.engine.lanes.plan import Plan
 from yoloom.engine.tuning.tuner import ROUNDS, RUNS, Tuner, _Run, _Window, stream_candidates
 from yoloom.errors import RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
-from yoloom.runtime.protocol import Batch, Form, Outputs, Setup
-from yoloom.runtime.registry import BACKENDS, find_backend
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import THROUGHPUT, Batch, Precision, Profile, RawOutputs
+from yoloom.runtime.registry import CPU_BACKENDS, find_backend
 from yoloom.testing import FakeBackend, FakeCompiled, fake_model
 
 SECONDS = 0.04  # turns of a millisecond
@@ -85,7 +85,7 @@ def test_batches_are_not_tried_where_they_change_bits() -> None:
 class Careless(FakeBackend):
     """Says that it keeps bits in batches, and does not."""
 
-    def execute(self, model: Model, batch: Batch) -> Outputs:
+    def execute(self, model: Model, batch: Batch) -> RawOutputs:
         outputs = super().execute(model, batch)
         return tuple(output + np.float32(len(batch) - 1) for output in outputs)
 
@@ -116,10 +116,10 @@ def test_an_error_in_a_lane_ends_the_turn_and_is_told() -> None:
 
 
 class Slow(FakeBackend):
-    def compile(self, model: Model, setup: Setup) -> FakeCompiled:
-        if setup.form is Form.THROUGHPUT:
+    def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> FakeCompiled:
+        if profile.name == THROUGHPUT:
             self.script_every(lambda: threading.Event().wait(0.02))
-        return super().compile(model, setup)
+        return super().compile(model, profile, precision)
 
 
 def test_a_network_whose_runs_take_longer_than_a_turn_is_not_measured_for_ever() -> None:
@@ -129,7 +129,7 @@ def test_a_network_whose_runs_take_longer_than_a_turn_is_not_measured_for_ever()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", CPU_BACKENDS)
 def test_a_real_network_is_measured(tiny_onnx: Callable[..., Path], name: str) -> None:
     tuning = Tuner(read_model(tiny_onnx()), find_backend(name, "cpu"), 2, seconds=0.4).tune()
     default = tuning.candidates[0]

@@ -16,7 +16,8 @@ from yoloom.images.letterbox import Letterbox, plan_letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detections import Detections, OutputLayout
 from yoloom.postprocess.tasks import TASKS
-from yoloom.runtime.protocol import Form, Precision, Setup
+from yoloom.runtime.cpu import latency_profile
+from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
 from yoloom.runtime.torch import torch_network
 from yoloom.runtime.torch.torch_device import TorchDevice
@@ -83,7 +84,7 @@ def test_detections_are_those_of_the_cpu_path(checkpoint_model: Models, name: st
     network = TorchNetwork(model, TorchDevice("cpu"), Precision.FP32)
     with torch.inference_mode():
         outputs = network.outputs(network.run(torch.from_numpy(images()), network.canvas(HW)))
-    expected = find_backend("openvino", "cpu").compile(model, Setup(Form.LATENCY, 1)).context().run(images())
+    expected = find_backend("openvino", "cpu").compile(model, latency_profile(1)).context().run(images())
     options = PredictOptions() if model.task == "classify" else options_for(expected[0], model, passing=0.03)
     for row in range(2):
         mine = detections(model, [output.numpy() for output in outputs], row, options, True, None)

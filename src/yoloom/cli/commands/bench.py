@@ -20,10 +20,10 @@ from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
-from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.images.decode import decode_image
 from yoloom.results.save import save_image
+from yoloom.runtime.plan import Plan
 from yoloom.telemetry.charts import LineChart, render_image
 
 BUNDLED = 2  # pictures that come with the package, for a bench without --images

@@ -29,10 +29,15 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class FormPlan:
-    """A form in which the network is compiled. Immutable: shared freely.
+class ProfilePlan:
+    """A profile in which the network is compiled.
 
-    form: "latency" or "throughput". lanes: how many run at once. batch: images that each takes at once, at the most.
+    Thread safety: any number of threads (immutable).
+
+    Attributes:
+        form: Name of the profile, on a CPU "latency" or "throughput".
+        lanes: Runs at once.
+        batch: Most images of a run.
     """
 
     form: str
@@ -56,6 +61,15 @@ class LaneState:
     requests: tuple[int, ...] = ()
     thread: str = ""
 
+    def described(self) -> str:
+        """Say what the lane does, in one line."""
+        lane = f"lane {self.number} of {self.form}"
+        if self.state != "running":
+            return f"{lane}: {self.state}"
+        noun = "requests" if len(self.requests) > 1 else "request"
+        ids = ", ".join(map(str, self.requests))
+        return f"{lane}: runs {noun} {ids} for {self.running_ms / 1e3:.1f} s, in thread {self.thread}"
+
 
 @dataclass(frozen=True)
 class HeldBytes:
@@ -63,13 +77,17 @@ class HeldBytes:
 
     weights: the model's files when it was opened; a runtime holds them once for each form, in its own layout. waiting:
     decoded images of requests that wait for a lane; an array that its caller lends is counted and not a copy. running:
-    the same of those in a lane. Not counted, for their size is not known here: the runtime's buffers, canvases,
+    the same of those in a lane. queued: all pictures that count against the queue's bound, those on their way to
+    their callers too, and those that are about to be decoded, by their headers. max_queued: that bound. Not counted,
+    for their size is not known here: the runtime's buffers, canvases,
     and outputs on their way to their callers.
     """
 
     weights: int = 0
     waiting: int = 0
     running: int = 0
+    queued: int = 0
+    max_queued: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +139,7 @@ class Statistics:
     running: int
     applying: int
     threads: int
-    plan: tuple[FormPlan, ...]
+    plan: tuple[ProfilePlan, ...]
     lane_states: tuple[LaneState, ...]
     batch_sizes: Mapping[int, int]
     wait: Distribution

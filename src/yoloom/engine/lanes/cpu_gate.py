@@ -64,7 +64,7 @@ class Share:
         self.waiting: deque[_Waiter] = deque()
         self.has_left = False
         self.left_at = -math.inf
-        self.quick = False  # whether it was back at once the last time
+        self.returns_quickly = False  # whether it was back at once the last time
 
     @property
     def is_absent(self) -> bool:
@@ -72,14 +72,14 @@ class Share:
         return not self.computing and not self.waiting
 
     @property
-    def is_gone(self) -> bool:
+    def is_inactive(self) -> bool:
         """Whether it does not come back at once. A glance that takes no lock."""
         return self.is_absent and not self._gate.is_recent(self.left_at)
 
-    def in_company(self) -> bool:
+    def is_contended(self) -> bool:
         """Whether its part of the CPUs is so small now that several images, each on one of them, do more than one image
         on all. A glance that takes no lock: it may be outdated a moment later."""
-        others = [share for share in self._gate.busy if share is not self and not share.is_gone]
+        others = [share for share in self._gate.busy if share is not self and not share.is_inactive]
         wanted = self.threads + sum(share.threads for share in others)
         return bool(others) and wanted > self._gate.cpus and self._gate.cpus <= 2 * (len(others) + 1)
 
@@ -153,7 +153,7 @@ class CpuGate:
     def leave(self, share: Share) -> None:
         with self._lock:
             now = self._count()
-            share.has_left, share.computing, share.quick = True, 0, False
+            share.has_left, share.computing, share.returns_quickly = True, 0, False
             self._leave(share, now)
             self._grant(now)
 
@@ -163,7 +163,7 @@ class CpuGate:
         while left > 0:
             with self._lock:
                 self._grant(self._count())
-                expected = any(share.is_absent or share.quick for share in self.busy)
+                expected = any(share.is_absent or share.returns_quickly for share in self.busy)
                 part = min(left, GRACE_S) if expected else left
             if waiter.wait(part):
                 return
@@ -193,7 +193,7 @@ class CpuGate:
 
     def _join(self, share: Share, now: float) -> None:
         if share.is_absent:
-            share.quick = now - share.left_at < GRACE_S
+            share.returns_quickly = now - share.left_at < GRACE_S
         if share not in self.busy:
             # What it did not use while it was idle, or while the others were, is nobody's debt.
             share.used_s = max(share.used_s, self._had_s)
@@ -214,7 +214,7 @@ class CpuGate:
             waiter.grant()
 
     def _is_expected(self, share: Share, now: float) -> bool:
-        return share.quick and now - share.left_at < GRACE_S
+        return share.returns_quickly and now - share.left_at < GRACE_S
 
     def _next(self) -> Share | None:
         """Whose first waiter starts now."""

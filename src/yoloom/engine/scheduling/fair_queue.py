@@ -3,6 +3,7 @@
 ```
 turns:   A ──▶ B ──▶ C ──▶ (A again)          a client with weight 3 is served three times before the next one's turn
 A's own: priority 5: 7, 9   priority 0: 2, 4   the highest priority first, equal ones in order of admission
+shapes:  640x640: 2, 7, 9   640x480: 4         a second index, for batches
 ```
 
 A client that comes back joins at the end. So between two turns of a client with something ready, at most the sum of
@@ -12,32 +13,20 @@ the others' weights is served, whatever they have queued. Pure: no thread, no cl
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Hashable
-from dataclasses import dataclass
+import math
+from collections import Counter, deque
+from collections.abc import Hashable, Sequence
+
+from yoloom.engine.scheduling.request_terms import Client
 
 Shape = tuple[int, ...]
 
 MAX_LEFT = 64
-"""Clients that have left and may stay in the order beside as many as have something waiting, before it is made anew."""
-
-
-@dataclass(frozen=True)
-class Client:
-    """Whose request it is. Immutable: shared freely.
-
-    key: a text, a number, or a tuple of them. weight: how many of its requests are served in one turn.
-    """
-
-    key: Hashable
-    weight: int = 1
-
-
-ANYBODY = Client(None)
+"""Clients that have left and may stay in the order beside as many as have something waiting, before it is rebuilt."""
 
 
 class _Line:
-    """What one client has waiting."""
+    """The waiting requests of one client."""
 
     __slots__ = ("credit", "in_turn", "key", "ready", "waiting", "weight")
 
@@ -50,20 +39,24 @@ class _Line:
         self.ready: list[tuple[float, int]] = []  # heap of (-priority, id); ids that are gone are skipped on sight
 
     def first(self) -> int | None:
-        """The id that is next, or None when none is ready."""
+        """Find the id that is next, or None when none is ready."""
         while self.ready and self.ready[0][1] not in self.waiting:
             heapq.heappop(self.ready)
         return self.ready[0][1] if self.ready else None
 
 
 class FairQueue:
-    """The waiting requests of all clients, and who is next. One thread at a time."""
+    """The waiting requests of all clients, in the order of turns.
+
+    Thread safety: one thread at a time.
+    """
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, _Line] = {}  # of clients that have something waiting
         self._order: deque[_Line] = deque()  # those that had something ready, whose turn it is first
         self._owner: dict[int, _Line] = {}
-        self._shapes: dict[int, Shape] = {}  # of those that are ready
+        self._shape_of: dict[int, Shape] = {}  # of those that are ready
+        self._by_shape: dict[Shape, dict[int, float]] = {}  # shape -> id -> when it was ready, the earliest first
         self._left = 0  # lines in the order whose client has nothing any more
 
     def __len__(self) -> int:
@@ -73,7 +66,7 @@ class FairQueue:
         return request_id in self._owner
 
     def add(self, request_id: int, client: Client, priority: float) -> None:
-        """From now on it waits. The weight is the one that the client named last."""
+        """Let a request wait. The weight is the one that its client named last."""
         line = self._lines.get(client.key)
         if line is None:
             line = self._lines[client.key] = _Line(client.key, client.weight)
@@ -81,100 +74,122 @@ class FairQueue:
         line.waiting[request_id] = priority
         self._owner[request_id] = line
 
-    def ready(self, request_id: int, shape: Shape) -> None:
-        """A waiting request may be served. shape: what it must share with others to be served together with them."""
+    def ready(self, request_id: int, shape: Shape, now: float = 0.0) -> None:
+        """Allow a waiting request to be served, in batches with others of its shape."""
         line = self._owner[request_id]
         heapq.heappush(line.ready, (-line.waiting[request_id], request_id))
-        self._shapes[request_id] = shape
+        self._shape_of[request_id] = shape
+        self._by_shape.setdefault(shape, {})[request_id] = now
         if not line.in_turn:
             line.in_turn = True
             line.credit = line.weight
             self._order.append(line)
 
     def remove(self, request_id: int) -> bool:
-        """It waits no longer; False when it did not."""
+        """Take a request out; False when it did not wait."""
         line = self._owner.pop(request_id, None)
         if line is None:
             return False
-        self._shapes.pop(request_id, None)
+        shape = self._shape_of.pop(request_id, None)
+        if shape is not None:
+            alike = self._by_shape[shape]
+            del alike[request_id]
+            if not alike:
+                del self._by_shape[shape]
         del line.waiting[request_id]
         if not line.waiting:
             del self._lines[line.key]  # it leaves the order when its turn comes
             self._left += line.in_turn
-            self._forget_those_that_left()
+            # Its turn may never come: all lanes stand still, and thousands of clients come and cancel.
+            if self._left > len(self._lines) + MAX_LEFT:
+                self._order = deque(line for line in self._order if line.waiting)
+                self._left = 0
         return True
 
     def clear(self) -> tuple[int, ...]:
-        """Nothing waits any more. Returns what did."""
+        """Take all requests out, and return their ids."""
         gone = tuple(self._owner)
-        for kept in (self._owner, self._shapes, self._lines, self._order):
-            kept.clear()
+        for table in (self._owner, self._shape_of, self._by_shape, self._lines, self._order):
+            table.clear()
         self._left = 0
         return gone
 
-    def take(self) -> tuple[int, Shape] | None:
-        """The request whose turn it is, which waits no longer, and its shape; None when none is ready."""
+    def peek(self) -> int | None:
+        """Find the request whose turn it is; None when none is ready. Clients without any leave the order."""
         for _ in range(len(self._order)):
             line = self._order[0]
             request_id = line.first()
             if request_id is not None:
-                shape = self._shapes[request_id]
-                self._serve(line, request_id)
-                return request_id, shape
-            self._pass_over(line)
+                return request_id
+            if line.waiting:
+                self._order.rotate(-1)
+            else:
+                self._order.popleft().in_turn = False
+                self._left -= 1
         return None
 
-    def _pass_over(self, line: _Line) -> None:
-        """It is a client's turn who has nothing ready: one that has nothing at all leaves the order."""
-        if line.waiting:
-            self._order.rotate(-1)
-        else:
-            self._order.popleft().in_turn = False
-            self._left -= 1
-
-    def _forget_those_that_left(self) -> None:
-        # Their turn may never come: all lanes stand still, and thousands of clients come and cancel.
-        if self._left > len(self._lines) + MAX_LEFT:
-            self._order = deque(line for line in self._order if line.waiting)
-            self._left = 0
-
-    def take_matching(self, shape: Shape, most: int) -> list[int]:
-        """Up to `most` further requests of this shape, which wait no longer, in the order of turns.
-
-        Nobody is overtaken by requests of his own: a client whose next request has another shape is passed over.
-        """
-        taken: list[int] = []
-        before = -1
-        while before < len(taken) < most:
-            before = len(taken)
-            for line in self._order:
-                taken += self._company_of(line, shape, min(line.weight, most - len(taken)))
-        return taken
-
-    def oldest_of_busiest(self) -> int:
-        """Of the client with the most waiting requests: of its lowest priority, the one that came first.
-
-        Among equal clients, the one that has waited longest.
-        """
-        waiting = max(self._lines.values(), key=lambda line: len(line.waiting)).waiting
-        return min(waiting, key=waiting.__getitem__)
-
-    def of(self, key: Hashable) -> tuple[int, ...]:
-        """What a client has waiting, in order of admission."""
-        line = self._lines.get(key)
-        return () if line is None else tuple(line.waiting)
-
-    def _company_of(self, line: _Line, shape: Shape, most: int) -> list[int]:
-        taken: list[int] = []
-        while len(taken) < most and (request_id := line.first()) is not None and self._shapes[request_id] == shape:
-            taken.append(request_id)
-            self.remove(request_id)
-        return taken
-
-    def _serve(self, line: _Line, request_id: int) -> None:
+    def take(self) -> tuple[int, Shape] | None:
+        """Take the request whose turn it is, and its shape; None when none is ready."""
+        request_id = self.peek()
+        if request_id is None:
+            return None
+        shape = self._shape_of[request_id]
+        line = self._order[0]
         heapq.heappop(line.ready)
         line.credit -= 1
         if line.credit <= 0:
             line.credit = line.weight
             self._order.rotate(-1)
-        self.remove(request_id)  # last: it may make the order anew
+        self.remove(request_id)  # last: it may rebuild the order
+        return request_id, shape
+
+    def take_matching(self, shape: Shape, most: int) -> list[int]:
+        """Take up to `most` further requests of this shape, in the order of turns.
+
+        Each client gives as many as its weight before the next one does. Within a client a request of another shape is
+        overtaken by those of its own priority, which join a run that begins in any case, and never by lower ones.
+        """
+        if most <= 0 or shape not in self._by_shape:
+            return []
+        lines: dict[_Line, list[int]] = {}
+        for request_id in self._by_shape[shape]:
+            lines.setdefault(self._owner[request_id], []).append(request_id)
+        turns: list[tuple[int, deque[int]]] = []
+        for line in [line for line in self._order if line in lines]:
+            priority = line.waiting
+            others = (priority[one] for one in priority if self._shape_of.get(one, shape) != shape)
+            floor = max(others, default=-math.inf)
+            own = sorted((one for one in lines[line] if priority[one] >= floor), key=lambda one: (-priority[one], one))
+            turns.append((line.weight, deque(own)))
+        taken: list[int] = []
+        while len(taken) < most and any(ids for _, ids in turns):
+            for weight, ids in turns:
+                taken += [ids.popleft() for _ in range(min(weight, most - len(taken), len(ids)))]
+        for request_id in taken:
+            self.remove(request_id)
+        return taken
+
+    def full_shape(self, most: int) -> Shape | None:
+        """Find a shape of which a whole batch is ready."""
+        return next((shape for shape, alike in self._by_shape.items() if len(alike) >= most), None)
+
+    def ready_since(self) -> float:
+        """Find the moment when the longest waiting request was ready, infinity for none."""
+        return min((next(iter(alike.values())) for alike in self._by_shape.values()), default=math.inf)
+
+    def oldest_of_busiest(self, leaving: Sequence[int] = ()) -> int | None:
+        """Find, of the client with the most waiting requests, the oldest one of its lowest priority.
+
+        Among equal clients, the one that has waited longest. leaving: requests that count as gone.
+        """
+        gone = Counter(line for one in leaving if (line := self._owner.get(one)) is not None)
+        busiest = max(self._lines.values(), key=lambda line: len(line.waiting) - gone[line], default=None)
+        if busiest is None or len(busiest.waiting) == gone[busiest]:
+            return None
+        waiting = busiest.waiting
+        return min((one for one in waiting if one not in leaving), key=waiting.__getitem__)
+
+    def of(self, key: Hashable) -> tuple[int, ...]:
+        """List the waiting requests of a client in order of admission."""
+        line = self._lines.get(key)
+        return () if line is None else tuple(line.waiting)

@@ -1,16 +1,19 @@
-"""Who gets a place, who is next, with whom, in which form, and who came too late: a machine without thread and clock.
+"""The rule of the queue: places, turns, batches, profiles and deadlines. A machine without thread and clock.
 
 ```
           full: WAIT                                               its result is not delivered yet
-admit ──▶ applying ──a place is free──▶ waiting ──next_action──▶ running ──finished──▶ held ──delivered──▶ gone
-  │ └─────a place is free────────────────▲ │ │
-  │                                        │ └─ Expire, from applying too: its deadline has passed
-  └─ dropped: those that made room       cancel, from applying too
+admit ──▶ waiting for a place ──▶ waiting ──next_action──▶ running ──finished──▶ held ──delivered──▶ gone
+  │ └─────a place is free────────────▲ │ │
+  │                                    │ └─ Expire, also without a place: its deadline has passed
+  └─ dropped: those that made room   cancel, also without a place
 ```
 
 A ticket gets its place before its image is touched, so that places, order and load are known from the first moment; it
-can run once its image is prepared. Clients take turns (`turns.py`) for lanes, and for places when there are none left.
-One thread at a time: the engine calls it under its lock.
+can run once its image is prepared. Clients take turns (`fair_queue.py`) for lanes, and for places when there are none
+left. A place is a number and so many bytes: a picture that alone is larger than the bound waits until it is alone.
+
+Several requests of one shape run as a batch. A batch that is not full may wait for company, from the moment when its
+first ticket was ready: while all lanes are busy that time passes anyway, and nothing waits longer for it.
 """
 
 from __future__ import annotations
@@ -18,51 +21,45 @@ from __future__ import annotations
 import enum
 import heapq
 import math
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from yoloom.engine.scheduling.fair_queue import ANYBODY, Client, FairQueue, Shape
+from yoloom.engine.scheduling.fair_queue import FairQueue, Shape
 from yoloom.engine.scheduling.queue_policy import OnFull
-from yoloom.runtime.protocol import Form
+from yoloom.engine.scheduling.request_terms import RequestTerms
 
 # Named tuples, because they are made for every request under the engine's lock: in a third of a dataclass's time.
 
+_TERMS = RequestTerms()
+
 
 class Ticket(NamedTuple):
-    """One request as the policy sees it. deadline: on the clock that `now` is read from, infinity for none."""
+    """One request as the policy sees it. nbytes: its decoded picture, 0 where that is not known yet."""
 
     id: int
-    deadline: float = math.inf
-    client: Client = ANYBODY
-    priority: float = 0
+    terms: RequestTerms = _TERMS
+    nbytes: int = 0
 
 
-class Place(enum.Enum):
-    """What a ticket got that asked for a place."""
+class Admission(enum.Enum):
+    """Answer to a ticket that asked for a place."""
 
-    TAKEN = "taken"
-    APPLIED = "applied"  # it waits for one, see `Policy.take_placed`
-    REFUSED = "refused"
-
-
-class Admission(NamedTuple):
-    """What a ticket got, and which tickets were taken out for it: they are forgotten already."""
-
-    place: Place
-    dropped: tuple[int, ...] = ()
+    ADMITTED = "admitted"
+    WAITING = "waiting"  # for a place, see `Policy.take_admitted`
+    REJECTED = "rejected"
 
 
 class Run(NamedTuple):
-    """Run the tickets, whose canvases have equal shapes, on one lane of a form; then say `finished`."""
+    """Order to run the tickets, whose canvases have equal shapes, on one lane of a profile; then say `finished`."""
 
-    form: Form
+    profile: str
     lane: int
     tickets: tuple[int, ...]
 
 
 class Expire(NamedTuple):
-    """The tickets' time is over: end them. They are forgotten already and will never run."""
+    """Order to end tickets whose time is over. They are forgotten already and will never run."""
 
     tickets: tuple[int, ...]
 
@@ -74,56 +71,85 @@ class Wait(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """What a form offers: how many run at once, and how many images each takes at once."""
+class LaneOffer:
+    """The lanes of a profile: how many, how many images each runs at once, how long a batch may wait for company."""
 
     count: int
     batch: int = 1
+    max_wait_s: float = 0.0
 
 
-CALM = 2
-"""Requests in a row that must find the engine empty before it goes back to the form for a single caller."""
+class _ProfileLanes:
+    """The lanes of one profile: which are idle, busy, and usable."""
+
+    __slots__ = ("busy", "idle", "name", "offer", "running", "usable")
+
+    def __init__(self, name: str, offer: LaneOffer) -> None:
+        self.name = name
+        self.offer = offer
+        self.idle = list(range(offer.count))  # heap
+        self.busy: set[int] = set()
+        self.usable: Set[int] = frozenset(self.idle)
+        self.running = 0  # tickets, not lanes
+
+
+QUIET_STREAK = 2
+"""Requests in a row that must find the engine empty before it goes back to the profile for a lone caller."""
 
 
 class Policy:
-    """The rule of the queue. Owned by its engine: one thread at a time."""
+    """The rule of the queue.
+
+    Thread safety: owned by the scheduler, which calls it under its lock.
+    """
 
     def __init__(
-        self, capacity: int, lanes: Mapping[Form, Lanes], in_company: Callable[[], bool] = lambda: False
+        self,
+        capacity: int,
+        offers: Mapping[str, LaneOffer],
+        is_contended: Callable[[], bool] = lambda: False,
+        max_bytes: float = math.inf,
     ) -> None:
-        """capacity: how many tickets may wait or be held. lanes: those of each form that is compiled. in_company:
-        whether so much else computes that a single request is better served as one of many."""
+        """Start with empty queues.
+
+        Args:
+            capacity: Tickets that may wait or be held at once.
+            offers: Lanes of each profile that is compiled; the first one serves a lone caller, the last one many.
+            is_contended: Whether so much else computes that a single request is better served as one of many.
+            max_bytes: Bytes of decoded pictures that may wait, run or be held at once.
+        """
         self.capacity = capacity
-        self._turns = FairQueue()  # those that wait
-        self._applicants = FairQueue()
-        self._applying: dict[int, tuple[Ticket, Shape | None]] = {}  # with the canvas of those that are prepared
-        self._placed: list[int] = []
+        self.max_bytes = max_bytes
+        self._queue = FairQueue()  # those that have a place
+        self._waiters = FairQueue()  # those that wait for one
+        self._without_place: dict[int, tuple[Ticket, Shape | None, float]] = {}  # with the canvas, when it was prepared
+        self._admitted: list[int] = []
         self._held = 0
+        self._charged: dict[int, int] = {}  # bytes of those that have a place, run, or are held
+        self._bytes = 0
         self._deadlines: list[tuple[float, int]] = []  # heap; ids that wait no longer are skipped on sight
-        self._idle: dict[Form, list[int]] = {}
-        self._batch: dict[Form, int] = {}
-        self._running: dict[Form, int] = {}  # tickets, not lanes
-        self._busy: dict[Form, set[int]] = {}  # lanes
-        self._usable: dict[Form, Set[int]] = {}  # lanes
-        self._calm = CALM
-        self._in_company = in_company
-        for form, offer in lanes.items():
-            self.add_form(form, offer)
+        self._profiles: dict[str, _ProfileLanes] = {}
+        self._for_one: _ProfileLanes | None = None
+        self._for_many: _ProfileLanes | None = None
+        self._quiet_streak = QUIET_STREAK
+        self._is_contended = is_contended
+        for name, offer in offers.items():
+            self.add_profile(name, offer)
 
     @property
     def waiting(self) -> int:
         """Tickets that have a place and do not run yet."""
-        return len(self._turns)
+        return len(self._queue)
 
     @property
-    def applying(self) -> int:
+    def waiting_for_place(self) -> int:
         """Tickets that wait for a place."""
-        return len(self._applying)
+        return len(self._without_place)
 
     @property
     def running(self) -> int:
         """Tickets that run now."""
-        return sum(self._running.values())
+        return sum(lanes.running for lanes in self._profiles.values())
 
     @property
     def held(self) -> int:
@@ -131,153 +157,242 @@ class Policy:
         return self._held
 
     @property
-    def crowded(self) -> bool:
-        """Whether more than one request is there, or other engines compute, so that the form for many would help."""
-        return self._calm < CALM
+    def charged_bytes(self) -> int:
+        """Bytes of the pictures that have a place, run, or are held."""
+        return self._bytes
+
+    @property
+    def contended(self) -> bool:
+        """Whether more than one request is there, or other engines compute, so that a profile for many would help."""
+        return self._quiet_streak < QUIET_STREAK
 
     @property
     def next_deadline(self) -> float:
-        """Of what waits or applies, infinity for none."""
+        """The earliest deadline of all that wait, infinity for none."""
         while self._deadlines and not self._is_here(self._deadlines[0][1]):
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else math.inf
 
-    def add_form(self, form: Form, offer: Lanes) -> None:
-        """From now on `form` may be used."""
-        self._idle[form] = list(range(offer.count))
-        self._busy[form] = set()
-        self._usable[form] = frozenset(self._idle[form])
-        self._batch[form] = offer.batch
-        self._running[form] = 0
+    @property
+    def needs_a_clock(self) -> bool:
+        """Whether something is to happen at a certain time: a deadline, or the end of a batch's wait for company."""
+        return self.next_deadline < math.inf or any(one.offer.max_wait_s for one in self._profiles.values())
 
-    def use_lanes(self, form: Form, lanes: Set[int]) -> frozenset[int]:
-        """From now on the runs of `form` go to these lanes. Returns the lanes that run now, which are let finish."""
-        self._usable[form] = frozenset(lanes)
-        self._idle[form] = sorted(self._usable[form] - self._busy[form])
-        return frozenset(self._busy[form])
+    # ---- Lanes
 
-    def admit(self, ticket: Ticket, on_full: OnFull = OnFull.REJECT) -> Admission:
-        """Give the ticket a place, as `on_full` says when there is none."""
-        dropped = self._dropped_for(ticket.client, on_full)
-        makes_room = any(ticket_id in self._turns for ticket_id in dropped)
-        if not (self._has_place or makes_room):
-            return self._without_place(ticket, on_full)
-        alone = not (self.waiting or self.running or self._in_company())
-        self._calm = min(self._calm + 1, CALM) if alone else 0
+    def add_profile(self, name: str, offer: LaneOffer) -> None:
+        """Allow runs in a profile. The last one that was added serves many callers."""
+        self._for_many = self._profiles[name] = _ProfileLanes(name, offer)
+        self._for_one = self._for_one or self._for_many
+
+    def use_lanes(self, name: str, lanes: Set[int]) -> frozenset[int]:
+        """Send runs of a profile to these lanes only. Returns the lanes that run now, which are let finish."""
+        profile = self._profiles[name]
+        profile.usable = frozenset(lanes)
+        profile.idle = sorted(profile.usable - profile.busy)
+        return frozenset(profile.busy)
+
+    def has_profile(self, name: str) -> bool:
+        """Tell whether a profile was added."""
+        return name in self._profiles
+
+    def usable_lanes(self, name: str) -> Set[int]:
+        """List the lanes that runs of a profile go to."""
+        return self._profiles[name].usable
+
+    # ---- Places
+
+    def admit(self, ticket: Ticket, on_full: OnFull = OnFull.REJECT) -> tuple[Admission, tuple[int, ...]]:
+        """Give the ticket a place, or do as `on_full` says when there is none.
+
+        Returns:
+            The answer, and the tickets that were taken out to make room: they are forgotten already.
+        """
+        terms = ticket.terms
+        leaving: Sequence[int] = ()
+        if on_full is OnFull.LATEST or on_full is OnFull.DROP_OLDEST:
+            leaving = self._leaving_for(ticket, on_full)
+        # Those that wait for a place are not overtaken by one that happens to be small enough.
+        if not self._fits(ticket.nbytes, leaving) or (self._without_place and not leaving):
+            if on_full is not OnFull.WAIT:
+                return Admission.REJECTED, ()
+            self._waiters.add(ticket.id, terms.client, terms.priority)
+            self._waiters.ready(ticket.id, ())
+            self._without_place[ticket.id] = ticket, None, 0.0
+            self._keep_deadline(ticket)
+            return Admission.WAITING, ()
+        alone = not (self._queue or self.running or self._is_contended())
+        self._quiet_streak = min(self._quiet_streak + 1, QUIET_STREAK) if alone else 0
         # Before those that make room leave: a client that always has something keeps its place among the turns.
-        self._turns.add(ticket.id, ticket.client, ticket.priority)
+        self._take_place(ticket)
         self._keep_deadline(ticket)
-        self._drop(dropped)
-        return Admission(Place.TAKEN, dropped)
+        if leaving:
+            for ticket_id in leaving:
+                self._leave(ticket_id)
+            self._give_places()
+        return Admission.ADMITTED, tuple(leaving)
 
-    def take_placed(self) -> list[int]:
-        """The applicants that have got a place since the last call."""
-        placed, self._placed = self._placed, []
-        return placed
+    def take_admitted(self) -> list[int]:
+        """Return the tickets that waited for a place and have got one since the last call."""
+        admitted, self._admitted = self._admitted, []
+        return admitted
 
-    def prepared(self, ticket_id: int, shape: Shape = ()) -> None:
-        """The ticket's image is ready to run, on a canvas of this shape. A ticket that is gone already stays gone."""
-        if ticket_id in self._turns:
-            self._turns.ready(ticket_id, shape)
-        elif ticket_id in self._applying:
-            self._applying[ticket_id] = self._applying[ticket_id][0], shape
+    def prepared(self, ticket_id: int, shape: Shape = (), now: float = 0.0, nbytes: int | None = None) -> None:
+        """Allow a ticket to run, on a canvas of this shape; a ticket that is gone already stays gone.
+
+        Args:
+            ticket_id: The ticket.
+            shape: Canvases of equal shapes may share a batch.
+            now: From here on it waits for company, if a batch does.
+            nbytes: Size of the decoded picture, which replaces the size that the ticket came with.
+        """
+        if ticket_id in self._queue:
+            self._queue.ready(ticket_id, shape, now)
+            if nbytes is not None:
+                self._charge(ticket_id, nbytes)
+        elif ticket_id in self._without_place:
+            ticket = self._without_place[ticket_id][0]
+            ticket = ticket if nbytes is None else ticket._replace(nbytes=nbytes)
+            self._without_place[ticket_id] = ticket, shape, now
+        if nbytes is not None and self._without_place:
+            self._give_places()  # a smaller picture than announced leaves room
 
     def cancel(self, ticket_id: int) -> bool:
-        """Take a waiting or applying ticket back; False when it runs or is gone."""
+        """Take back a ticket that waits; False when it runs or is gone."""
         if not self._leave(ticket_id):
             return False
         self._give_places()
         return True
 
     def turn_away(self) -> tuple[int, ...]:
-        """Take all applicants back."""
-        self._applying.clear()
-        return self._applicants.clear()
+        """Take back all tickets that wait for a place."""
+        self._without_place.clear()
+        return self._waiters.clear()
 
     def drain(self) -> tuple[int, ...]:
-        """Take all waiting and applying tickets back."""
-        return self.turn_away() + self._turns.clear()
+        """Take back all tickets that wait."""
+        gone = self._queue.clear()
+        for ticket_id in gone:
+            self._charge(ticket_id, 0)
+        return self.turn_away() + gone
+
+    # ---- Runs
 
     def next_action(self, now: float) -> Run | Expire | Wait:
-        """What to do now. A Run or Expire has happened as far as the policy is concerned."""
-        expired = self._take_expired(now)
-        if expired:
+        """Decide what a lane does now. A Run or Expire has happened as far as the policy is concerned."""
+        if self._deadlines and self._deadlines[0][0] <= now and (expired := self._take_expired(now)):
             return Expire(expired)
-        form = self._form()
-        if self._idle.get(form) and (tickets := self._take_batch(self._batch[form])):
-            self._running[form] += len(tickets)
+        profile = self._profile()
+        if profile is None or not profile.idle:
+            return Wait(self.next_deadline)
+        offer = profile.offer
+        shape = None
+        if offer.max_wait_s and self._queue.peek() is not None:
+            due = self._queue.ready_since() + offer.max_wait_s
+            if due > now:
+                shape = self._queue.full_shape(offer.batch)
+                if shape is None:
+                    return Wait(min(due, self.next_deadline))
+        tickets = self._take_batch(offer.batch, shape)
+        if not tickets:
+            return Wait(self.next_deadline)
+        profile.running += len(tickets)
+        if self._without_place:
             self._give_places()
-            lane = heapq.heappop(self._idle[form])
-            self._busy[form].add(lane)
-            return Run(form, lane, tickets)
-        return Wait(self.next_deadline)
+        lane = heapq.heappop(profile.idle)
+        profile.busy.add(lane)
+        return Run(profile.name, lane, tickets)
 
-    def finished(self, run: Run, held: int = 0) -> None:
-        """The lane is free again. held: how many of its tickets keep a place until they are delivered."""
-        self._running[run.form] -= len(run.tickets)
-        self._held += held
-        self._busy[run.form].discard(run.lane)
-        if run.lane in self._usable[run.form]:
-            heapq.heappush(self._idle[run.form], run.lane)
+    def finished(self, run: Run, held: Set[int] = frozenset()) -> None:
+        """Free a lane. held: those of its tickets that keep a place until they are delivered."""
+        profile = self._profiles[run.profile]
+        profile.running -= len(run.tickets)
+        profile.busy.discard(run.lane)
+        if run.lane in profile.usable:
+            heapq.heappush(profile.idle, run.lane)
+        self._held += len(held)
+        for ticket_id in run.tickets:
+            if ticket_id not in held:
+                self._charge(ticket_id, 0)
+        if self._without_place:
+            self._give_places()
 
-    def delivered(self) -> None:
-        """A held ticket has reached its caller."""
+    def delivered(self, ticket_id: int) -> None:
+        """Free the place of a held ticket."""
         self._held -= 1
+        self._charge(ticket_id, 0)
         self._give_places()
 
-    @property
-    def _has_place(self) -> bool:
-        return self.waiting + self._held < self.capacity
+    # ---- Helpers
 
-    def _without_place(self, ticket: Ticket, on_full: OnFull) -> Admission:
-        if on_full is not OnFull.WAIT:
-            return Admission(Place.REFUSED)
-        self._applicants.add(ticket.id, ticket.client, ticket.priority)
-        self._applicants.ready(ticket.id, ())
-        self._applying[ticket.id] = ticket, None
-        self._keep_deadline(ticket)
-        return Admission(Place.APPLIED)
+    def _fits(self, nbytes: int, leaving: Sequence[int] = ()) -> bool:
+        """Tell whether a ticket finds a place, once others have left theirs."""
+        free_places = sum(ticket_id in self._queue for ticket_id in leaving) if leaving else 0
+        if len(self._queue) + self._held - free_places >= self.capacity:
+            return False
+        others = self._bytes - sum(self._charged.get(ticket_id, 0) for ticket_id in leaving)
+        return not others or others + nbytes <= self.max_bytes
+
+    def _take_place(self, ticket: Ticket) -> None:
+        self._queue.add(ticket.id, ticket.terms.client, ticket.terms.priority)
+        self._charge(ticket.id, ticket.nbytes)
+
+    def _charge(self, ticket_id: int, nbytes: int) -> None:
+        """Set what a ticket is charged for its picture."""
+        if nbytes:
+            self._bytes += nbytes - self._charged.get(ticket_id, 0)
+            self._charged[ticket_id] = nbytes
+        else:
+            self._bytes -= self._charged.pop(ticket_id, 0)
 
     def _give_places(self) -> None:
-        while self._has_place and (first := self._applicants.take()) is not None:
-            ticket, shape = self._applying.pop(first[0])
-            self._calm = 0
-            self._turns.add(ticket.id, ticket.client, ticket.priority)
+        while (first := self._waiters.peek()) is not None and self._fits(self._without_place[first][0].nbytes):
+            # In turns: one that is too large for now is not overtaken, or it would wait for ever.
+            self._waiters.take()
+            ticket, shape, ready_since = self._without_place.pop(first)
+            self._quiet_streak = 0
+            self._take_place(ticket)
             if shape is not None:
-                self._turns.ready(ticket.id, shape)
-            self._placed.append(ticket.id)
+                self._queue.ready(first, shape, ready_since)
+            self._admitted.append(first)
 
-    def _dropped_for(self, client: Client, on_full: OnFull) -> tuple[int, ...]:
-        """The tickets that leave for a new one."""
+    def _leaving_for(self, ticket: Ticket, on_full: OnFull) -> list[int]:
+        """Choose the tickets that leave for a new one; none when that would not make room."""
         if on_full is OnFull.LATEST:
-            return self._turns.of(client.key) + self._applicants.of(client.key)
-        if on_full is OnFull.DROP_OLDEST and self.waiting and not self._has_place:
-            # From whoever has most: a client that floods pays for it, and not the one that comes with a single request.
-            return (self._turns.oldest_of_busiest(),)
-        return ()
-
-    def _drop(self, ticket_ids: tuple[int, ...]) -> None:
-        for ticket_id in ticket_ids:
-            self._leave(ticket_id)
-        if ticket_ids:
-            self._give_places()
+            key = ticket.terms.client.key
+            return [*self._queue.of(key), *self._waiters.of(key)]
+        leaving: list[int] = []
+        while not self._fits(ticket.nbytes, leaving):
+            # From the client that has most: one that floods pays for it, and not one that comes with a single request.
+            victim = self._queue.oldest_of_busiest(leaving)
+            if victim is None:
+                return []
+            leaving.append(victim)
+        return leaving
 
     def _leave(self, ticket_id: int) -> bool:
-        if self._applying.pop(ticket_id, None) is not None:
-            return self._applicants.remove(ticket_id)
-        return self._turns.remove(ticket_id)
+        if self._without_place.pop(ticket_id, None) is not None:
+            return self._waiters.remove(ticket_id)
+        if not self._queue.remove(ticket_id):
+            return False
+        self._charge(ticket_id, 0)
+        return True
 
-    def _form(self) -> Form:
-        if self.crowded and Form.THROUGHPUT in self._idle:
-            return Form.THROUGHPUT
-        return Form.LATENCY
+    def _profile(self) -> _ProfileLanes | None:
+        """Choose the profile of the next run."""
+        return self._for_many if self._quiet_streak < QUIET_STREAK else self._for_one
 
-    def _take_batch(self, most: int) -> tuple[int, ...]:
-        first = self._turns.take()
+    def _take_batch(self, most: int, shape: Shape | None = None) -> tuple[int, ...]:
+        """Take the ticket whose turn it is and others of its shape, or a batch of `shape`, in turns."""
+        if shape is not None:
+            # None, when a more urgent request of each client has another shape: then it is that one's turn.
+            batch = self._queue.take_matching(shape, most)
+            if batch:
+                return tuple(batch)
+        first = self._queue.take()
         if first is None:
             return ()
-        first_id, shape = first
-        return first_id, *self._turns.take_matching(shape, most - 1)
+        return (first[0],) if most == 1 else (first[0], *self._queue.take_matching(first[1], most - 1))
 
     def _take_expired(self, now: float) -> tuple[int, ...]:
         expired = []
@@ -290,13 +405,14 @@ class Policy:
         return tuple(expired)
 
     def _keep_deadline(self, ticket: Ticket) -> None:
-        if ticket.deadline == math.inf:
+        deadline = ticket.terms.deadline
+        if deadline == math.inf:
             return
         # Tickets that ran in time leave their deadline behind; it would stay for as long as it lies in the future.
-        if len(self._deadlines) > 2 * (self.capacity + self.applying):
+        if len(self._deadlines) > 2 * (self.capacity + self.waiting_for_place):
             self._deadlines = [entry for entry in self._deadlines if self._is_here(entry[1])]
             heapq.heapify(self._deadlines)
-        heapq.heappush(self._deadlines, (ticket.deadline, ticket.id))
+        heapq.heappush(self._deadlines, (deadline, ticket.id))
 
     def _is_here(self, ticket_id: int) -> bool:
-        return ticket_id in self._turns or ticket_id in self._applying
+        return ticket_id in self._queue or ticket_id in self._without_place

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
+from yoloom.runtime.plan import Plan
 from yoloom.system.files import replacing
 from yoloom.system.user_cache import check_own, own_files, user_cache
 

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yoloom._version import __version__
-from yoloom.engine.lanes.plan import Plan
 from yoloom.engine.tuning.plan_cache import PlanCache, plan_cache
 from yoloom.engine.tuning.tuner import SECONDS, Tuner, Tuning
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
+from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Backend, Precision
 from yoloom.sync.fork import after_fork_in_child
 from yoloom.sync.single_flight import SingleFlight
@@ -127,7 +127,7 @@ def tune(subject: Subject, seconds: float = SECONDS) -> Tuning:
 def _fits(plan: Plan, subject: Subject) -> bool:
     """Whether a plan of the cache may be used: nobody knows who wrote it."""
     try:
-        plan.check(subject.model, subject.backend, subject.threads)
+        subject.backend.profiles(subject.model, subject.threads, plan)
     except InvalidOption:
         return False
     return True

@@ -25,10 +25,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yoloom.engine.lanes.plan import Plan
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
-from yoloom.runtime.protocol import Backend, Batch, Compiled, Context, Form, Precision
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import Backend, Batch, Compiled, Context, Precision, Profile
 from yoloom.sync.clock import Clock, monotonic
 from yoloom.values import counted
 
@@ -150,15 +150,15 @@ class Tuner:
 
     def _is_allowed(self, plan: Plan) -> bool:
         try:
-            plan.check(self._model, self._backend, self._threads)
+            self._profile(plan)
         except InvalidOption:
             return False
         return True
 
     def _alone(self) -> list[bytes]:
         """The bits of each image when it is the only one."""
-        setup = Plan().setup(Form.LATENCY, self._threads, self._precision)
-        context = self._backend.compile(self._model, setup).context()
+        alone = self._backend.profiles(self._model, self._threads, Plan())[0]
+        context = self._backend.compile(self._model, alone, self._precision).context()
         return [_bits(context.run(image[None]), 0) for image in self._images]
 
     def _has_bits(self, plan: Plan, expected: Sequence[bytes]) -> bool:
@@ -221,18 +221,21 @@ class Tuner:
         )
 
     def _lanes(self, plan: Plan) -> int:
-        return plan.lanes_of(Form.THROUGHPUT, self._form(plan).lanes)
+        return plan.lanes or self._form(plan).lanes
 
     def _size(self, plan: Plan) -> int:
-        return plan.batch_of(Form.THROUGHPUT, self._model, self._backend)
+        return self._profile(plan).max_batch
 
     def _batch(self, plan: Plan) -> Batch:
         return self._images[: self._size(plan)]
 
+    def _profile(self, plan: Plan) -> Profile:
+        return self._backend.profiles(self._model, self._threads, plan)[-1]
+
     def _form(self, plan: Plan) -> Compiled:
         if plan.streams not in self._compiled:
-            setup = plan.setup(Form.THROUGHPUT, self._threads, self._precision)
-            self._compiled[plan.streams] = self._backend.compile(self._model, setup)
+            profile = self._profile(plan)
+            self._compiled[plan.streams] = self._backend.compile(self._model, profile, self._precision)
         return self._compiled[plan.streams]
 
     def _places(self, plan: Plan) -> list[Context]:

@@ -22,17 +22,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.lanes.cpu_gate import cpu_gate
-from yoloom.engine.lanes.lane import Slot, run_requests, warm_up
+from yoloom.engine.lanes.gate import OpenGate
+from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.pipeline import ImagePipeline, Ownership
-from yoloom.engine.request import Request
-from yoloom.engine.scheduling.client import RequestTerms
-from yoloom.errors import RuntimeFailed
+from yoloom.errors import RuntimeFailed, YoloomError
 from yoloom.formats.model import Model
 from yoloom.images.header import Encoded
 from yoloom.options import PredictOptions
-from yoloom.runtime.protocol import Form, Outputs, Setup
+from yoloom.runtime.cpu import latency_profile
+from yoloom.runtime.protocol import RawOutputs
 from yoloom.sync.clock import monotonic
+from yoloom.system.safe_log import SafeLogger
 from yoloom.workers.child.compile import compiled_for
 from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
@@ -42,6 +42,8 @@ from yoloom.workers.ipc.remote_errors import described
 from yoloom.workers.ipc.shared_memory import SharedMemory
 from yoloom.workers.ipc.shared_weights import SharedNetwork
 from yoloom.workers.recipe import Recipe
+
+log = SafeLogger("yoloom.engine")
 
 NO_MEMORY = 70
 """Exit status of a worker that has no memory left: a fresh one may have, and tries the image once more."""
@@ -104,13 +106,13 @@ class Worker:
         threads = order["threads"]
         cv2.setNumThreads(threads)
         opened = Recipe(order["opener"], order["arguments"]).open()
-        setup = Setup(Form.LATENCY, threads, opened.precision)
+        profile = latency_profile(threads)
         # Opening is done by all workers at once; compiling waits here until the parent has given the role.
         role = CompileRole(self._channel.receive().notes["role"])
-        compiled, unshared = compiled_for(role, opened, setup, self._network)
+        compiled, unshared = compiled_for(role, opened, profile, self._network)
         self._network.close()  # what is imported stays mapped
-        slot = _ReportingSlot(compiled, threads, self._heartbeat)
-        warm_up(slot, opened.model)
+        slot = _ReportingSlot(compiled, self._heartbeat)
+        slot.warm_up(opened.model)
         ready = {
             "guarantee": asdict(opened.backend.guarantee(opened.precision)),
             "splits_sums": compiled.splits_sums,
@@ -143,7 +145,7 @@ class Worker:
 class LoadedModel:
     """A compiled model that answers requests. Thread safety: one thread at a time."""
 
-    def __init__(self, model: Model, slot: Slot) -> None:
+    def __init__(self, model: Model, slot: ContextSlot) -> None:
         self._model = model
         self._slot = slot
 
@@ -155,28 +157,48 @@ class LoadedModel:
         pipeline = ImagePipeline(self._model, options, notes["max_pixels"])
         pipeline.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
         pipeline.prepare(image, Ownership.OWNED)
-        request = Request(message.request, RequestTerms(), lambda _: None)  # the answer is the message
-        request.image = pipeline
-        (outcome,) = run_requests(self._slot, [request], monotonic)
-        if outcome.error is not None:
-            return Message("failed", message.request, described(outcome.error) | {"retried": outcome.retried})
-        judged = pipeline.judge(outcome.outputs, outcome.run_ms)
-        arrays = {name: array for name, array in vars(judged.found).items() if array is not None}
-        answer = {"source_hw": pipeline.source_hw, "speed": judged.speed, "retried": outcome.retried}
+        retried = False
+        try:
+            outputs, run_ms = self._run(pipeline)
+        except MemoryError:
+            raise
+        except Exception:  # once more, on a new context
+            log.warning("a run failed, the image is tried again", exc_info=True)
+            retried = True
+            try:
+                outputs, run_ms = self._run(pipeline)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  a fault of one image must not end the worker
+                known = isinstance(error, YoloomError)
+                failure = error if known else RuntimeFailed(f"the image failed: {type(error).__name__}: {error}")
+                return Message("failed", message.request, described(failure) | {"retried": True})
+        detections = pipeline.postprocess(outputs, run_ms)
+        arrays = {name: array for name, array in vars(detections).items() if array is not None}
+        answer = {"source_hw": pipeline.source_hw, "speed": pipeline.speed, "retried": retried}
         return Message("detections", message.request, answer, arrays)
 
+    def _run(self, pipeline: ImagePipeline) -> tuple[RawOutputs, float]:
+        """Return the raw outputs of the image, and the milliseconds in the runtime."""
+        batch = np.empty((1, *pipeline.canvas_hw, 3), np.uint8)
+        pipeline.draw(batch[0])
+        started = monotonic()
+        outputs = self._slot.run(batch, pipeline.lowest_score)
+        return tuple(output[0] for output in outputs), (monotonic() - started) * 1e3
 
-class _ReportingSlot(Slot):
+
+class _ReportingSlot(ContextSlot):
     """A slot that shows in the heartbeat when the network runs."""
 
-    def __init__(self, compiled: Any, threads: int, heartbeat: Heartbeat) -> None:
-        super().__init__(compiled, cpu_gate().share(threads), threads)
+    def __init__(self, compiled: Any, heartbeat: Heartbeat) -> None:
+        super().__init__(compiled, OpenGate())  # nobody else computes in this process
         self._heartbeat = heartbeat
 
-    def run(self, batch: NDArray[np.uint8]) -> Outputs:
+    def run(self, batch: NDArray[np.uint8], lowest_score: float = 0.0) -> RawOutputs:
+        """Run, and end the process when there is no memory: a fresh one may have some."""
         self._heartbeat.doing = Doing.RUNNING
         try:
-            return super().run(batch)
+            return super().run(batch, lowest_score)
         except RuntimeFailed as error:
             if isinstance(error.__cause__, MemoryError):
                 _out_of_memory(error.__cause__)
