@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from yoloom.formats.model import Model
-from yoloom.formats.read import read_model
+from yoloom.formats.read import describe
+from yoloom.store.locate import file_at
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -21,11 +22,12 @@ except ImportError:
 
 
 @pytest.fixture
-def checkpoint_model() -> Callable[[str], Model]:
-    """The description of a golden checkpoint, by the name of its file."""
+def checkpoint_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str | Path], Model]:
+    """The description of a golden checkpoint by the name of its file, or of any at a path."""
+    monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path / "cache"))
 
-    def read(name: str) -> Model:
-        path = DATA / f"{name}.pt"
-        return read_model(path if path.exists() else DATA / "checkpoints" / f"{name}.pt")
+    def read(name: str | Path) -> Model:
+        paths = [DATA / f"{name}.pt", DATA / "checkpoints" / f"{name}.pt"]
+        return describe(file_at(name if isinstance(name, Path) else next(path for path in paths if path.exists())))
 
     return read

@@ -18,7 +18,7 @@ from yoloom.runtime.torch.torch_backend import TorchBackend
 from yoloom.runtime.torch.torch_context import TorchContext
 from yoloom.testing import Gate, barrier_run, shaken
 
-Models = Callable[[str], Model]
+Models = Callable[[Any], Model]
 NAMES = ["v8-detect", "v9-segment", "11-pose", "12-obb", "tiny-classify"]
 PRECISIONS = [Precision.FP32, Precision.BF16]
 
@@ -190,7 +190,7 @@ def test_a_file_that_went_away_or_changed(checkpoint_model: Models, tmp_path: An
 
     path = tmp_path / "model.pt"
     path.write_bytes(checkpoint_model("v8-detect").graph.path.read_bytes())
-    model = read_model(path)
+    model = checkpoint_model(path)
     with pytest.raises(InvalidModel, match="another head"):
         compiled_of(replace(model, layout=Layout.END2END))
     path.unlink()

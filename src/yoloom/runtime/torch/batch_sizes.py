@@ -37,7 +37,7 @@ class BatchSizes:
         self._lock = threading.Lock()  # guards what follows
         self._sizes: list[int] = sorted({1, *sizes, *(_halves(sizes[-1]) if fixed else ())})
         self._verdicts: dict[tuple[HW, int], Verdict] = {}
-        self._chosen: dict[HW, int] = {}  # the one size of `fixed`, from its first verdict on
+        self._chosen: dict[HW, int] = {}  # the one size of `fixed`, from the first result on
 
     @property
     def largest(self) -> int:
@@ -65,9 +65,15 @@ class BatchSizes:
     def record(self, hw: HW, size: int, verdict: Verdict) -> None:
         """Note what was measured. The first verdict counts, whichever lane it comes from."""
         with self._lock:
-            verdict = self._verdicts.setdefault((hw, size), verdict)
-            if self.fixed and size == self._usable(hw)[-1]:
-                self._chosen.setdefault(hw, size)
+            self._verdicts.setdefault((hw, size), verdict)
+
+    def claim(self, hw: HW, size: int) -> bool:
+        """Tell whether results of a run in this size may be given. The first one decides, where the size is fixed.
+
+        Another lane may have found more memory, or less, while this one ran: then its run has to be done again.
+        """
+        with self._lock:
+            return not self.fixed or self._chosen.setdefault(hw, size) == size
 
     def usable(self, hw: HW) -> list[int]:
         """List the sizes that may run, those not measured yet included."""

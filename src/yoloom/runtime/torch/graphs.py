@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
 from yoloom.runtime.protocol import Precision
-from yoloom.runtime.torch.torch_device import TorchDevice, kernels_for
+from yoloom.runtime.torch.torch_device import TorchDevice, exclusive_capture, kernels_for
 from yoloom.runtime.torch.torch_import import torch
 
 Tensors = tuple[torch.Tensor, ...]
@@ -45,7 +45,7 @@ class Graphs(Protocol):
         """Queue work, without a graph."""
 
     def capture(self, key: Hashable, work: Work) -> None:
-        """Run work to warm it up, and record it under a key. Its tensors must stay where they are."""
+        """Run work to warm it up, and record it under a key. One at a time in the process: `exclusive_capture`."""
 
     def captured(self, key: Hashable) -> bool:
         """Tell whether there is a recorded run of this key."""
@@ -156,7 +156,7 @@ class CudaGraphs:
     def capture(self, key: Hashable, work: Work) -> None:
         """Warm up on the lane's own stream, and record what the work queues.
 
-        `kernels_for` holds the lock that lets one capture happen at a time in the process. The mode "thread_local"
+        The caller holds the lock that lets one capture happen at a time in the process. The mode "thread_local"
         lets other threads allocate and copy meanwhile, which the default mode takes for an error of this capture.
         """
         with kernels_for(self._device, self._precision), torch.cuda.stream(self._stream):
@@ -209,5 +209,5 @@ class CudaGraphs:
         self._graphs.clear()
         self._pool = None
         self.nbytes = 0
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(RuntimeError), exclusive_capture():
             torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -147,6 +148,7 @@ class TorchCompiled:
         guarantee: What was measured when it was compiled.
         network: The network.
         sizes: The sizes of batches in use.
+        device_name: The device, as "cuda:0".
         pid: The process that compiled it.
     """
 
@@ -167,6 +169,7 @@ class TorchCompiled:
         self.lanes = lanes
         self.network = network
         self.sizes = sizes
+        self.device_name = device.name
         self.pid = os.getpid()
         self._model = model
         self._device = device
@@ -176,6 +179,8 @@ class TorchCompiled:
         self._lock = threading.Lock()  # guards _lost and _first
         self._lost: str | None = None
         self._first: TorchContext | None = None
+        self._account = object()  # stands for the weights in the account of memory
+        weakref.finalize(self, ledger().charge, device.name, self._account, 0).atexit = False
         self.guarantee: Guarantee
 
     @property
@@ -186,7 +191,7 @@ class TorchCompiled:
     def start(self) -> None:
         """Run the network once in each size, and state what was measured. Raises InvalidModel or RuntimeFailed."""
         try:
-            self.charge("weights", self.network.weights_bytes)
+            self.charge(self._account, self.network.weights_bytes)
         except MemoryError as error:
             raise RuntimeFailed(f"{self._model.graph.path}: its weights do not fit: {error}") from error
         context, hw = self._new_context(), self._checked_hw()
@@ -228,10 +233,7 @@ class TorchCompiled:
 
     def charge(self, lane: Hashable, nbytes: int) -> None:
         """Note the memory that a lane holds. Raises MemoryError beyond the limit."""
-        ledger().charge(self._device.name, (id(self), lane), nbytes, self._max_memory)
-
-    def __del__(self) -> None:
-        self.charge("weights", 0)
+        ledger().charge(self.device_name, lane, nbytes, self._max_memory)
 
     def _new_context(self) -> TorchContext:
         try:
@@ -265,10 +267,11 @@ class TorchCompiled:
                 if size in self.sizes.usable(hw):
                     reference = outputs if reference is None else reference
                     tolerance = max(tolerance, verdict.spread, distance(outputs, reference))
-            pending = [one for one in self.sizes.usable(hw) if self.sizes.verdict(hw, one) is None]
+            wanted = [self.sizes.pick(hw, 1)] if self.sizes.fixed else self.sizes.usable(hw)
+            pending = [one for one in wanted if self.sizes.verdict(hw, one) is None]
             if not pending:
                 return tolerance
-            size = pending[-1] if self.sizes.fixed else pending[0]
+            size = pending[0]
 
     def _guarantee(self, hw: HW, tolerance: float) -> Guarantee:
         measured = f"measured at {hw[1]}x{hw[0]}"
@@ -276,8 +279,8 @@ class TorchCompiled:
         same = sizes == [1] and tolerance == 0.0
         if self.sizes.fixed and tolerance == 0.0:
             because = (
-                f"all images of one size run in batches of one size ({sizes[0]} for {hw[1]}x{hw[0]}), in which neither "
-                "an image's place nor its mates change its bits; this is measured for each size of image"
+                f"all images of one size run in batches of one size (at most {self.sizes.pick(hw, 1)}), in which "
+                "neither an image's place nor its mates change its bits; this is measured for each size of image"
             )
         elif same:
             because = f"every image runs alone, and gave the same bits each time ({measured})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from yoloom.runtime.protocol import Batch, Context, RawOutputs
 from yoloom.runtime.torch.batch_sizes import HW, BatchSizes, Verdict
 from yoloom.runtime.torch.bit_check import check_bits
 from yoloom.runtime.torch.graphs import Graphs
+from yoloom.runtime.torch.memory_ledger import ledger
 from yoloom.runtime.torch.tensor_ops import Canvas
-from yoloom.runtime.torch.torch_device import DeviceLost, cuda_errors
+from yoloom.runtime.torch.torch_device import DeviceLost, cuda_errors, exclusive_capture
 from yoloom.runtime.torch.torch_import import torch
 from yoloom.runtime.torch.torch_network import Tensors, TorchNetwork
 from yoloom.system.safe_log import SafeLogger
@@ -37,6 +39,7 @@ class LaneOwner(Protocol):
 
     network: TorchNetwork
     sizes: BatchSizes
+    device_name: str
     pid: int
 
     def check_alive(self) -> None:
@@ -71,11 +74,9 @@ class TorchContext(Context):
         self._unrecorded: Counter[HW] = Counter()  # runs without a graph, since the last time that graphs were dropped
         self._patience = 0  # so many of them come before a size is recorded
         self._records = True
-
-    def __del__(self) -> None:
-        # A lane that could not be made has no owner.
-        if hasattr(self, "_graphs"):
-            self._owner.charge(id(self), 0)
+        self._account = object()  # stands for this lane in the account of memory
+        # Not through the owner, which may hold this lane: the registry of finalizers would keep both for ever.
+        weakref.finalize(self, ledger().charge, owner.device_name, self._account, 0).atexit = False
 
     def staging(self, shape: tuple[int, int, int, int]) -> Batch:
         """Offer memory that the device copies from by itself. See `Context.staging`."""
@@ -110,7 +111,9 @@ class TorchContext(Context):
                     if sizes.verdict(hw, size) is None:
                         sizes.record(hw, size, self.measure(hw, size)[0])
                         continue  # it may not be in use any more
-                    parts.append(self._run_part(rows[done : done + size], size, lowest_score))
+                    part = self._run_part(rows[done : done + size], size, lowest_score)
+                if sizes.claim(hw, size):
+                    parts.append(part)
                     done += size
             except MemoryError as error:
                 self.make_room(hw, size, error)
@@ -208,7 +211,7 @@ class TorchContext(Context):
         if self._graphs.captured(key):
             return True
         try:
-            with cuda_errors():
+            with cuda_errors(), exclusive_capture():
                 self._graphs.capture(key, work)
         except DeviceLost:
             raise
@@ -218,14 +221,14 @@ class TorchContext(Context):
             self._drop_graphs()
             return False
         rows_bytes = sum(resident.rows.numel() for resident in self._residents.values())
-        self._owner.charge(id(self), self._graphs.nbytes + rows_bytes)
+        self._owner.charge(self._account, self._graphs.nbytes + rows_bytes)
         return True
 
     def _drop_graphs(self) -> None:
         self._residents.clear()
         self._unrecorded.clear()
         self._graphs.clear()
-        self._owner.charge(id(self), 0)
+        self._owner.charge(self._account, 0)
 
 
 def _joined(parts: list[Tensors]) -> RawOutputs:

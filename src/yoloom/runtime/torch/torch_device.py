@@ -11,6 +11,7 @@ from typing import Any
 from yoloom.errors import BackendUnavailable, ForkedEngine, UnknownDevice
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.torch.torch_import import torch
+from yoloom.sync.fork import after_fork_in_child
 
 DTYPES = {
     Precision.FP32: torch.float32,
@@ -27,8 +28,15 @@ _NO_MEMORY = (
 )  # a graph's instantiation, cuDNN and cuBLAS have no class of error for it
 
 # Guards the process-wide flags of torch that choose kernels, and with them every capture and every run without a graph:
-# they are read when work is queued, so two models of different precision must not queue at the same time.
+# they are read when work is queued, so two models of different precision must not queue at the same time. Also held
+# while cached memory is given back, which torch's allocator refuses while any thread captures. Innermost of all locks.
 _kernel_lock = threading.RLock()
+
+
+@after_fork_in_child
+def _reset_after_fork() -> None:
+    global _kernel_lock
+    _kernel_lock = threading.RLock()
 
 
 class DeviceLost(RuntimeError):
@@ -134,10 +142,17 @@ def cuda_errors() -> Iterator[None]:
         raise
 
 
+@contextmanager
+def exclusive_capture() -> Iterator[None]:
+    """Hold the lock under which the process captures one run at a time, and runs without graphs on a GPU."""
+    with _kernel_lock:
+        yield
+
+
 def is_sticky(error: BaseException) -> bool:
-    """Tell whether an error of CUDA ends the device for this process. An invalid capture does not."""
+    """Tell whether an error of CUDA ends the device for this process: an invalid capture or want of memory does not."""
     of_cuda = isinstance(error, getattr(torch, "AcceleratorError", ())) or "CUDA error" in str(error)
-    return of_cuda and "captur" not in str(error)
+    return of_cuda and not any(words in str(error) for words in ("captur", *_NO_MEMORY))
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class TorchNetwork:
             InvalidModel: The checkpoint contradicts itself, or has changed since it was described.
             MemoryError: The device has no room for the weights.
         """
-        if model.graph.path.suffix != ".pt":
+        if not model.graph.is_checkpoint:
             raise UnsupportedModel(
                 f"{model.graph.path}: expected an Ultralytics .pt file for backend 'torch', got "
                 f"{model.graph.path.suffix or 'a folder'}: open its checkpoint, or take device='cpu', where .onnx "
@@ -58,6 +58,8 @@ class TorchNetwork:
             ops = TensorOps(device.torch_device, self._dtype)
             results = outputs(ops, checkpoint, IMAGES, one_to_one=end2end)
             self._program = ops.program([result.value for result in results])
+            if device.is_cuda:  # lanes have streams of their own, which wait for nothing on this one
+                torch.cuda.current_stream(device.index).synchronize()
         self.weights_bytes = ops.weights_bytes
         self._lock = threading.Lock()  # guards _canvases
         self._canvases: weakref.WeakValueDictionary[tuple[int, int], Canvas] = weakref.WeakValueDictionary()
@@ -113,7 +115,7 @@ class TorchNetwork:
         """Best class and score of each anchor, and the order from the highest score down, the first of equals first."""
         best = raw[:, _BOX : _BOX + self._classes].max(dim=1)
         # A sort puts what is no number first, where it would push candidates out; nobody wants it.
-        scores = torch.where(best.values.isnan(), -1.0, best.values)
+        scores = best.values.masked_fill(best.values.isnan(), -1.0)
         ordered = torch.sort(scores, dim=1, descending=True, stable=True)
         return raw, best.indices, ordered.values, ordered.indices
 
