@@ -40,7 +40,7 @@ def decoded_nbytes(source: object) -> int | None:
         source: a path, encoded bytes, `Encoded`, a PIL image, or an array (H, W) or (H, W, 1, 3 or 4).
 
     Returns:
-        Height x width x 3; None where the size can not be told: no image, a damaged header, a format that OpenCV may
+        Height x width x 3; None where the size can not be read: no image, a damaged header, a format that OpenCV may
         know all the same, a pipe, a file that is not there.
     """
     try:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.images.fit import fit
-from yoloom.images.letterbox import Letterbox
+from yoloom.images.letterbox import Letterbox, fit
 
 _BAND = 1 << 16  # pixels of a mask that are computed at once
 _PROTO_STEP = 4  # pixels of the network's input for one of a prototype

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from yoloom.images.fit import Fit, fit
+from yoloom.images.letterbox import Fit, fit
 from yoloom.results.arrays import Array, frozen
 from yoloom.results.outline import outline
 from yoloom.results.rows import ResultRows, stacked, wrong_shape

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from yoloom.errors import InvalidOption
 from yoloom.images.crop import oriented_crop, upright_crop
 from yoloom.results.boxes import OBB
 from yoloom.results.data import ResultsData
-from yoloom.results.label_txt import label_lines
+from yoloom.results.summary import named
 from yoloom.system.files import replacing
 
 
@@ -52,6 +53,41 @@ def save_txt(results: ResultsData, txt_file: Path, save_conf: bool) -> str:
             with txt_file.open("a", encoding="utf-8") as file:
                 file.write("".join(lines))
     return str(txt_file)
+
+
+def label_lines(results: ResultsData, with_conf: bool) -> list[str]:
+    """Return the lines of a label file as Ultralytics' tools read it: one for each detection.
+
+    Places are in units of the picture's size. With `with_conf` a line ends in the confidence.
+
+    ```
+    detect    class x y w h                    obb       class x1 y1 x2 y2 x3 y3 x4 y4
+    segment   class x1 y1 x2 y2 ... xm ym      classify  probability name, with_conf or not
+    pose      class x y w h  x1 y1 v1 ...  xk yk vk
+    ```
+
+    A detection whose mask is empty has no line.
+    """
+    boxes, masks, keypoints = results.detections, results.masks, results.keypoints
+    if boxes is None:
+        return [f"{conf:.2f} {name}\n" for name, conf in named(results)]
+    places: list[Any]
+    if isinstance(boxes, OBB):
+        places = list(boxes.xyxyxyxyn)
+    elif masks is not None:
+        places = masks.xyn
+    elif keypoints is not None:
+        points = np.concatenate([keypoints.xyn, keypoints.data[..., 2:]], axis=2)
+        places = [np.concatenate([box, body.ravel()]) for box, body in zip(boxes.xywhn, points, strict=True)]
+    else:
+        places = list(boxes.xywhn)
+
+    lines = []
+    for cls, conf, place in zip(results.classes, results.confidences, places, strict=True):
+        values = [*place.ravel().tolist(), *[conf] * with_conf]
+        if place.size:
+            lines.append(f"{cls} {' '.join(f'{value:g}' for value in values)}\n")
+    return lines
 
 
 def save_crops(results: ResultsData, folder: Path, file_name: Path) -> list[str]:
