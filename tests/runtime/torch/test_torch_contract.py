@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from torch_models import compiled_of
 from yoloom.errors import ContextBusy, InvalidModel, RuntimeFailed, UnsupportedModel, UnsupportedOption
 from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import read_model
+from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Batch, Precision, RawOutputs
 from yoloom.runtime.torch.torch_backend import TorchBackend
 from yoloom.runtime.torch.torch_context import TorchContext
@@ -170,13 +170,13 @@ def test_precisions_and_guarantee(checkpoint_model: Models) -> None:
 
 def test_a_single_size_of_batch_is_what_the_plan_says(checkpoint_model: Models) -> None:
     model, backend = checkpoint_model("v8-detect"), TorchBackend("cpu", batch=6)
-    (profile,) = backend.profiles(model, 3, SimpleNamespace(batch=None, lanes=5, max_wait_ms=2.0))
+    (profile,) = backend.profiles(model, 3, Plan(lanes=5, max_wait_ms=2.0))
     assert profile.batch_sizes == (1, 2, 4, 6)
     assert (profile.lanes, profile.threads, profile.max_wait_ms) == (5, 3, 2.0)
     assert not backend.keeps_bits_in_batches(model)
     fixed = TorchBackend("cpu", batch="fixed")
     assert fixed.keeps_bits_in_batches(model)
-    (profile,) = fixed.profiles(model, 3, SimpleNamespace(batch=8, lanes=None, max_wait_ms=None))
+    (profile,) = fixed.profiles(model, 3, Plan(batch=8))
     assert profile.batch_sizes == (8,)
 
 

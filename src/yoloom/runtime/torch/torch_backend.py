@@ -6,10 +6,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any
 
 from yoloom.errors import InvalidModel, InvalidOption, RuntimeFailed, UnsupportedOption
 from yoloom.formats.model import Layout, Model
+from yoloom.runtime.plan import Plan
 from yoloom.runtime.probe import small_hw
 from yoloom.runtime.protocol import Guarantee, Precision, Profile
 from yoloom.runtime.torch.batch_sizes import HW, BatchSizes
@@ -70,7 +70,7 @@ class TorchBackend:
         self._max_memory = None if max_memory is None else positive("max_memory", max_memory)
         self._make_graphs = make_graphs or (CudaGraphs if self._device.is_cuda else EagerGraphs)
 
-    def profiles(self, model: Model, threads: int, plan: Any) -> tuple[Profile, ...]:
+    def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
         """Describe the one profile: a few lanes, each with many images at once."""
         largest = plan.batch or self._largest
         rising = tuple(1 << shift for shift in range(largest.bit_length()))
@@ -81,7 +81,7 @@ class TorchBackend:
                 threads=0 if self._device.is_cuda else threads,
                 lanes=plan.lanes or _LANES,
                 batch_sizes=sizes,
-                max_wait_ms=getattr(plan, "max_wait_ms", None) or 0.0,
+                max_wait_ms=plan.max_wait_ms or 0.0,
                 draws_early=True,
             ),
         )
