@@ -1,13 +1,18 @@
-"""ONNX Runtime on the CPU: one session for each form, shared by its contexts (`Run` may be called by any thread)."""
+"""ONNX Runtime: one session for each profile, shared by its contexts (`Run` may be called by any thread).
+
+On a CPU as it comes, and on an NVIDIA GPU where the package onnxruntime-gpu is installed.
+"""
 
 from __future__ import annotations
 
 import os
+import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from yoloom.errors import BackendUnavailable, InvalidModel, UnsupportedModel
+from yoloom.errors import BackendUnavailable, InvalidModel, UnknownDevice, UnsupportedModel
 from yoloom.formats.model import Model
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.plan import Plan
@@ -28,18 +33,45 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
 
 _INPUT = "yoloom_images"
+_CUDA_PROVIDER = "CUDAExecutionProvider"
+_LARGEST_ON_GPU = 8  # images at once, where neither the user nor the file says how many
 _ERROR = 3  # ONNX Runtime's log severity: only errors are printed
 
 
 class OnnxRuntimeBackend:
-    """Runs ONNX files. Stateless: shared freely."""
+    """Runs ONNX files. Thread safety: any number of threads (stateless)."""
 
     name = "onnxruntime"
-    device = "cpu"
+
+    def __init__(self, device: str = "cpu") -> None:
+        """Check that this package has the device.
+
+        Args:
+            device: "cpu", "cuda" (the first GPU) or "cuda:N".
+
+        Raises:
+            UnknownDevice: No such name.
+            BackendUnavailable: The package onnxruntime-gpu is not installed.
+        """
+        kind, _, number = device.partition(":")
+        if device != "cpu" and (kind != "cuda" or (":" in device and not (number.isascii() and number.isdecimal()))):
+            raise UnknownDevice(f"device must be 'cpu', 'cuda' or 'cuda:N' for backend 'onnxruntime', got {device!r}.")
+        if kind == "cuda" and _CUDA_PROVIDER not in onnxruntime.get_available_providers():
+            raise BackendUnavailable(
+                f"device {device!r} needs the package onnxruntime-gpu for .onnx files, got onnxruntime "
+                f"{onnxruntime.__version__} without its {_CUDA_PROVIDER}: pip uninstall onnxruntime, then pip install "
+                "onnxruntime-gpu. An Ultralytics .pt file runs with backend='torch' instead."
+            )
+        self.device = "cpu" if kind == "cpu" else f"cuda:{int(number or 0)}"
 
     def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
-        """Describe the two profiles of a CPU. Raises InvalidOption."""
-        return cpu_profiles(self, model, threads, plan)
+        """Describe the two profiles of a CPU, or the one of a GPU. Raises InvalidOption."""
+        if self.device == "cpu":
+            return cpu_profiles(self, model, threads, plan)
+        largest = model.input.batch or plan.batch or _LARGEST_ON_GPU
+        rising = {1 << shift for shift in range(largest.bit_length())}
+        sizes = (largest,) if model.input.batch else tuple(sorted({*rising, largest}))
+        return (Profile("batches", lanes=1, batch_sizes=sizes, max_wait_ms=plan.max_wait_ms or 0.0),)
 
     def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OnnxRuntimeCompiled:
         """Load the network into a session. Raises InvalidModel or UnsupportedModel."""
@@ -49,22 +81,48 @@ class OnnxRuntimeBackend:
             )
         try:
             proto = _with_preprocessing(model)
-            session = _session(proto, profile)
+            if self.device == "cpu":
+                session = _session(proto, profile)
+            else:
+                session = _cuda_session(proto, int(self.device.partition(":")[2]), precision)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
+        if self.device != "cpu":
+            if session.get_providers()[0] != _CUDA_PROVIDER:  # it falls back to the CPU by itself
+                raise BackendUnavailable(
+                    f"{model.graph.path}: onnxruntime-gpu can not use {self.device} (it fell back to "
+                    f"{session.get_providers()[0]}): its CUDA and cuDNN libraries must be those of its version."
+                )
+            # Shared CUDA sessions were seen to fail when several threads run them at once: one at a time.
+            return OnnxRuntimeCompiled(model, session, lanes=1, turn=threading.Lock())
         lanes = 1 if profile.name == LATENCY else (profile.streams or profile.threads) + 1
         return OnnxRuntimeCompiled(model, session, lanes, _has_attention(proto.graph))
 
     def keeps_bits_in_batches(self, model: Model) -> bool:
+        """Tell whether an image has the same bits at any place of a batch: not on a GPU, and not with attention."""
+        if self.device != "cpu":
+            return False
         try:
             return not _has_attention(model.graph.load(_read).graph)
         except Exception as error:  # as above
             raise InvalidModel(f"{model.graph.path}: it can not be read: {error}") from error
 
     def precisions(self) -> tuple[Precision, ...]:
-        return (Precision.FP32,)  # its CPU provider has no kernels of bfloat16 for these networks
+        """List the number formats. Its CPU provider has no kernels of bfloat16 for these networks."""
+        return (Precision.FP32,) if self.device == "cpu" else (Precision.FP32, Precision.TF32)
 
     def guarantee(self, precision: Precision = Precision.FP32) -> Guarantee:
+        """Say what holds for any network."""
+        if self.device != "cpu":
+            return Guarantee(
+                backend=self.name,
+                version=onnxruntime.__version__,
+                device=self.device,
+                precision=precision.value,
+                bit_identical=False,
+                tolerance=1e-3 if precision is Precision.FP32 else 2e-2,
+                because="cuDNN chooses kernels by the size of the batch",
+            )
         return Guarantee(
             backend=self.name,
             version=onnxruntime.__version__,
@@ -77,30 +135,40 @@ class OnnxRuntimeBackend:
 
 
 class OnnxRuntimeCompiled:
-    """A session. Immutable: shared freely."""
+    """A session. Thread safety: any number of threads (immutable)."""
 
     def __init__(
-        self, model: Model, session: onnxruntime.InferenceSession, lanes: int, splits_sums: bool = False
+        self,
+        model: Model,
+        session: onnxruntime.InferenceSession,
+        lanes: int,
+        splits_sums: bool = False,
+        turn: threading.Lock | None = None,
     ) -> None:
+        """Store. `turn` is held by whichever context runs, where the session serves one at a time."""
+        self._turn = turn
         self._model = model
         self._session = session
         self.lanes = lanes
         self.splits_sums = splits_sums
 
     def context(self) -> OnnxRuntimeContext:
-        return OnnxRuntimeContext(self._model, self._session)
+        """Make a context, idle."""
+        return OnnxRuntimeContext(self._model, self._session, self._turn)
 
 
 class OnnxRuntimeContext(Context):
-    """A turn on the shared session. One thread at a time (ContextBusy)."""
+    """A turn on the shared session. Thread safety: one thread at a time; a second one gets ContextBusy."""
 
-    def __init__(self, model: Model, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, model: Model, session: onnxruntime.InferenceSession, turn: threading.Lock | None = None) -> None:
         super().__init__(model)
         self._session = session
+        self._turn = turn or nullcontext()
 
     def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         try:
-            outputs = self._session.run(None, {_INPUT: batch})
+            with self._turn:
+                outputs = self._session.run(None, {_INPUT: batch})
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise RuntimeError(str(error)) from error
         return tuple(np.asarray(output, np.float32) for output in outputs)
@@ -116,6 +184,16 @@ def _session(proto: ModelProto, profile: Profile) -> onnxruntime.InferenceSessio
     return onnxruntime.InferenceSession(
         bytes(proto.SerializeToString()), _session_options(intra), providers=["CPUExecutionProvider"]
     )
+
+
+def _cuda_session(proto: ModelProto, index: int, precision: Precision) -> onnxruntime.InferenceSession:
+    options = {
+        "device_id": index,
+        "cudnn_conv_algo_search": "HEURISTIC",  # the default chooses by timing, which may differ from run to run
+        "use_tf32": int(precision is Precision.TF32),
+    }
+    providers = [(_CUDA_PROVIDER, options), "CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(bytes(proto.SerializeToString()), _session_options(1), providers=providers)
 
 
 def _has_attention(graph: GraphProto) -> bool:

@@ -285,9 +285,11 @@ class TorchCompiled:
         elif same:
             because = f"every image runs alone, and gave the same bits each time ({measured})"
         else:
+            listed = " and ".join(filter(None, [", ".join(map(str, sizes[:-1])), str(sizes[-1])]))
             because = (
-                f"an image's place in a batch and its mates do not change its bits, but batches of "
-                f"{', '.join(map(str, sizes))} images use other kernels ({measured})"
+                f"an image's place in a batch and its mates do not change its bits; batches of {listed} images have "
+                f"kernels of their own, whose results are {f'up to {tolerance:.0e}' if tolerance else 'not'} apart "
+                f"({measured})"
             )
         return Guarantee(
             backend=TorchBackend.name,
