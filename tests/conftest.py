@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from yoloom.engine.engine import Engine
-from yoloom.engine.registry import registry
+from yoloom.engine.engine_registry import registry
 
 # A machine under load is no reason to fail; the timeout of the whole test is the limit.
 settings.register_profile("yoloom", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])

@@ -138,6 +138,7 @@ class YOLO:
 
     @property
     def task(self) -> str:
+        """Task of the model: detect, segment, pose, obb or classify."""
         return self.model.task
 
     @property
@@ -147,6 +148,7 @@ class YOLO:
 
     @property
     def device(self) -> str:
+        """Device that the network runs on."""
         return "cpu"
 
     @property

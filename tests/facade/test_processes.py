@@ -299,7 +299,7 @@ def test_memory_does_not_grow_with_the_number_of_handles_and_threads(demo_model:
         OPEN
         + """
     import psutil
-    from yoloom.engine.registry import registry
+    from yoloom.engine.engine_registry import registry
     from yoloom.testing import barrier_run
 
     def opened(_):

@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from yoloom import YOLO
-from yoloom.engine.registry import registry
+from yoloom.engine.engine_registry import registry
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, ModelNotFound
 from yoloom.results.results import Results
 from yoloom.testing import barrier_run, shaken

@@ -23,7 +23,7 @@ import pytest
 from checkpoint_parity import TOLERANCE, difference_of_rows, run_onnxruntime
 from scenes import scene
 from yoloom import YOLO, Results, errors
-from yoloom.engine.registry import registry
+from yoloom.engine.engine_registry import registry
 from yoloom.formats.checkpoint import convert as converter
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.parse import read_checkpoint

@@ -37,7 +37,7 @@ import psutil
 
 from yoloom import YOLO, Client, QueuePolicy
 from yoloom.engine.engine import Engine
-from yoloom.engine.registry import registry
+from yoloom.engine.engine_registry import registry
 from yoloom.errors import EngineClosed, EngineError, InvalidImage, PartialFailure, RuntimeFailed, YoloomError
 from yoloom.formats.model import Model
 from yoloom.results.results import Results

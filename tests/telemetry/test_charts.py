@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from yoloom.telemetry.charts import Frame, LineChart, Plot, render_image, render_svg, rounded_up
+from yoloom.telemetry.charts import LineChart, Plot, PlotArea, render_image, render_svg, rounded_up
 
-FRAME = Frame(200, 100, left=20, right=20, top=10, bottom=10)
+FRAME = PlotArea(200, 100, left=20, right=20, top=10, bottom=10)
 
 
 def test_a_plot_is_sound_xml_with_a_line_for_each_name() -> None:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, TypeVar
 
+from yoloom.engine.engine_registry import registry
 from yoloom.engine.futures import Deliver, ResultFuture
-from yoloom.engine.registry import registry
 from yoloom.errors import YoloomError
 
 T = TypeVar("T")

@@ -12,9 +12,9 @@ from typing import Any
 import cv2
 
 from yoloom.engine.engine import Engine
+from yoloom.engine.engine_registry import registry
 from yoloom.engine.lanes.cpu_gate import Share
 from yoloom.engine.lanes.thread_lanes import ThreadLanes
-from yoloom.engine.registry import registry
 from yoloom.system.cpus import affinity_cpus, available_cpus, container_cpus
 
 _VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")

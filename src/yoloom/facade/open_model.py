@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from yoloom.engine.engine import Engine, thread_engine
+from yoloom.engine.engine_registry import Lease, registry
 from yoloom.engine.lanes.thread_lanes import ThreadLanes
-from yoloom.engine.registry import Lease, registry
 from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy
 from yoloom.engine.tuning.plans import Subject, plans
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedOption

@@ -111,7 +111,7 @@ class Deferred:
         return self.size
 
 
-class Message:
+class ProtoMessage:
     """A message that grows field by field. Thread safety: one thread at a time.
 
     Attributes:
@@ -123,29 +123,29 @@ class Message:
         self._chunks: list[Chunk | Deferred] = []
         self.size = 0
 
-    def integer(self, number: int, value: int) -> Message:
+    def integer(self, number: int, value: int) -> ProtoMessage:
         """Append an integer, negative ones as their two's complement of 64 bits."""
         return self._append(_key(number, VARINT) + _varint(value))
 
-    def integers(self, number: int, values: tuple[int, ...]) -> Message:
+    def integers(self, number: int, values: tuple[int, ...]) -> ProtoMessage:
         """Append a field for each of the integers."""
         for value in values:
             self.integer(number, value)
         return self
 
-    def real(self, number: int, value: float) -> Message:
+    def real(self, number: int, value: float) -> ProtoMessage:
         """Append a float of 32 bits."""
         return self._append(_key(number, FIXED32) + struct.pack("<f", value))
 
-    def text(self, number: int, value: str) -> Message:
+    def text(self, number: int, value: str) -> ProtoMessage:
         """Append a text as UTF-8."""
         return self.data(number, value.encode())
 
-    def data(self, number: int, value: Chunk | Deferred) -> Message:
+    def data(self, number: int, value: Chunk | Deferred) -> ProtoMessage:
         """Append bytes, kept by reference: they must not change before `chunks` has come to them."""
         return self._append(_key(number, BYTES) + _varint(len(value)))._append(value)
 
-    def message(self, number: int, inner: Message) -> Message:
+    def message(self, number: int, inner: ProtoMessage) -> ProtoMessage:
         """Append a finished message."""
         self._append(_key(number, BYTES) + _varint(inner.size))
         self._chunks += inner._chunks
@@ -167,7 +167,7 @@ class Message:
         """Return the whole message."""
         return b"".join(self.chunks())
 
-    def _append(self, chunk: Chunk | Deferred) -> Message:
+    def _append(self, chunk: Chunk | Deferred) -> ProtoMessage:
         self._chunks.append(chunk)
         self.size += len(chunk)
         return self

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from yoloom.errors import InvalidOption
-from yoloom.formats.protobuf import Chunk, Message
+from yoloom.formats.protobuf import Chunk, ProtoMessage
 from yoloom.system.files import replacing
 from yoloom.system.user_cache import check_own, own_files, user_cache
 
@@ -32,7 +32,7 @@ DEFAULT_LIMIT_BYTES = 2 << 30
 _SEAL_FIELD = 1000  # onnx.proto has none above 25
 _NAME_BYTES, _KEY_BYTES, _DIGEST_BYTES = 96, 32, 32
 _CONTENT_BYTES = _NAME_BYTES + _KEY_BYTES + _DIGEST_BYTES
-_SEAL_BYTES = Message().data(_SEAL_FIELD, bytes(_CONTENT_BYTES)).size
+_SEAL_BYTES = ProtoMessage().data(_SEAL_FIELD, bytes(_CONTENT_BYTES)).size
 _READ_BYTES = 1 << 20
 _STALE_S = 3600.0  # nobody writes one entry for an hour: its writer is gone
 _log = logging.getLogger("yoloom.cache")
@@ -177,7 +177,7 @@ def _write_sealed(file: IO[bytes], key: str, name: str, produce: Callable[[Write
 
     produce(write)
     label = name.encode(errors="replace")[:_NAME_BYTES].ljust(_NAME_BYTES, b"\0")
-    seal = Message().data(_SEAL_FIELD, label + bytes.fromhex(key) + bytes(_DIGEST_BYTES)).joined()
+    seal = ProtoMessage().data(_SEAL_FIELD, label + bytes.fromhex(key) + bytes(_DIGEST_BYTES)).joined()
     write(seal[:-_DIGEST_BYTES])  # the digest covers all bytes before it, those of the seal too
     file.write(digest.digest())
 

@@ -55,7 +55,7 @@ class LineChart:
 
 
 @dataclass(frozen=True)
-class Frame:
+class PlotArea:
     """Sizes in pixels: of a chart, and of the margins around its axes. Immutable: shared freely."""
 
     width: int
@@ -66,9 +66,9 @@ class Frame:
     bottom: int
 
 
-PAGE_FRAME = Frame(560, 260, left=64, right=20, top=14, bottom=44)
-FILE_FRAME = Frame(860, 400, left=64, right=270, top=40, bottom=44)  # names of the lines stand on the right
-IMAGE_FRAME = Frame(640, 420, left=76, right=24, top=64, bottom=56)
+PAGE_FRAME = PlotArea(560, 260, left=64, right=20, top=14, bottom=44)
+FILE_FRAME = PlotArea(860, 400, left=64, right=270, top=40, bottom=44)  # names of the lines stand on the right
+IMAGE_FRAME = PlotArea(640, 420, left=76, right=24, top=64, bottom=56)
 
 
 class Plot:
@@ -80,7 +80,7 @@ class Plot:
         y_ticks: pixel and text, from the bottom.
     """
 
-    def __init__(self, chart: LineChart, frame: Frame) -> None:
+    def __init__(self, chart: LineChart, frame: PlotArea) -> None:
         """Place the values. Raises ValueError for a chart without points."""
         lines = {name: [(x, y) for x, y in points if math.isfinite(y)] for name, points in chart.lines.items()}
         xs = sorted({x for points in lines.values() for x, _ in points})
@@ -181,7 +181,7 @@ def render_image(charts: Sequence[LineChart]) -> Image:
     return np.hstack([_draw_chart(chart, IMAGE_FRAME) for chart in charts])
 
 
-def _draw_chart(chart: LineChart, frame: Frame) -> Image:
+def _draw_chart(chart: LineChart, frame: PlotArea) -> Image:
     plot = Plot(chart, frame)
     canvas = np.full((frame.height, frame.width, 3), 255, np.uint8)
     right, bottom = frame.width - frame.right, frame.height - frame.bottom

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from yoloom.engine.scheduling.policy import QUIET_STREAK, Admission, Expire, LaneOffer, Policy, Run, Ticket, Wait
+from yoloom.engine.scheduling.policy import QUIET_STREAK, Admission, Expire, LaneOffer, Policy, Run, SleepUntil, Ticket
 from yoloom.engine.scheduling.queue_policy import OnFull
 from yoloom.engine.scheduling.request_terms import ANYBODY, Client, RequestTerms
 from yoloom.runtime.protocol import LATENCY, THROUGHPUT
@@ -46,7 +46,7 @@ def serve_alone(policy: Policy, first: int, times: int) -> list[str]:
 
 
 def test_nothing_to_do_waits_for_ever() -> None:
-    assert both_forms().next_action(0) == Wait(math.inf)
+    assert both_forms().next_action(0) == SleepUntil(math.inf)
 
 
 def test_a_single_request_runs_in_the_latency_form() -> None:
@@ -58,7 +58,7 @@ def test_a_single_request_runs_in_the_latency_form() -> None:
 def test_a_ticket_runs_only_once_its_image_is_prepared() -> None:
     policy = both_forms()
     policy.admit(ticket(1))
-    assert policy.next_action(0) == Wait(math.inf)
+    assert policy.next_action(0) == SleepUntil(math.inf)
     policy.prepared(1)
     assert policy.next_action(0) == Run(LATENCY, 0, (1,))
 
@@ -85,7 +85,7 @@ def test_lanes_are_not_shared() -> None:
     policy = both_forms()
     admit_ready(policy, 1, 2, 3)
     first, second = policy.next_action(0), policy.next_action(0)
-    assert policy.next_action(0) == Wait(math.inf)
+    assert policy.next_action(0) == SleepUntil(math.inf)
     assert isinstance(first, Run)
     assert isinstance(second, Run)
     policy.finished(second)
@@ -97,7 +97,7 @@ def test_before_the_throughput_form_is_ready_the_latency_form_serves_all() -> No
     admit_ready(policy, 1, 2)
     run = policy.next_action(0)
     assert run == Run(LATENCY, 0, (1,))
-    assert policy.next_action(0) == Wait(math.inf)
+    assert policy.next_action(0) == SleepUntil(math.inf)
     assert policy.contended
     policy.add_profile(THROUGHPUT, LaneOffer(2))
     assert policy.next_action(0) == Run(THROUGHPUT, 0, (2,))
@@ -138,25 +138,25 @@ def test_an_expired_ticket_is_never_executed() -> None:
     policy = both_forms()
     admit_ready(policy, 1, deadline=5)
     assert policy.next_action(5) == Expire((1,))
-    assert policy.next_action(5) == Wait(math.inf)
+    assert policy.next_action(5) == SleepUntil(math.inf)
 
 
 def test_a_ticket_expires_while_it_is_prepared() -> None:
     policy = both_forms()
     policy.admit(ticket(1, deadline=5))
-    assert policy.next_action(4) == Wait(5)
+    assert policy.next_action(4) == SleepUntil(5)
     assert policy.next_action(6) == Expire((1,))
     policy.prepared(1)
-    assert policy.next_action(6) == Wait(math.inf)
+    assert policy.next_action(6) == SleepUntil(math.inf)
 
 
 def test_the_wait_ends_at_the_first_deadline_that_still_matters() -> None:
     policy = Policy(8, {LATENCY: LaneOffer(0)})
     policy.admit(ticket(1, deadline=5))
     policy.admit(ticket(2, deadline=7))
-    assert policy.next_action(0) == Wait(5)
+    assert policy.next_action(0) == SleepUntil(5)
     policy.cancel(1)
-    assert policy.next_action(0) == Wait(7)
+    assert policy.next_action(0) == SleepUntil(7)
 
 
 def test_a_cancelled_ticket_leaves_the_queue() -> None:
@@ -245,7 +245,7 @@ def test_a_batch_has_equal_shapes_and_is_never_larger_than_its_form_takes() -> N
     first = policy.next_action(0)
     assert first == Run(THROUGHPUT, 0, (1, 3, 4))
     assert policy.running == 3
-    assert policy.next_action(0) == Wait(math.inf), "one lane, one run"
+    assert policy.next_action(0) == SleepUntil(math.inf), "one lane, one run"
     policy.finished(first)
     assert policy.next_action(0) == Run(THROUGHPUT, 0, (2,))
 
@@ -505,12 +505,12 @@ class PolicyMachine(RuleBasedStateMachine):
             self.note_admitted()
             return multiple()
         assert not late, "something is late, and nobody was told"
-        if isinstance(action, Wait):
+        if isinstance(action, SleepUntil):
             self.check_wait(action, min((one.terms.deadline for one in here), default=math.inf))
             return multiple()
         return self.begin(action)
 
-    def check_wait(self, wait: Wait, deadline: float) -> None:
+    def check_wait(self, wait: SleepUntil, deadline: float) -> None:
         assert wait.until == deadline
 
     def begin(self, run: Run) -> Run:
@@ -585,7 +585,7 @@ class WindowMachine(PolicyMachine):
         sizes = Counter(self.ready[one][0] for one in self.tickets if one in self.ready)
         return any(size >= self.FIRST.batch for size in sizes.values())
 
-    def check_wait(self, wait: Wait, deadline: float) -> None:
+    def check_wait(self, wait: SleepUntil, deadline: float) -> None:
         idle = len(self.busy) < self.FIRST.count
         assert not (idle and self.has_full_batch()), "a whole batch waits beside an idle lane"
         # A ticket that was prepared while it waited for a place may count from its place on: never from later.
@@ -616,7 +616,7 @@ def test_the_window_counts_from_the_first_ready_request() -> None:
     policy = window()
     ready_at(policy, 10, 1)
     ready_at(policy, 14, 2)
-    assert policy.next_action(14) == Wait(15)
+    assert policy.next_action(14) == SleepUntil(15)
     assert policy.next_action(15) == Run("batches", 0, (1, 2))
 
 
@@ -632,7 +632,7 @@ def test_a_window_that_passed_while_all_lanes_were_busy_is_over() -> None:
     run = policy.next_action(0)
     assert isinstance(run, Run)
     ready_at(policy, 1, 4)
-    assert policy.next_action(4) == Wait(math.inf), "all lanes are busy: nothing to wake up for"
+    assert policy.next_action(4) == SleepUntil(math.inf), "all lanes are busy: nothing to wake up for"
     policy.finished(run)
     assert policy.next_action(8) == Run("batches", 0, (4,))
 
@@ -650,7 +650,7 @@ def test_a_deadline_ends_the_wait_for_company() -> None:
     policy = window()
     policy.admit(ticket(1, deadline=12))
     policy.prepared(1, (), 10)
-    assert policy.next_action(10) == Wait(12)
+    assert policy.next_action(10) == SleepUntil(12)
     assert policy.next_action(12) == Expire((1,))
 
 
@@ -727,7 +727,7 @@ def test_lanes_that_are_not_to_be_used_get_nothing_and_come_back() -> None:
     assert isinstance(second, Run)
     assert (first.lane, second.lane) == (0, 1)
     policy.finished(first)
-    assert isinstance(policy.next_action(0), Wait), "lane 0 has finished and takes no more"
+    assert isinstance(policy.next_action(0), SleepUntil), "lane 0 has finished and takes no more"
     assert policy.use_lanes(LATENCY, {0, 1, 5}) == {1}
     lanes = []
     for _ in range(2):

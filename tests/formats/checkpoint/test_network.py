@@ -19,7 +19,7 @@ from yoloom.formats.checkpoint.describe import Checkpoint
 from yoloom.formats.checkpoint.onnx_model import build_onnx
 from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.checkpoint.pickled.tree import Module
-from yoloom.formats.protobuf import Deferred, Message
+from yoloom.formats.protobuf import Deferred, ProtoMessage
 
 FOLDER = Path(__file__).parents[2] / "data" / "checkpoints"
 PATHS = sorted(FOLDER.glob("*.pt"))
@@ -118,7 +118,7 @@ def test_a_module_that_contains_itself_many_times_over_is_refused() -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 127, 128, 2**32, -1, -(2**63), 2**63 - 1])
 def test_integers_are_read_back_by_protobuf(value: int) -> None:
-    attribute = onnx.AttributeProto.FromString(Message().text(1, "a").integer(3, value).integer(20, 2).joined())
+    attribute = onnx.AttributeProto.FromString(ProtoMessage().text(1, "a").integer(3, value).integer(20, 2).joined())
     assert attribute.i == value
 
 
@@ -133,7 +133,7 @@ def test_weights_that_do_not_fit_their_norm_are_a_typed_error() -> None:
 
 
 def test_deferred_bytes_of_another_length_than_was_said_are_refused() -> None:
-    message = Message().data(1, Deferred(3, lambda: b"four"))
+    message = ProtoMessage().data(1, Deferred(3, lambda: b"four"))
     with pytest.raises(ValueError, match="expected 3 bytes, got 4"):
         message.joined()
 
@@ -145,7 +145,7 @@ def test_deferred_bytes_are_made_when_they_are_written() -> None:
     def make(number: int) -> Callable[[], bytes]:
         return lambda: bytes([created.append(number) or number])
 
-    message = Message().data(1, Deferred(1, make(1))).data(1, Deferred(1, make(2)))
+    message = ProtoMessage().data(1, Deferred(1, make(1))).data(1, Deferred(1, make(2)))
     assert [(chunk, list(created)) for chunk in message.chunks() if chunk in (b"\1", b"\2")] == [
         (b"\1", [1]),
         (b"\2", [1, 2]),

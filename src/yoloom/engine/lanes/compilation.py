@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from yoloom.engine.lanes.gate import Gate
+from yoloom.engine.lanes.gate import DeviceGate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import Layout, Model
@@ -30,7 +30,7 @@ class Compilation:
     """
 
     def __init__(
-        self, model: Model, backend: Backend, precision: Precision, gate: Gate, version: Callable[[], object]
+        self, model: Model, backend: Backend, precision: Precision, gate: DeviceGate, version: Callable[[], object]
     ) -> None:
         """Remember the version of the files.
 

@@ -1,4 +1,4 @@
-"""Who computes on the CPUs of this process when several engines want to.
+"""Shares the CPUs of this process among engines that compute at the same time.
 
 ```
 lane ─▶ take ─▶ draws, runs the network ─▶ give_back ─▶ whoever has had least goes next
@@ -47,15 +47,18 @@ class _Waiter:
         self._signal.release()
 
     def wait(self, seconds: float) -> bool:
-        """Whether the turn came within `seconds`."""
+        """Wait for the turn; False when it did not come within `seconds`."""
         return self._signal.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
 
 
 class Share:
-    """What one engine has of the CPUs. Shared freely: its lanes take and give back."""
+    """One engine's part of the CPUs, which its lanes take and give back. See `DeviceGate`.
+
+    Thread safety: any number of threads.
+    """
 
     def __init__(self, gate: CpuGate, threads: int) -> None:
-        """threads: the most that it computes with."""
+        """Start with nothing. threads: the most that it computes with."""
         self.threads = threads
         self._gate = gate
         # Under the gate's lock.
@@ -77,27 +80,32 @@ class Share:
         return self.is_absent and not self._gate.is_recent(self.left_at)
 
     def is_contended(self) -> bool:
-        """Whether its part of the CPUs is so small now that several images, each on one of them, do more than one image
-        on all. A glance that takes no lock: it may be outdated a moment later."""
+        """Tell whether several images, each on one CPU of its part, would do more than one image on all of them.
+
+        A glance that takes no lock: it may be outdated a moment later.
+        """
         others = [share for share in self._gate.busy if share is not self and not share.is_inactive]
         wanted = self.threads + sum(share.threads for share in others)
         return bool(others) and wanted > self._gate.cpus and self._gate.cpus <= 2 * (len(others) + 1)
 
     def take(self, cpus: int, seconds: float) -> bool:
-        """Wait for the turn of a run on so many CPUs, for `seconds` at the most. False when it did not come."""
+        """Wait for the turn of a run on so many CPUs, for `seconds` at most. False when it did not come."""
         return self._gate.take(self, cpus, seconds)
 
     def give_back(self, cpus: int) -> None:
-        """The run that was taken for has ended."""
+        """Say that the run which was taken for has ended."""
         self._gate.give_back(self, cpus)
 
     def leave(self) -> None:
-        """The engine has closed: what still hangs in a runtime holds no CPU of others any more."""
+        """Give up everything, since the engine has closed: a run that hangs holds no CPU of others any more."""
         self._gate.leave(self)
 
 
 class CpuGate:
-    """The CPUs of a process, given to runs one by one. Shared freely."""
+    """The CPUs of a process, given to runs one by one.
+
+    Thread safety: any number of threads.
+    """
 
     def __init__(self, count_cpus: Callable[[], int] = available_cpus, clock: Clock = monotonic) -> None:
         self._count_cpus = count_cpus
@@ -110,14 +118,16 @@ class CpuGate:
         self.busy: tuple[Share, ...] = ()  # those that compute, wait, or are expected; replaced, never changed
 
     def share(self, threads: int) -> Share:
-        """A place for one more engine. It counts for nothing until it computes."""
+        """Make a share for one more engine. It counts for nothing until it computes."""
         self.cpus = self._count_cpus()
         return Share(self, threads)
 
     def is_recent(self, moment: float) -> bool:
+        """Tell whether a moment lies less than GRACE_S back."""
         return self._clock() - moment < GRACE_S
 
     def take(self, share: Share, cpus: int, seconds: float) -> bool:
+        """Wait for the turn of a run of this share, see `Share.take`."""
         with self._lock:
             if share.has_left:
                 return True  # a last run of an engine that has closed already
@@ -137,6 +147,7 @@ class CpuGate:
         return granted
 
     def give_back(self, share: Share, cpus: int) -> None:
+        """Free the CPUs of a run, and start what waits for them."""
         with self._lock:
             if share.has_left:
                 return
@@ -151,6 +162,7 @@ class CpuGate:
             self._grant(now)
 
     def leave(self, share: Share) -> None:
+        """Take back everything that a share has, for good."""
         with self._lock:
             now = self._count()
             share.has_left, share.computing, share.returns_quickly = True, 0, False
@@ -158,7 +170,7 @@ class CpuGate:
             self._grant(now)
 
     def _wait(self, waiter: _Waiter, seconds: float) -> None:
-        """Until its turn, for `seconds` at the most; it looks by itself whether who was expected does not come."""
+        """Wait for the turn, for `seconds` at most, and look meanwhile whether an expected caller stays away."""
         left = seconds
         while left > 0:
             with self._lock:
@@ -170,7 +182,7 @@ class CpuGate:
             left -= part
 
     def _settled(self, share: Share, waiter: _Waiter) -> bool:
-        """Whether the turn came, at the last moment even; a waiter that goes without it leaves nothing behind."""
+        """Tell whether the turn came, even at the last moment; a waiter that goes without it leaves nothing behind."""
         with self._lock:
             if not waiter.granted:
                 now = self._count()
@@ -180,7 +192,7 @@ class CpuGate:
             return waiter.granted
 
     def _count(self) -> float:
-        """Bring the books up to now, and say when that is."""
+        """Count the CPU time of all busy engines up to now, and return now."""
         now = self._clock()
         for share in self.busy:
             share.used_s += share.computing * (now - self._counted_until)
@@ -217,7 +229,7 @@ class CpuGate:
         return share.returns_quickly and now - share.left_at < GRACE_S
 
     def _next(self) -> Share | None:
-        """Whose first waiter starts now."""
+        """Find the engine whose first waiter starts now."""
         waiting = [share for share in self.busy if share.waiting]
         if not waiting:
             return None
@@ -231,7 +243,7 @@ _gate = CpuGate()
 
 
 def cpu_gate() -> CpuGate:
-    """The gate of this process."""
+    """Find the gate of this process."""
     return _gate
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Gate(Protocol):
+class DeviceGate(Protocol):
     """An engine's way to the processors that its runs compute on.
 
     Thread safety: any number of threads.

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from yoloom.engine.lanes.gate import Gate
+from yoloom.engine.lanes.gate import DeviceGate
 from yoloom.engine.request import Outcome, Request
 from yoloom.errors import RuntimeFailed, YoloomError
 from yoloom.formats.model import Model
@@ -47,7 +47,7 @@ class ContextSlot:
     Thread safety: one thread at a time.
     """
 
-    def __init__(self, compiled: Compiled, gate: Gate, cpus: int = 1) -> None:
+    def __init__(self, compiled: Compiled, gate: DeviceGate, cpus: int = 1) -> None:
         """Make the context. Raises RuntimeFailed. cpus: what a run takes of the gate."""
         self.gate = gate
         self.cpus = cpus

@@ -9,7 +9,7 @@ from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.insight.statistics import WorkerStatistics
 from yoloom.engine.lanes.compilation import Compilation
 from yoloom.engine.lanes.cpu_gate import cpu_gate
-from yoloom.engine.lanes.gate import Gate, OpenGate
+from yoloom.engine.lanes.gate import DeviceGate, OpenGate
 from yoloom.engine.lanes.lane_threads import LaneThreads
 from yoloom.engine.scheduler import Scheduler
 from yoloom.engine.scheduling.policy import LaneOffer
@@ -26,7 +26,7 @@ from yoloom.system.safe_log import SafeLogger
 log = SafeLogger("yoloom.engine")
 
 
-def gate_of(backend: Backend, threads: int) -> Gate:
+def gate_of(backend: Backend, threads: int) -> DeviceGate:
     """Find the gate of a backend's device: a share of the CPUs, or none."""
     return cpu_gate().share(threads) if backend.device == "cpu" else OpenGate()
 
@@ -45,7 +45,7 @@ class ThreadLanes:
         backend: Backend,
         plan: Plan,
         threads: int,
-        gate: Gate,
+        gate: DeviceGate,
         scheduler: Scheduler,
         compilation: Compilation,
         precision: Precision,

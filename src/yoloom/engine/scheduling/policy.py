@@ -64,7 +64,7 @@ class Expire(NamedTuple):
     tickets: tuple[int, ...]
 
 
-class Wait(NamedTuple):
+class SleepUntil(NamedTuple):
     """Nothing to do before `until`, or before the next call."""
 
     until: float = math.inf
@@ -278,13 +278,13 @@ class Policy:
 
     # ---- Runs
 
-    def next_action(self, now: float) -> Run | Expire | Wait:
+    def next_action(self, now: float) -> Run | Expire | SleepUntil:
         """Decide what a lane does now. A Run or Expire has happened as far as the policy is concerned."""
         if self._deadlines and self._deadlines[0][0] <= now and (expired := self._take_expired(now)):
             return Expire(expired)
         profile = self._profile()
         if profile is None or not profile.idle:
-            return Wait(self.next_deadline)
+            return SleepUntil(self.next_deadline)
         offer = profile.offer
         shape = None
         if offer.max_wait_s and self._queue.peek() is not None:
@@ -292,10 +292,10 @@ class Policy:
             if due > now:
                 shape = self._queue.full_shape(offer.batch)
                 if shape is None:
-                    return Wait(min(due, self.next_deadline))
+                    return SleepUntil(min(due, self.next_deadline))
         tickets = self._take_batch(offer.batch, shape)
         if not tickets:
-            return Wait(self.next_deadline)
+            return SleepUntil(self.next_deadline)
         profile.running += len(tickets)
         if self._without_place:
             self._give_places()

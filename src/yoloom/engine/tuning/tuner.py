@@ -60,9 +60,13 @@ _TURNS = 40
 
 @dataclass(frozen=True)
 class Candidate:
-    """One plan, resolved, and how it did. Immutable: shared freely.
+    """One plan, resolved, and how it did.
 
-    images_per_s: the median over its turns. ratio: to the default in the same rounds, the median.
+    Thread safety: any number of threads (immutable).
+
+    Attributes:
+        images_per_s: The median over its turns.
+        ratio: To the default in the same rounds, the median.
     """
 
     plan: Plan
@@ -74,12 +78,16 @@ class Candidate:
 
     @property
     def words(self) -> str:
+        """The plan in words, as reports print it."""
         return f"{counted(self.streams, 'stream')}, {counted(self.lanes, 'lane')}, batches of {self.batch}"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was chosen, and out of what. Immutable: shared freely. seconds: how long it took."""
+    """The plan that was chosen, and the candidates. seconds: how long it took.
+
+    Thread safety: any number of threads (immutable).
+    """
 
     plan: Plan
     candidates: tuple[Candidate, ...]
@@ -87,7 +95,10 @@ class Tuning:
 
 
 class Tuner:
-    """Measures plans of one model. One thread at a time; nothing else should compute meanwhile."""
+    """Measures plans of one model; nothing else should compute meanwhile.
+
+    Thread safety: one thread at a time.
+    """
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from yoloom.formats.checkpoint.network.build import has_one_to_many, has_one_to_
 from yoloom.formats.checkpoint.network.head_parts import MOST_DETECTIONS
 from yoloom.formats.checkpoint.network.onnx_graph import Dims, OnnxGraph
 from yoloom.formats.checkpoint.network.onnx_ops import OPSET, OnnxOps
-from yoloom.formats.protobuf import Chunk, Message
+from yoloom.formats.protobuf import Chunk, ProtoMessage
 
 INPUT = "images"
 IR_VERSION = 8
@@ -123,10 +123,10 @@ def _metadata(
     return metadata if checkpoint.kpt_shape is None else {**metadata, "kpt_shape": list(checkpoint.kpt_shape)}
 
 
-def _model_message(graph: Message, metadata: Mapping[str, object]) -> Message:
+def _model_message(graph: ProtoMessage, metadata: Mapping[str, object]) -> ProtoMessage:
     """A ModelProto with the graph and its metadata; field numbers: onnx.proto."""
-    model = Message().integer(1, IR_VERSION).text(2, "yoloom").message(7, graph)
-    model.message(8, Message().text(1, "").integer(2, OPSET))
+    model = ProtoMessage().integer(1, IR_VERSION).text(2, "yoloom").message(7, graph)
+    model.message(8, ProtoMessage().text(1, "").integer(2, OPSET))
     for key, value in metadata.items():
-        model.message(14, Message().text(1, key).text(2, str(value)))
+        model.message(14, ProtoMessage().text(1, key).text(2, str(value)))
     return model

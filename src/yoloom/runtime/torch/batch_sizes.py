@@ -9,7 +9,7 @@ HW = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SizeVerdict:
     """One size of batch for one size of image, measured.
 
     Attributes:
@@ -36,7 +36,7 @@ class BatchSizes:
         self.fixed = fixed
         self._lock = threading.Lock()  # guards what follows
         self._sizes: list[int] = sorted({1, *sizes, *(_halves(sizes[-1]) if fixed else ())})
-        self._verdicts: dict[tuple[HW, int], Verdict] = {}
+        self._verdicts: dict[tuple[HW, int], SizeVerdict] = {}
         self._chosen: dict[HW, int] = {}  # the one size of `fixed`, from the first result on
 
     @property
@@ -57,12 +57,12 @@ class BatchSizes:
             larger = [size for size in usable if count <= size <= 2 * count]
             return larger[0] if larger else max(size for size in usable if size <= count)
 
-    def verdict(self, hw: HW, size: int) -> Verdict | None:
+    def verdict(self, hw: HW, size: int) -> SizeVerdict | None:
         """Look up what was measured; None for nothing yet."""
         with self._lock:
             return self._verdicts.get((hw, size))
 
-    def record(self, hw: HW, size: int, verdict: Verdict) -> None:
+    def record(self, hw: HW, size: int, verdict: SizeVerdict) -> None:
         """Note what was measured. The first verdict counts, whichever lane it comes from."""
         with self._lock:
             self._verdicts.setdefault((hw, size), verdict)

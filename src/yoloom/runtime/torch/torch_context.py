@@ -15,7 +15,7 @@ import numpy as np
 from yoloom.errors import ForkedEngine, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, Context, RawOutputs
-from yoloom.runtime.torch.batch_sizes import HW, BatchSizes, Verdict
+from yoloom.runtime.torch.batch_sizes import HW, BatchSizes, SizeVerdict
 from yoloom.runtime.torch.bit_check import check_bits
 from yoloom.runtime.torch.graphs import Graphs
 from yoloom.runtime.torch.memory_ledger import ledger
@@ -82,7 +82,7 @@ class TorchContext(Context):
         """Offer memory that the device copies from by itself. See `Context.staging`."""
         return self._host_rows(shape).numpy()  # type: ignore[no-any-return]
 
-    def measure(self, hw: HW, size: int) -> tuple[Verdict, Tensors]:
+    def measure(self, hw: HW, size: int) -> tuple[SizeVerdict, Tensors]:
         """Find out whether bits depend on places or mates, and give the outputs of one image for comparison."""
         canvas, rows = self._network.canvas(hw), self._graphs.device_rows((size, *hw, 3))
         work = partial(self._network.run, rows, canvas)
@@ -95,7 +95,7 @@ class TorchContext(Context):
 
         with torch.inference_mode():
             spread, reference = check_bits(run, size, hw, self._network.measured)
-        return Verdict(spread), reference
+        return SizeVerdict(spread), reference
 
     def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         """Run in parts of the sizes in use, smaller ones where memory is short."""

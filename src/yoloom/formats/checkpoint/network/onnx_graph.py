@@ -13,7 +13,7 @@ import numpy as np
 
 from yoloom.errors import UnsupportedModel
 from yoloom.formats.checkpoint.network.conv_weights import Array
-from yoloom.formats.protobuf import Deferred, Message
+from yoloom.formats.protobuf import Deferred, ProtoMessage
 
 MOST_NODES = 50_000  # the largest known network has 2,000
 
@@ -31,8 +31,8 @@ class OnnxGraph:
     """
 
     def __init__(self) -> None:
-        self._nodes: list[Message] = []
-        self._weights: list[Message] = []
+        self._nodes: list[ProtoMessage] = []
+        self._weights: list[ProtoMessage] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def node(self, operation: str, *inputs: str, **attributes: Any) -> str:
@@ -55,13 +55,13 @@ class OnnxGraph:
         """
         if len(self._nodes) >= MOST_NODES:
             raise UnsupportedModel(f"the network has more than {MOST_NODES} operations, which no YOLO has.")
-        node = Message()
+        node = ProtoMessage()
         for number, names in ((1, inputs), (2, outputs)):
             for name in names:
                 node.text(number, name)
         node.text(3, self.unique_name(operation)).text(4, operation)
         for name, value in attributes.items():
-            attribute = Message().text(1, name)
+            attribute = ProtoMessage().text(1, name)
             if isinstance(value, float):
                 attribute.real(2, value).integer(20, 1)
             elif isinstance(value, int):
@@ -100,13 +100,13 @@ class OnnxGraph:
         name = f"constant_{len(self._weights)}"
         deferred = Deferred(math.prod(shape) * dtype.itemsize, content)
         self._weights.append(
-            Message().integers(1, shape).integer(2, _TYPES[dtype.name]).text(8, name).data(9, deferred)
+            ProtoMessage().integers(1, shape).integer(2, _TYPES[dtype.name]).text(8, name).data(9, deferred)
         )
         return name
 
-    def message(self, inputs: Mapping[str, Dims], outputs: Mapping[str, Dims]) -> Message:
+    def message(self, inputs: Mapping[str, Dims], outputs: Mapping[str, Dims]) -> ProtoMessage:
         """Put the GraphProto together, with float32 inputs and outputs of these names and shapes."""
-        graph = Message()
+        graph = ProtoMessage()
         for node in self._nodes:
             graph.message(1, node)
         graph.text(2, "yoloom")
@@ -114,9 +114,11 @@ class OnnxGraph:
             graph.message(5, weight)
         for number, values in ((11, inputs), (12, outputs)):
             for name, dims in values.items():
-                shape = Message()
+                shape = ProtoMessage()
                 for dim in dims:
-                    shape.message(1, Message().integer(1, dim) if isinstance(dim, int) else Message().text(2, dim))
-                tensor_type = Message().message(1, Message().integer(1, FLOAT).message(2, shape))
-                graph.message(number, Message().text(1, name).message(2, tensor_type))
+                    shape.message(
+                        1, ProtoMessage().integer(1, dim) if isinstance(dim, int) else ProtoMessage().text(2, dim)
+                    )
+                tensor_type = ProtoMessage().message(1, ProtoMessage().integer(1, FLOAT).message(2, shape))
+                graph.message(number, ProtoMessage().text(1, name).message(2, tensor_type))
         return graph

@@ -27,7 +27,10 @@ EXIT_PATIENCE_S = 30.0
 
 
 class Claim:
-    """One handle's claim on an engine, also on one that is still being built. By identity; shared freely."""
+    """One handle's claim on an engine, also on one that is still being built. Compared by identity.
+
+    Thread safety: any number of threads.
+    """
 
     __slots__ = ("_pid", "_registry", "key")
 
@@ -42,6 +45,7 @@ class Claim:
         return os.getpid() == self._pid
 
     def release(self, drain: bool = False, timeout: float | None = None) -> None:
+        """Give the claim back, see `Registry.release`. Does nothing in a forked child."""
         if self.is_ours:  # else the engine, and the lock of its registry, are the parent's
             self._registry.release(self, drain, timeout)
 
@@ -53,9 +57,11 @@ class Claim:
 
 
 class Lease:
-    """One handle's claim on an engine that is open. `release` gives it back, once; any thread.
+    """One handle's claim on an engine that is open. `release` gives it back, once.
 
     So does the garbage collector: a lease that nobody has got, because Ctrl-C came in between, is given back too.
+
+    Thread safety: any number of threads.
     """
 
     def __init__(self, claim: Claim, engine: Engine) -> None:
@@ -88,7 +94,10 @@ class Lease:
 
 
 class Pending(Future[Engine]):
-    """An engine that is open, or is being built for `builder` and all who wait. Shared freely."""
+    """An engine that is open, or is being built for `builder` and all who wait.
+
+    Thread safety: any number of threads.
+    """
 
     def __init__(self, builder: Claim) -> None:
         super().__init__()
@@ -96,9 +105,11 @@ class Pending(Future[Engine]):
 
 
 class Registry:
-    """The engines of a process. Shared freely.
+    """The engines of a process.
 
     Ctrl-C may strike at any line. What was begun by then is undone with the claim, which is noted before all else.
+
+    Thread safety: any number of threads.
     """
 
     def __init__(self) -> None:
@@ -110,7 +121,7 @@ class Registry:
         self._retired: list[ThreadPool] = []  # keepers that may still be closing the last engine
 
     def claim(self, key: Key, build: Callable[[], Engine]) -> Lease:
-        """A lease on the engine of `key`. The first to ask builds it, the others wait; all get its error.
+        """Lease the engine of `key`. The first to ask builds it, the others wait; all get its error.
 
         build: makes an engine that is not started yet.
         """
@@ -178,7 +189,7 @@ class Registry:
             keeper.later(chore)
 
     def engines(self) -> list[Engine]:
-        """Those that are open now."""
+        """List the engines that are open now."""
         with self._lock:
             settled = [pending for pending in self._engines.values() if pending.done()]
         return [pending.result() for pending in settled if pending.exception() is None]
@@ -254,7 +265,7 @@ _registry = Registry()
 
 
 def registry() -> Registry:
-    """The registry of this process."""
+    """Find the registry of this process."""
     return _registry
 
 

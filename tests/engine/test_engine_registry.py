@@ -15,9 +15,9 @@ from typing import TypeVar
 
 import pytest
 
-import yoloom.engine.registry as module
+import yoloom.engine.engine_registry as module
 from yoloom.engine.engine import Engine, thread_engine
-from yoloom.engine.registry import Lease, Registry
+from yoloom.engine.engine_registry import Lease, Registry
 from yoloom.errors import EngineClosed, InvalidModel
 from yoloom.sync.thread_pool import ThreadPool
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model
