@@ -163,6 +163,7 @@ class CudaGraphs:
             for _ in range(_WARM_UPS):
                 work()
             self._stream.synchronize()
+            torch.cuda.empty_cache()  # a capture can not take what the warm-up left in the allocator's cache
             before = torch.cuda.memory_reserved(self._device.index)
             if self._pool is None:
                 self._pool = torch.cuda.graph_pool_handle()
