@@ -17,7 +17,7 @@ from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, RawOutputs
 from yoloom.runtime.torch import torch_context, torch_network
-from yoloom.runtime.torch.batch_sizes import BatchSizes, SizeVerdict
+from yoloom.runtime.torch.batch_sizes import BatchSizes
 from yoloom.runtime.torch.memory_ledger import MemoryLedger, ledger
 from yoloom.testing import barrier_run, shaken
 
@@ -321,7 +321,7 @@ def test_sizes_that_differ_among_each_other_are_measured(
 def test_batch_sizes() -> None:
     sizes, hw = BatchSizes((1, 2, 4, 8, 16)), (64, 64)
     assert [sizes.pick(hw, count) for count in (1, 2, 3, 4, 5, 7, 8, 9, 16, 40)] == [1, 2, 4, 4, 8, 8, 8, 16, 16, 16]
-    sizes.record(hw, 8, SizeVerdict(1e-3))
+    sizes.record(hw, 8, 1e-3)
     assert [sizes.pick(hw, count) for count in (5, 8, 9)] == [4, 16, 16]
     assert sizes.pick((32, 32), 8) == 8
     assert sizes.shrink(hw, 16)
@@ -335,9 +335,9 @@ def test_batch_sizes() -> None:
 def test_fixed_batch_sizes() -> None:
     sizes, hw = BatchSizes((12,), fixed=True), (64, 64)
     assert sizes.pick(hw, 1) == 12
-    sizes.record(hw, 12, SizeVerdict(1e-3))
+    sizes.record(hw, 12, 1e-3)
     assert sizes.pick(hw, 1) == 6
-    sizes.record(hw, 6, SizeVerdict(0.0))
+    sizes.record(hw, 6, 0.0)
     assert sizes.claim(hw, 6)
     assert not sizes.claim(hw, 3)
     assert sizes.usable(hw) == [6]

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 
 HW = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class SizeVerdict:
-    """One size of batch for one size of image, measured.
-
-    Attributes:
-        spread: Largest relative difference between an image's outputs at any place, with any mates; 0 for equal bits.
-    """
-
-    spread: float
 
 
 class BatchSizes:
@@ -35,8 +23,9 @@ class BatchSizes:
         """
         self.fixed = fixed
         self._lock = threading.Lock()  # guards what follows
-        self._sizes: list[int] = sorted({1, *sizes, *(_halves(sizes[-1]) if fixed else ())})
-        self._verdicts: dict[tuple[HW, int], SizeVerdict] = {}
+        halves = [sizes[-1] >> shift for shift in range(sizes[-1].bit_length())] if fixed else []
+        self._sizes: list[int] = sorted({1, *sizes, *halves})
+        self._spreads: dict[tuple[HW, int], float] = {}
         self._chosen: dict[HW, int] = {}  # the one size of `fixed`, from the first result on
 
     @property
@@ -57,15 +46,22 @@ class BatchSizes:
             larger = [size for size in usable if count <= size <= 2 * count]
             return larger[0] if larger else max(size for size in usable if size <= count)
 
-    def verdict(self, hw: HW, size: int) -> SizeVerdict | None:
-        """Look up what was measured; None for nothing yet."""
+    def is_measured(self, hw: HW, size: int) -> bool:
+        """Tell whether a spread was recorded."""
         with self._lock:
-            return self._verdicts.get((hw, size))
+            return (hw, size) in self._spreads
 
-    def record(self, hw: HW, size: int, verdict: SizeVerdict) -> None:
-        """Note what was measured. The first verdict counts, whichever lane it comes from."""
+    def record(self, hw: HW, size: int, spread: float) -> None:
+        """Note what was measured. The first measurement counts, whichever lane it comes from.
+
+        Args:
+            hw: Size of the images.
+            size: Size of the batch.
+            spread: Largest relative difference between an image's outputs at any place, with any mates; 0 for equal
+                bits.
+        """
         with self._lock:
-            self._verdicts.setdefault((hw, size), verdict)
+            self._spreads.setdefault((hw, size), spread)
 
     def claim(self, hw: HW, size: int) -> bool:
         """Tell whether results of a run in this size may be given. The first one decides, where the size is fixed.
@@ -95,14 +91,4 @@ class BatchSizes:
 
     def _usable(self, hw: HW) -> list[int]:
         """Under the lock. A single image has no mates: it stays, however its bits vary from run to run."""
-        sound = [size for size in self._sizes if not self._spread(hw, size) or size == 1]
-        return sound or [1]
-
-    def _spread(self, hw: HW, size: int) -> float:
-        verdict = self._verdicts.get((hw, size))
-        return verdict.spread if verdict else 0.0
-
-
-def _halves(size: int) -> list[int]:
-    """16 → 16, 8, 4, 2, 1."""
-    return [size >> shift for shift in range(size.bit_length())]
+        return [size for size in self._sizes if size == 1 or not self._spreads.get((hw, size))]

@@ -194,7 +194,10 @@ class TorchCompiled:
             self.charge(self._account, self.network.weights_bytes)
         except MemoryError as error:
             raise RuntimeFailed(f"{self._model.graph.path}: its weights do not fit: {error}") from error
-        context, hw = self._new_context(), self._checked_hw()
+        context, stride = self._new_context(), self._model.stride
+        height, width = (-(-side // stride) * stride for side in self._model.imgsz_hw)
+        # The size that most images have; a small one on a CPU, where it would take too long.
+        hw = (height, width) if self._device.is_cuda else small_hw(self._model)
         try:
             tolerance = self._measure(context, hw)
         except DeviceLost as error:
@@ -244,14 +247,6 @@ class TorchCompiled:
         except MemoryError as error:
             raise RuntimeFailed(f"{self._device.description} has no memory for another lane: {error}") from error
 
-    def _checked_hw(self) -> HW:
-        """The size that most images will have on a GPU; a small one on a CPU, where it would take too long."""
-        if not self._device.is_cuda:
-            return small_hw(self._model)
-        stride = self._model.stride
-        height, width = (-(-side // stride) * stride for side in self._model.imgsz_hw)
-        return height, width
-
     def _measure(self, context: TorchContext, hw: HW) -> float:
         """The largest relative difference between the sizes in use, and between runs of one."""
         tolerance, reference = 0.0, None
@@ -259,16 +254,16 @@ class TorchCompiled:
         while True:
             try:
                 with cuda_errors():
-                    verdict, outputs = context.measure(hw, size)
+                    spread, outputs = context.measure(hw, size)
             except MemoryError as error:
                 context.make_room(hw, size, error)
             else:
-                self.sizes.record(hw, size, verdict)
+                self.sizes.record(hw, size, spread)
                 if size in self.sizes.usable(hw):
                     reference = outputs if reference is None else reference
-                    tolerance = max(tolerance, verdict.spread, distance(outputs, reference))
+                    tolerance = max(tolerance, spread, distance(outputs, reference))
             wanted = [self.sizes.pick(hw, 1)] if self.sizes.fixed else self.sizes.usable(hw)
-            pending = [one for one in wanted if self.sizes.verdict(hw, one) is None]
+            pending = [one for one in wanted if not self.sizes.is_measured(hw, one)]
             if not pending:
                 return tolerance
             size = pending[0]

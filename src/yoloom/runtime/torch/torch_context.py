@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import weakref
 from collections import Counter
@@ -15,7 +16,7 @@ import numpy as np
 from yoloom.errors import ForkedEngine, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.runtime.protocol import Batch, Context, RawOutputs
-from yoloom.runtime.torch.batch_sizes import HW, BatchSizes, SizeVerdict
+from yoloom.runtime.torch.batch_sizes import HW, BatchSizes
 from yoloom.runtime.torch.bit_check import check_bits
 from yoloom.runtime.torch.graphs import Graphs
 from yoloom.runtime.torch.memory_ledger import ledger
@@ -82,8 +83,8 @@ class TorchContext(Context):
         """Offer memory that the device copies from by itself. See `Context.staging`."""
         return self._host_rows(shape).numpy()  # type: ignore[no-any-return]
 
-    def measure(self, hw: HW, size: int) -> tuple[SizeVerdict, Tensors]:
-        """Find out whether bits depend on places or mates, and give the outputs of one image for comparison."""
+    def measure(self, hw: HW, size: int) -> tuple[float, Tensors]:
+        """Find out by how much outputs depend on places or mates, and give those of one image for comparison."""
         canvas, rows = self._network.canvas(hw), self._graphs.device_rows((size, *hw, 3))
         work = partial(self._network.run, rows, canvas)
 
@@ -94,12 +95,16 @@ class TorchContext(Context):
             return tensors
 
         with torch.inference_mode():
-            spread, reference = check_bits(run, size, hw, self._network.measured)
-        return SizeVerdict(spread), reference
+            return check_bits(run, size, hw, self._network.measured)
 
     def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         """Run in parts of the sizes in use, smaller ones where memory is short."""
-        self._check_usable()
+        if os.getpid() != self._owner.pid:
+            raise ForkedEngine(
+                "this network was compiled before the process was forked, and its device can not be used here: open "
+                "the model after the fork, or start processes with multiprocessing.get_context('spawn')."
+            )
+        self._owner.check_alive()
         sizes, hw = self._owner.sizes, (batch.shape[1], batch.shape[2])
         rows = self._staged(batch)
         parts: list[Tensors] = []
@@ -108,7 +113,7 @@ class TorchContext(Context):
             size = sizes.pick(hw, len(rows) - done)
             try:
                 with cuda_errors():
-                    if sizes.verdict(hw, size) is None:
+                    if not sizes.is_measured(hw, size):
                         sizes.record(hw, size, self.measure(hw, size)[0])
                         continue  # it may not be in use any more
                     part = self._run_part(rows[done : done + size], size, lowest_score)
@@ -119,6 +124,11 @@ class TorchContext(Context):
                 self.make_room(hw, size, error)
             except DeviceLost as error:
                 raise self._owner.device_lost(error) from error
+            except RuntimeError:
+                # An upload may still read the rows that the next caller draws on.
+                with contextlib.suppress(RuntimeError):
+                    self._graphs.wait()
+                raise
         return _joined(parts)
 
     def make_room(self, hw: HW, size: int, error: MemoryError) -> None:
@@ -132,14 +142,6 @@ class TorchContext(Context):
                 f"({error}): close other models and programs on it, take a smaller imgsz or fewer lanes"
                 f"{', or a smaller batch' if size > 1 else ''}."
             ) from error
-
-    def _check_usable(self) -> None:
-        if os.getpid() != self._owner.pid:
-            raise ForkedEngine(
-                "this network was compiled before the process was forked, and its device can not be used here: open "
-                "the model after the fork, or start processes with multiprocessing.get_context('spawn')."
-            )
-        self._owner.check_alive()
 
     # Host memory
 
@@ -163,7 +165,12 @@ class TorchContext(Context):
         """Run one batch, filled up to `size`; host tensors with as many rows as images."""
         hw = (part.shape[1], part.shape[2])
         key = (size, *hw)
-        resident = self._resident(hw) if self._shall_record(hw) else None
+        resident = None
+        if self._shall_record(hw):
+            if hw not in self._residents:
+                largest = max(self._owner.sizes.usable(hw))
+                self._residents[hw] = Resident(self._graphs.device_rows((largest, *hw, 3)), self._network.canvas(hw))
+            resident = self._residents[hw]
         rows = resident.rows[:size] if resident else self._graphs.device_rows((size, *hw, 3))
         canvas = resident.canvas if resident else self._network.canvas(hw)
         work = partial(self._network.run, rows, canvas)
@@ -198,13 +205,6 @@ class TorchContext(Context):
             self._drop_graphs()
             self._patience = min(max(1, 2 * self._patience), _MOST_PATIENCE)
         return True
-
-    def _resident(self, hw: HW) -> Resident:
-        if hw not in self._residents:
-            largest = max(self._owner.sizes.usable(hw))
-            rows = self._graphs.device_rows((largest, *hw, 3))
-            self._residents[hw] = Resident(rows, self._network.canvas(hw))
-        return self._residents[hw]
 
     def _recorded(self, key: Hashable, work: Callable[[], Tensors]) -> bool:
         """Whether a run is recorded, after trying to record it. A lane that can not record goes on without."""
