@@ -19,9 +19,9 @@ import sys, threading
 import numpy as np
 from yoloom import YOLO, errors
 from yoloom.engine.futures import predict_later
-from yoloom.engine.engine import Engine
+from yoloom.engine.engine import thread_engine
 from yoloom.engine.image_job import LocalImageJob
-from yoloom.engine.scheduling.request_terms import Terms
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.options import PredictOptions
 from yoloom.testing import FakeBackend, Gate, fake_model
 
@@ -54,7 +54,8 @@ engine.watch(0.01)
 gate = Gate()
 backend.script(RuntimeError("first"), RuntimeError("again"), gate)
 failing, hanging = (
-    predict_later(engine, LocalImageJob(engine.model, PredictOptions(), "image.jpg"), image, Terms()) for _ in range(2)
+    predict_later(engine, LocalImageJob(engine.model, PredictOptions(), "image.jpg"), image, RequestTerms())
+    for _ in range(2)
 )
 assert failing.exception() is not None
 gate.wait_for()
@@ -115,6 +116,6 @@ def test_all_loggers_are_the_packages() -> None:
                 continue
             called = ast.unparse(node.func)
             assert called not in ("print", "warnings.warn"), path
-            if called in ("logging.getLogger", "SafeLogger") and path.name != "careful_log.py":
+            if called in ("logging.getLogger", "SafeLogger") and path.name != "safe_log.py":
                 (name,) = node.args
                 assert ast.literal_eval(name).split(".")[0] == "yoloom", path

@@ -530,7 +530,6 @@ def test_threads_in_bfloat16_get_what_they_get_alone(brief: YOLO) -> None:
         ({"threads": 1.5}, errors.InvalidOption),
         ({"max_pixels": -1}, errors.InvalidOption),
         ({"precision": "fp16"}, errors.InvalidOption),
-        ({"precision": None}, errors.InvalidOption),
         ({"precision": "bf16", "backend": "onnxruntime"}, errors.UnsupportedOption),
         ({"names": ["one"]}, errors.InvalidModel),
         ({"task": "segment"}, errors.InvalidModel),

@@ -30,7 +30,7 @@ from yoloom.options import WAITING, parse_options
 from yoloom.results.results import Results
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Guarantee
-from yoloom.runtime.registry import find_backend
+from yoloom.runtime.registry import DeviceOptions, parse_device
 from yoloom.sources.image_files import expand, expand_lazily
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
@@ -57,16 +57,19 @@ class YOLO:
         verbose: bool = False,
         *,
         names: Mapping[int, str] | Sequence[str] | None = None,
-        backend: str = "openvino",
-        device: str = "cpu",
+        backend: str | None = None,
+        device: Any = "cpu",
         threads: int | None = None,
         max_pixels: int = MAX_PIXELS,
         nms: bool | None = None,
         queue: QueuePolicy | None = None,
-        precision: Literal["fp32", "bf16", "fp16", "tf32", "auto"] = "fp32",
+        precision: Literal["fp32", "bf16", "fp16", "tf32", "auto"] | None = None,
         debug: bool | float = False,
         plan: Plan | Literal["auto"] | None = None,
         workers: int | Workers | None = None,
+        batch: int | Literal["fixed"] | None = None,
+        max_wait_ms: float | None = None,
+        max_memory: int | None = None,
     ) -> None:
         """Open a model file.
 
@@ -104,20 +107,24 @@ class YOLO:
             "debug": debug,
             "plan": plan,
             "workers": workers,
+            "batch": batch,
+            "max_wait_ms": max_wait_ms,
+            "max_memory": max_memory,
         }
         budget = cpu_threads(threads)
         self._settings = OpenSettings(
             task,
             names,
             backend,
-            device,
+            parse_device(device),
             budget,
             None if nms is None else flag("nms", nms),
             _queue(queue),
             precision,
             patience_of(debug),
-            _planned(plan),
+            _planned(plan, batch, max_wait_ms),
             parse_workers(workers, budget),
+            DeviceOptions(batch == "fixed", None if max_memory is None else positive("max_memory", max_memory)),
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()
@@ -148,8 +155,8 @@ class YOLO:
 
     @property
     def device(self) -> str:
-        """Device that the network runs on."""
-        return "cpu"
+        """The device that computes: "cpu" or "cuda:N"."""
+        return self._settings.device
 
     @property
     def model(self) -> Model:
@@ -279,11 +286,15 @@ class YOLO:
         them; all later ones run on the new one. Other handles keep their model. Raises what opening a file raises,
         InvalidOption for another task, EngineClosed, and ForkedEngine.
         """
+        self._go_on_with(model, self._settings)
+
+    def _go_on_with(self, model: str | os.PathLike[str], settings: OpenSettings) -> None:
+        """Open a file beside the present one, and send all later calls to it."""
         old = self._current()
         old.engine.check_process()
         lanes = old.engine.lanes
         workers = lanes.settings if isinstance(lanes, ProcessLanes) else None
-        new = open_model(model, replace(self._settings, workers=workers))
+        new = open_model(model, replace(settings, workers=workers))
         try:
             if new.model.task != old.model.task:
                 raise InvalidOption(f"swap needs a model for {old.model.task}, got {model} for {new.model.task}.")
@@ -291,7 +302,7 @@ class YOLO:
                 new.engine.expect_many()
             with self._switch:
                 self._superseded.add(self._current())
-                self._opened = new
+                self._opened, self._settings = new, settings
         except BaseException:
             new.release()
             raise
@@ -328,9 +339,21 @@ class YOLO:
             raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
         return os.fspath(export_model(path, options))
 
-    def to(self, device: str) -> YOLO:
-        """The same object, for "cpu". Another device is chosen when the model is opened."""
-        find_backend("openvino", device)
+    def to(self, device: Any) -> YOLO:
+        """Go on on another device, as `swap` goes on with another file, and return this object.
+
+        Args:
+            device: "cpu", "cuda", "cuda:N", the number of a GPU, or a `torch.device`.
+
+        Raises:
+            UnknownDevice: There is no such device.
+            YoloomError: As listed for `YOLO`.
+        """
+        wanted = parse_device(device)
+        if wanted != self._settings.device:
+            settings = replace(self._settings, device=wanted, backend=None, precision=None)
+            self._go_on_with(self._current().model.graph.path, settings)
+            self._arguments.update(device=wanted, backend=None, precision=None)
         return self
 
     def fuse(self) -> YOLO:
@@ -363,6 +386,8 @@ class YOLO:
         queue = self._settings.queue or DEFAULT_QUEUE
         client = options.get("client")
         terms = RequestTerms.parse(timeout, client, options.get("priority", 0), options.get("on_full", queue.on_full))
+        if "device" in options and self.device != "cpu" and parse_device(options["device"]) == self.device:
+            options = {name: value for name, value in options.items() if name != "device"}
         if not WAITING.isdisjoint(options):
             options = {name: value for name, value in options.items() if name not in WAITING}
         predict, save = parse_options(options, opened.nms)
@@ -387,12 +412,18 @@ def _queue(asked: QueuePolicy | None) -> QueuePolicy | None:
     return asked
 
 
-def _planned(asked: Any) -> Plan | Literal["auto"] | None:
-    if asked is None or isinstance(asked, Plan):
-        return asked
-    if isinstance(asked, str) and asked == "auto":
+def _planned(value: Any, batch: Any, max_wait_ms: Any) -> Plan | Literal["auto"] | None:
+    """Read the plan, which `batch` and `max_wait_ms` are a short way to."""
+    size = None if batch == "fixed" else batch
+    if size is not None or max_wait_ms is not None:
+        if value is not None:
+            raise InvalidOption("plan says batch and max_wait_ms too: give either plan, or those two.")
+        return Plan(batch=size, max_wait_ms=max_wait_ms)
+    if value is None or isinstance(value, Plan):
+        return value
+    if isinstance(value, str) and value == "auto":
         return "auto"
-    raise InvalidOption(f"plan must be 'auto', a Plan or None, got {shown(asked)}: Plan(streams=1, batch=2).")
+    raise InvalidOption(f"plan must be 'auto', a Plan or None, got {shown(value)}: Plan(streams=1, batch=2).")
 
 
 _NOT_OURS = frozenset({"train", "val", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})

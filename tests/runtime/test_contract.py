@@ -497,7 +497,7 @@ class Unspeakable:
         raise RuntimeError("no words")
 
 
-@pytest.mark.parametrize("asked", ["", "FP32", "fp64", "int8", "bf16 ", None, True, 32, Precision.BF16, Unspeakable()])
+@pytest.mark.parametrize("asked", ["", "FP32", "fp64", "int8", "bf16 ", True, 32, Precision.BF16, Unspeakable()])
 def test_precisions_that_do_not_exist(asked: object) -> None:
     with pytest.raises(InvalidOption, match="precision must be one of fp32, bf16, fp16, tf32, auto, got ") as caught:
         find_precision(asked, FakeBackend())
@@ -579,7 +579,7 @@ def test_backends_by_name(name: str) -> None:
 
 
 def test_unknown_names() -> None:
-    with pytest.raises(InvalidOption, match="backend must be one of openvino, onnxruntime, got 'tensorrt'"):
+    with pytest.raises(InvalidOption, match="backend must be one of openvino, onnxruntime, torch, got 'tensorrt'"):
         find_backend("tensorrt", "cpu")
     for name in REAL:
         for device in ("cuda:0", "gpu", "", "CPU "):

@@ -42,9 +42,9 @@ class BareRuntime:
             UnsupportedModel: the backend can not run it.
         """
         self._model = model
-        latency, self._throughput = (
-            backend.compile(model, profile, precision) for profile in backend.profiles(model, threads, Plan())
-        )
+        profiles = backend.profiles(model, threads, Plan())
+        latency = backend.compile(model, profiles[0], precision)
+        self._throughput = latency if len(profiles) == 1 else backend.compile(model, profiles[-1], precision)
         self._alone = latency.context()
         self._contexts: list[Context] = []
 

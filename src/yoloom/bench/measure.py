@@ -68,7 +68,7 @@ def measure_model(
             progress(f"warm-up  {ours(count)}")
         start_s = start_seconds(pickle.dumps(model), images[0])
         guarantee = model.guarantee()
-        backend = find_backend(guarantee.backend, guarantee.device)
+        backend = find_backend(guarantee.backend, model.device)
         runtime = BareRuntime(model.model, backend, model.statistics().threads, Precision(guarantee.precision))
         bare_loops = bare_turns(runtime, images, settings.callers, settings.seconds)
         for loop in bare_loops.values():

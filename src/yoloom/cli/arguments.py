@@ -13,9 +13,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add_model_file(parser)
     add_task_and_backend(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
-    parser.add_argument(
-        "--precision", default=PRECISIONS[0], help=f"{', '.join(PRECISIONS)} (default: {PRECISIONS[0]})"
-    )
+    add_precision(parser)
 
 
 def add_model_file(parser: argparse.ArgumentParser) -> None:
@@ -24,9 +22,15 @@ def add_model_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_task_and_backend(adder: argparse._ActionsContainer) -> None:
-    """Add `--task` and `--backend` to a parser or a group."""
+    """Add `--task`, `--device` and `--backend` to a parser or a group."""
     adder.add_argument("--task", help="task of the model, if the file does not say (detect, segment, ...)")
-    adder.add_argument("--backend", default=BACKENDS[0], help=f"{' or '.join(BACKENDS)} (default: {BACKENDS[0]})")
+    adder.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, or the number of a GPU (default: cpu)")
+    adder.add_argument("--backend", help=f"{', '.join(BACKENDS)} (default: the device's own)")
+
+
+def add_precision(adder: argparse._ActionsContainer) -> None:
+    """Add `--precision`."""
+    adder.add_argument("--precision", help=f"{', '.join(PRECISIONS)} (default: fp32 on a CPU, fp16 on a GPU)")
 
 
 def positive(text: str) -> int:

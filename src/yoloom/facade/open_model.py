@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from yoloom.engine.engine import Engine, thread_engine
@@ -23,7 +23,7 @@ from yoloom.formats.model import Layout, Model
 from yoloom.formats.read import describe
 from yoloom.runtime.plan import DEFAULT_PLAN, Plan
 from yoloom.runtime.precision import check_precision, find_precision
-from yoloom.runtime.registry import check_backend, find_backend
+from yoloom.runtime.registry import PLAIN, DeviceOptions, check_backend, default_backend, find_backend
 from yoloom.store.conversions import CheckpointFile
 from yoloom.store.locate import locate
 from yoloom.system.files import file_identity
@@ -37,21 +37,25 @@ class OpenSettings:
     """How files are opened, see `YOLO`. Immutable. Thread safety: any number of threads.
 
     Attributes:
+        backend: Name of the runtime; None for the default of the device.
+        device: "cpu" or "cuda:N".
         threads: The CPU budget.
+        precision: Name of a number format; None for the device's default.
         watch_s: Seconds without progress after which the watchdog reports, None for no watchdog.
     """
 
     task: str | None
     names: Mapping[int, str] | Sequence[str] | None
-    backend: str
+    backend: str | None
     device: str
     threads: int
     nms: bool | None
     queue: QueuePolicy | None
-    precision: str
+    precision: str | None
     watch_s: float | None
     plan: Plan | Literal["auto"] | None
     workers: Workers | None = None
+    device_options: DeviceOptions = PLAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,9 @@ def open_model(name: str | os.PathLike[str], settings: OpenSettings) -> OpenMode
         YoloomError: As listed for `YOLO`.
     """
     file = locate(name, one_to_one=settings.nms is False)
-    check_backend(settings.backend, settings.device)
+    backend = settings.backend or default_backend(settings.device, file.is_checkpoint)
+    check_backend(backend, settings.device)
+    settings = replace(settings, backend=backend)
     check_precision(settings.precision)
     model = describe(file, settings.task, settings.names)
     end2end = model.layout is Layout.END2END
@@ -137,7 +143,7 @@ Build = Callable[[Callable[[], Hashable]], Engine]
 
 def _prepare_threads(model: Model, version: Hashable, settings: OpenSettings) -> tuple[Hashable, Build]:
     """Return the key of an engine with threads in this process, and how to build it."""
-    runtime = find_backend(settings.backend, settings.device)
+    runtime = find_backend(settings.backend or "", settings.device, settings.device_options)
     precision = find_precision(settings.precision, runtime)
     queue = settings.queue or DEFAULT_QUEUE
     size, threads, plan = queue.size, settings.threads, settings.plan
@@ -159,7 +165,8 @@ def _prepare_threads(model: Model, version: Hashable, settings: OpenSettings) ->
         )
 
     one_to_one = settings.nms is False
-    return (version, settings.backend, settings.device, threads, one_to_one, precision), build
+    key = (version, settings.backend, settings.device, threads, one_to_one, precision, settings.device_options)
+    return key, build
 
 
 def _prepare_workers(model: Model, version: Hashable, settings: OpenSettings) -> tuple[Hashable, Build]:
@@ -169,10 +176,12 @@ def _prepare_workers(model: Model, version: Hashable, settings: OpenSettings) ->
         raise TypeError("expected Workers")
     if settings.plan is not None:
         raise UnsupportedOption("plan is for the threads of one process: leave it out, or leave out workers.")
-    recipe = file_recipe(model, version, one_to_one, settings.backend, settings.device, settings.precision)
+    recipe = file_recipe(
+        model, version, one_to_one, settings.backend or "", settings.device, settings.precision, settings.device_options
+    )
     queue = settings.queue or DEFAULT_QUEUE
     # The task is part of the key, because workers post-process: for a handle with another task they need another head.
-    shared = (settings.precision, workers, model.task)
+    shared = (settings.precision, workers, model.task, settings.device_options)
     key = (version, settings.backend, settings.device, threads, one_to_one, shared)
     return key, lambda _: worker_engine(model, recipe, workers, threads, queue.size, max_bytes=queue.bytes_bound)
 

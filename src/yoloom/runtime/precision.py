@@ -1,4 +1,4 @@
-"""What a caller asks of the precision, and what that is on this machine."""
+"""The number format that a caller wants, and the one that the device computes with."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from yoloom.validation import shown
 PRECISIONS = ("fp32", "bf16", "fp16", "tf32", "auto")
 
 
-def check_precision(asked: Any) -> str:
-    """What was asked for, when it is a precision. Raises InvalidOption."""
-    if not isinstance(asked, str) or asked not in PRECISIONS:
-        raise InvalidOption(f"precision must be one of {', '.join(PRECISIONS)}, got {shown(asked)}.")
-    return asked
+def check_precision(value: Any) -> str | None:
+    """Return the name of a precision, or None for the device's default. Raises InvalidOption."""
+    if value is not None and (not isinstance(value, str) or value not in PRECISIONS):
+        raise InvalidOption(f"precision must be one of {', '.join(PRECISIONS)}, got {shown(value)}.")
+    return value
 
 
-def find_precision(asked: Any, backend: Backend) -> Precision:
-    """The precision to compute with: "auto" is bfloat16 where `backend` has it natively on this machine, else float32.
+def find_precision(value: Any, backend: Backend) -> Precision:
+    """Choose the number format.
+
+    None is float32 on a CPU, and half precision on a GPU. "auto" is the fastest that the device has natively: bfloat16
+    where a CPU has it, and a GPU's default there.
 
     Raises InvalidOption, or UnsupportedOption for one that is not here.
     """
-    check_precision(asked)
-    if asked == Precision.FP32.value:
+    name = check_precision(value)
+    on_cpu = backend.device == "cpu"
+    if name == Precision.FP32.value or (name is None and on_cpu):
         return Precision.FP32
     offered = backend.precisions()
-    if asked == "auto":
-        return Precision.BF16 if Precision.BF16 in offered else Precision.FP32
-    precision = Precision(asked)
+    if name is None or name == "auto":
+        return Precision.BF16 if on_cpu and Precision.BF16 in offered else offered[0]
+    precision = Precision(name)
     if precision not in offered:
         raise UnsupportedOption(
             f"precision must be {' or '.join(one.value for one in offered)} for backend {backend.name!r} on this "
-            f"machine, got {asked!r}: leave it out, or take 'auto', which is bf16 only where that is native."
+            f"machine, got {name!r}: leave it out, or take 'auto', which is bf16 only where that is native."
         )
     return precision

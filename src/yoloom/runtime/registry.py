@@ -5,9 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
-from yoloom.errors import InvalidOption, UnknownDevice
+from yoloom.errors import InvalidOption, UnknownDevice, UnsupportedOption
 from yoloom.runtime.protocol import Backend
+from yoloom.validation import shown
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Options of backends that compute on a device with memory of its own.
+
+    Thread safety: any number of threads (immutable).
+
+    Attributes:
+        fixed_batch: Run every image in batches of one size, so that its bits never change.
+        max_memory: Most bytes of the device that the models of this process may hold together; None for no bound.
+    """
+
+    fixed_batch: bool = False
+    max_memory: int | None = None
+
+
+PLAIN = DeviceOptions()
 
 
 @dataclass(frozen=True)
@@ -21,17 +41,20 @@ class BackendEntry:
         class_name: Class in it. It is made with the device, unless it knows a single one.
         devices: Kinds of devices that it computes on: "cpu", "cuda".
         extra: Name of the extra that installs what it needs; empty for none.
+        has_options: Whether it takes `DeviceOptions`.
     """
 
     module: str
     class_name: str
     devices: tuple[str, ...] = ("cpu",)
     extra: str = ""
+    has_options: bool = False
 
 
 TABLE: dict[str, BackendEntry] = {
     "openvino": BackendEntry("yoloom.runtime.openvino", "OpenVINOBackend"),
-    "onnxruntime": BackendEntry("yoloom.runtime.onnxruntime", "OnnxRuntimeBackend", extra="onnxruntime"),
+    "onnxruntime": BackendEntry("yoloom.runtime.onnxruntime", "OnnxRuntimeBackend", ("cpu", "cuda"), "onnxruntime"),
+    "torch": BackendEntry("yoloom.runtime.torch.torch_backend", "TorchBackend", ("cuda", "cpu"), "cuda", True),
 }
 BACKENDS = tuple(TABLE)
 CPU_BACKENDS = ("openvino", "onnxruntime")
@@ -43,16 +66,51 @@ def check_backend(name: str, device: str, table: Mapping[str, BackendEntry] = TA
     if name not in table:
         raise InvalidOption(f"backend must be one of {', '.join(table)}, got {name!r}.")
     entry = table[name]
-    kind = device.partition(":")[0] if isinstance(device, str) else device
-    if kind not in entry.devices or (kind == "cpu" and device != "cpu"):
+    if device.partition(":")[0] not in entry.devices:
         devices = " or ".join(repr(one) for one in entry.devices)
         raise UnknownDevice(f"device must be {devices} for backend {name!r} in this version, got {device!r}.")
     return entry
 
 
-def find_backend(name: str, device: str) -> Backend:
+def parse_device(device: Any) -> str:
+    """Read a device: "cpu", "cuda", "cuda:1", a number of a GPU, or an object of PyTorch's. Raises UnknownDevice.
+
+    Returns:
+        "cpu" or "cuda:N".
+    """
+    if isinstance(device, str):
+        text = device.strip().lower()
+    elif isinstance(device, int):
+        text = str(device)
+    else:  # torch.device, without importing torch
+        kind, index = getattr(device, "type", None), getattr(device, "index", None)
+        text = f"{kind}" if index is None else f"{kind}:{index}"
+    if text in ("cpu", "cpu:0"):
+        return "cpu"
+    number = "0" if text == "cuda" else text.removeprefix("cuda:")
+    if number.isascii() and number.isdecimal():
+        return f"cuda:{int(number)}"
+    raise UnknownDevice(f"device must be 'cpu', 'cuda', 'cuda:N' or the number of a GPU, got {shown(device)}.")
+
+
+def default_backend(device: str, is_checkpoint: bool) -> str:
+    """Choose the backend of a device: PyTorch for checkpoints on a GPU, ONNX Runtime for other files there."""
+    if device == "cpu":
+        return CPU_BACKENDS[0]
+    return "torch" if is_checkpoint else "onnxruntime"
+
+
+def find_backend(name: str, device: str, options: DeviceOptions = PLAIN) -> Backend:
     """Make the backend called `name` for `device`. Raises InvalidOption, UnknownDevice or BackendUnavailable."""
     entry = check_backend(name, device)
+    if options != PLAIN and not entry.has_options:
+        raise UnsupportedOption(
+            f"batch='fixed' and max_memory are for checkpoints on a GPU, got backend {name!r} on {device!r}: on a CPU "
+            "results have the same bits in every batch, and QueuePolicy(max_bytes=…) bounds the memory of pictures."
+        )
     make = getattr(import_module(entry.module), entry.class_name)
-    backend: Backend = make() if entry.devices == ("cpu",) else make(device)
+    arguments: list[Any] = [] if entry.devices == ("cpu",) else [device]
+    if entry.has_options:
+        arguments += ["fixed" if options.fixed_batch else None, options.max_memory]
+    backend: Backend = make(*arguments)
     return backend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from yoloom.system.safe_log import SafeLogger
 from yoloom.workers.compile_sharing import CompileSharing
@@ -19,8 +19,9 @@ class Launcher:
     Thread safety: owned by the supervisor's thread, because the kernel ends a worker with the thread that started it.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, devices: Sequence[str] = ()) -> None:
         self._recipe = recipe
+        self._devices = devices  # taken in turn; none: that of the recipe
         self._generation = 0
         self._network: SharedNetwork | None = None
         self._sharing = CompileSharing(is_wanted=False)
@@ -30,11 +31,14 @@ class Launcher:
         self._network = SharedNetwork.create() if self._recipe.is_shared else None
         self._sharing = CompileSharing(is_wanted=self._network is not None)
 
-    def launch(self, threads: int) -> WorkerProcess:
-        """Start a process of the next generation that computes with so many threads. Raises a YoloomError."""
+    def launch(self, number: int, threads: int) -> WorkerProcess:
+        """Start a process of the next generation for a slot, with its share of threads. Raises a YoloomError."""
         self._generation += 1
         process = WorkerProcess(self._generation)
-        order = {"opener": self._recipe.opener, "arguments": self._recipe.arguments, "threads": threads}
+        arguments = dict(self._recipe.arguments)
+        if self._devices:
+            arguments["device"] = self._devices[number % len(self._devices)]
+        order = {"opener": self._recipe.opener, "arguments": arguments, "threads": threads}
         process.start(order, self._network)
         return process
 

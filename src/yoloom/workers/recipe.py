@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from yoloom.formats.model import Model
 from yoloom.formats.read import describe
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import Backend, Precision
-from yoloom.runtime.registry import find_backend
+from yoloom.runtime.registry import PLAIN, DeviceOptions, find_backend
 from yoloom.store.locate import file_at
 from yoloom.system.files import file_identity
 
@@ -48,7 +48,15 @@ class Recipe:
         return function(**self.arguments)
 
 
-def file_recipe(model: Model, version: object, one_to_one: bool, backend: str, device: str, precision: str) -> Recipe:
+def file_recipe(
+    model: Model,
+    version: object,
+    one_to_one: bool,
+    backend: str,
+    device: str,
+    precision: str | None,
+    options: DeviceOptions = PLAIN,
+) -> Recipe:
     """Make the recipe of a model that this process has read. version: of its files; a worker takes no other."""
     arguments = {
         "path": str(model.graph.path.absolute()),
@@ -59,6 +67,7 @@ def file_recipe(model: Model, version: object, one_to_one: bool, backend: str, d
         "device": device,
         "precision": precision,
         "version": repr(version),
+        "device_options": asdict(options),
     }
     return Recipe("yoloom.workers.recipe:open_in_worker", arguments, is_shared=backend == "openvino")
 
@@ -70,11 +79,12 @@ def open_in_worker(
     one_to_one: bool,
     backend: str,
     device: str,
-    precision: str,
+    precision: str | None,
     version: str,
+    device_options: Mapping[str, Any],
 ) -> WorkerModel:
     """Open a model file as `YOLO` does. Raises ModelError; InvalidModel when it is another file by now."""
-    runtime = find_backend(backend, device)
+    runtime = find_backend(backend, device, DeviceOptions(**device_options))
     chosen = find_precision(precision, runtime)
     try:
         model = describe(file_at(Path(path), one_to_one), task, dict(names) or None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from yoloom.errors import BackendUnavailable, InvalidOption
+from yoloom.runtime.registry import parse_device
 from yoloom.validation import number, positive, shown
 
 MAX_RESTARTS = 10**6
@@ -26,9 +28,12 @@ class Workers:
         within_s: The time, in seconds, in which restarts are counted.
         silence_s: Seconds without a sign of life after which a worker is killed and replaced.
         run_limit_s: Seconds on one image after which a worker is killed and replaced.
+        devices: Devices that the workers take in turn, as `YOLO(path, device=...)` takes one: `[0, 1]` for two GPUs.
+            None for the device of the model.
 
     Raises:
         InvalidOption: A value is out of its range.
+        UnknownDevice: A device is none.
     """
 
     count: int
@@ -36,6 +41,7 @@ class Workers:
     within_s: float = 60.0
     silence_s: float = 5.0
     run_limit_s: float = 300.0
+    devices: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "count", positive("workers", self.count))
@@ -47,6 +53,10 @@ class Workers:
             if not 0 < seconds < math.inf:
                 raise InvalidOption(f"{name} must be a positive number of seconds, got {shown(value)}.")
             object.__setattr__(self, name, seconds)
+        if self.devices is not None:
+            if isinstance(self.devices, str) or not isinstance(self.devices, Sequence) or not self.devices:
+                raise InvalidOption(f"devices must be a list of devices, got {shown(self.devices)}: [0, 1].")
+            object.__setattr__(self, "devices", tuple(map(parse_device, self.devices)))
 
 
 def parse_workers(value: Any, threads: int) -> Workers | None:

@@ -79,7 +79,7 @@ class Supervisor:
         self._resizing = threading.Lock()  # held by the one thread that resizes, for as long as that takes
         self._thread = threading.Thread(target=self._run, name="yoloom-supervisor", daemon=True)
         # Owned by the thread. A slot is in one of the three: it serves a lane, is to replace one that does, or leaves.
-        self._launcher = Launcher(recipe)
+        self._launcher = Launcher(recipe, workers.devices or ())
         self._slots: dict[int, WorkerSlot] = {}
         self._replacements: dict[int, WorkerSlot] = {}
         self._leaving: list[WorkerSlot] = []

@@ -65,7 +65,7 @@ class WorkerSlot:
             self.current.expect()
             self.lifecycle.started(now)
             try:
-                self.process = self._launcher.launch(self.threads)
+                self.process = self._launcher.launch(self.current.number, self.threads)
             except YoloomError as error:
                 # Counts as a process that died: the next try is charged to the same budget, so this can not spin.
                 self._start_error = error

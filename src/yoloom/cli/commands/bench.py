@@ -15,7 +15,7 @@ from yoloom.assets import PICTURES
 from yoloom.bench.bare import Image
 from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.measure import BenchSettings, measure_model
-from yoloom.cli.arguments import add_model_file, add_task_and_backend, counts, positive
+from yoloom.cli.arguments import add_model_file, add_precision, add_task_and_backend, counts, positive
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_task_and_backend(opening)
     opening.add_argument("--cpus", type=positive, metavar="N", help="CPU budget (default: all CPUs of this process)")
     opening.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: none)")
-    opening.add_argument("--precision", help="fp32, bf16 or auto (default: fp32)")
+    add_precision(opening)
     opening.add_argument("--batch", type=positive, metavar="N", help="most images in one batch (default: 1)")
     load = parser.add_argument_group("how it is measured")
     load.add_argument(
@@ -110,6 +110,7 @@ def _opening_options(arguments: argparse.Namespace) -> dict[str, Any]:
     options = {
         "task": arguments.task,
         "backend": arguments.backend,
+        "device": arguments.device,
         "threads": arguments.cpus,
         "workers": arguments.workers,
         "precision": arguments.precision,

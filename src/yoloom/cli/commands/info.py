@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         arguments.model,
         arguments.task,
         backend=arguments.backend,
+        device=arguments.device,
         threads=arguments.threads,
         precision=arguments.precision,
     ) as model:
@@ -62,7 +63,7 @@ def _facts(model: YOLO) -> dict[str, Any]:
         "threads": statistics.threads,
         "forms": list(statistics.forms),
         "lanes": statistics.lanes,
-        "precisions": [one.value for one in find_backend(guarantee.backend, guarantee.device).precisions()],
+        "precisions": [one.value for one in find_backend(guarantee.backend, model.device).precisions()],
         "budget": dataclasses.asdict(cpu_budget()),
         "guarantee": dataclasses.asdict(guarantee),
         "metadata": dict(file.metadata),

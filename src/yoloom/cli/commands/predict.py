@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             arguments.model,
             arguments.task,
             backend=arguments.backend,
+            device=arguments.device,
             threads=arguments.threads,
             precision=arguments.precision,
             workers=arguments.workers,

@@ -16,7 +16,7 @@ from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.tuning.plans import Subject, plans, tune
 from yoloom.engine.tuning.tuner import SECONDS, Tuning
 from yoloom.formats.read import describe
-from yoloom.runtime.registry import find_backend
+from yoloom.runtime.registry import CPU_BACKENDS, find_backend
 from yoloom.store.locate import locate
 from yoloom.system.cpus import cpu_threads
 
@@ -45,7 +45,7 @@ def seconds(text: str) -> float:
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Measure, keep the fastest plan, and show what was measured."""
     threads = cpu_threads(arguments.threads)
-    backend = find_backend(arguments.backend, "cpu")
+    backend = find_backend(arguments.backend or CPU_BACKENDS[0], "cpu")
     model = describe(locate(arguments.model), arguments.task)
     subject = Subject(model, backend, threads)
     report_line(f"measuring for about {arguments.seconds:g} seconds; nothing else should use the CPUs meanwhile")

@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloom.cli.arguments import add_task_and_backend, counts, positive
+from yoloom.cli.arguments import add_precision, add_task_and_backend, counts, positive
 from yoloom.cli.exit_codes import VERDICTS, ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.errors import InvalidOption
-from yoloom.runtime.precision import PRECISIONS
 from yoloom.verify.check_settings import parse_settings
 from yoloom.verify.report import Report
 from yoloom.verify.run import check
@@ -62,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=counts, metavar="N,N", help="callers at once, one level each (1,2,8,64)")
     parser.add_argument("--asyncio", action="store_true", help="also as many asyncio tasks, through predict_async")
     parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with N worker processes")
-    parser.add_argument("--precision", help="precision to open MODEL with: fp32, bf16 or auto (default: fp32)")
+    add_precision(parser)
     add_task_and_backend(parser)
     length = parser.add_argument_group("how long")
     length.add_argument("--seconds", type=float, metavar="S", help="length of the concurrent runs (default: 20)")
@@ -144,8 +143,14 @@ def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
         return
     if re.fullmatch(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*", model) and not Path(model).exists():
         raise InvalidOption(f"there is no model {model!r}. To check a target of that name: --target {model}.")
-    precision: Any = arguments.precision or PRECISIONS[0]
-    opened = YOLO(model, arguments.task, backend=arguments.backend, workers=arguments.workers, precision=precision)
+    opened = YOLO(
+        model,
+        arguments.task,
+        backend=arguments.backend,
+        device=arguments.device,
+        workers=arguments.workers,
+        precision=arguments.precision,
+    )
     try:
         yield opened
     finally:

@@ -26,11 +26,11 @@ from yoloom.engine.lanes.gate import OpenGate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.pipeline import ImagePipeline, Ownership
 from yoloom.errors import RuntimeFailed, YoloomError
-from yoloom.formats.model import Model
+from yoloom.formats.model import Layout, Model
 from yoloom.images.header import Encoded
 from yoloom.options import PredictOptions
-from yoloom.runtime.cpu import latency_profile
-from yoloom.runtime.protocol import RawOutputs
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import Measured, OwnRows, RawOutputs
 from yoloom.sync.clock import monotonic
 from yoloom.system.safe_log import SafeLogger
 from yoloom.workers.child.compile import compiled_for
@@ -106,7 +106,8 @@ class Worker:
         threads = order["threads"]
         cv2.setNumThreads(threads)
         opened = Recipe(order["opener"], order["arguments"]).open()
-        profile = latency_profile(threads)
+        # A worker takes one image at a time.
+        profile = opened.backend.profiles(opened.model, threads, Plan(batch=1))[0]
         # Opening is done by all workers at once; compiling waits here until the parent has given the role.
         role = CompileRole(self._channel.receive().notes["role"])
         compiled, unshared = compiled_for(role, opened, profile, self._network)
@@ -114,12 +115,14 @@ class Worker:
         slot = _ReportingSlot(compiled, self._heartbeat)
         slot.warm_up(opened.model)
         ready = {
-            "guarantee": asdict(opened.backend.guarantee(opened.precision)),
+            "guarantee": asdict(
+                compiled.guarantee if isinstance(compiled, Measured) else opened.backend.guarantee(opened.precision)
+            ),
             "splits_sums": compiled.splits_sums,
             "unshared": unshared,
         }
         self._channel.send(Message("ready", notes=ready))
-        return LoadedModel(opened.model, slot)
+        return LoadedModel(opened.model, slot, compiled.layout if isinstance(compiled, OwnRows) else None)
 
     def _answer(self, model: LoadedModel, request: Message) -> Message:
         notes = request.notes
@@ -145,8 +148,9 @@ class Worker:
 class LoadedModel:
     """A compiled model that answers requests. Thread safety: one thread at a time."""
 
-    def __init__(self, model: Model, slot: ContextSlot) -> None:
+    def __init__(self, model: Model, slot: ContextSlot, layout: Layout | None) -> None:
         self._model = model
+        self._layout = layout  # of raw outputs that are not as the file says
         self._slot = slot
 
     def answer(self, message: Message, image: NDArray[np.uint8] | Encoded) -> Message:
@@ -154,7 +158,7 @@ class LoadedModel:
         notes = message.notes
         lists = {name: tuple(value) for name, value in notes["options"].items() if isinstance(value, list)}
         options = PredictOptions(**(notes["options"] | lists))
-        pipeline = ImagePipeline(self._model, options, notes["max_pixels"])
+        pipeline = ImagePipeline(self._model, options, notes["max_pixels"], self._layout)
         pipeline.keep_only(None if notes["keep"] is None else frozenset(notes["keep"]))
         pipeline.prepare(image, Ownership.OWNED)
         retried = False
