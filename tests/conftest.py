@@ -244,6 +244,7 @@ def _threads_left(before: set[threading.Thread], engines: list[Engine]) -> list[
     new = [thread for thread in threading.enumerate() if thread not in theirs]
     suspects = [thread for thread in new if not thread.daemon or thread.name.startswith("yoloom")]
     for thread in suspects:
+        thread._started.wait(2.0)  # type: ignore[attr-defined]  # it may be in the middle of its start
         thread.join(2.0)
     return [thread.name for thread in suspects if thread.is_alive()]
 

@@ -420,7 +420,10 @@ def test_what_yoloom_does_not_do_says_so(model: YOLO) -> None:
     assert not hasattr(model, "nonsense")
     assert model.to("cpu") is model
     with pytest.raises(errors.UnknownDevice):
+        model.to("mps")
+    with pytest.raises(errors.BackendUnavailable, match="onnxruntime-gpu"):
         model.to("cuda")
+    assert model.device == "cpu"
 
 
 def test_a_fixed_size_is_kept_and_said_once(

@@ -30,7 +30,7 @@ from yoloom.images.letterbox import plan_letterbox
 from yoloom.runtime.cpu import latency_profile, throughput_profile
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import LATENCY, THROUGHPUT, Backend, Batch, Context, Precision, Profile, RawOutputs
-from yoloom.runtime.registry import CPU_BACKENDS, find_backend
+from yoloom.runtime.registry import CPU_BACKENDS, DeviceOptions, find_backend, parse_device
 from yoloom.store.locate import file_at
 from yoloom.system.cpus import available_cpus
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model, shaken
@@ -582,9 +582,30 @@ def test_unknown_names() -> None:
     with pytest.raises(InvalidOption, match="backend must be one of openvino, onnxruntime, torch, got 'tensorrt'"):
         find_backend("tensorrt", "cpu")
     for name in REAL:
-        for device in ("cuda:0", "gpu", "", "CPU "):
+        for device in ("gpu", "", "CPU "):
             with pytest.raises(UnknownDevice, match=name):
                 find_backend(name, device)
+    with pytest.raises(UnknownDevice, match="openvino"):
+        find_backend("openvino", "cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [("cpu", "cpu"), ("CPU", "cpu"), ("cuda", "cuda:0"), ("cuda:3", "cuda:3"), (1, "cuda:1"), ("2", "cuda:2")],
+)
+def test_devices_by_name(device: object, name: str) -> None:
+    assert parse_device(device) == name
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:-1", "cuda:x", -1, None, 1.5, True, ["cpu"]])
+def test_devices_that_are_none(device: object) -> None:
+    with pytest.raises(UnknownDevice, match="must be 'cpu', 'cuda'"):
+        parse_device(device)
+
+
+def test_options_of_a_gpu_are_refused_on_a_cpu() -> None:
+    with pytest.raises(UnsupportedOption, match="same bits in every batch"):
+        find_backend("openvino", "cpu", DeviceOptions(fixed_batch=True))
 
 
 @pytest.mark.slow

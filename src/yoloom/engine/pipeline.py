@@ -46,7 +46,10 @@ class ImagePipeline:
         self._options = options
         self._keep: Set[int] | None = class_ids(options.classes, model.names)
         self._max_pixels = max_pixels
-        self._layout = layout or model.layout
+        layout = layout or model.layout
+        self._output_layout = OutputLayout(
+            layout is Layout.END2END, len(model.names) or None, model.kpt_shape, layout is Layout.CANDIDATES
+        )
         self.is_borrowed = False
         self.image: NDArray[np.uint8]
         self._placement: Placement
@@ -109,8 +112,7 @@ class ImagePipeline:
         """
         started = time.perf_counter()
         model = self._model
-        head = OutputLayout(self._layout is Layout.END2END, len(model.names) or None, model.kpt_shape)
-        detections = TASKS[model.task](outputs, head, self._placement, self._options, self._keep)
+        detections = TASKS[model.task](outputs, self._output_layout, self._placement, self._options, self._keep)
         postprocess_ms = (time.perf_counter() - started) * 1e3
         self.speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
         return detections

@@ -80,7 +80,7 @@ def parse_device(device: Any) -> str:
     """
     if isinstance(device, str):
         text = device.strip().lower()
-    elif isinstance(device, int):
+    elif type(device) is int:
         text = str(device)
     else:  # torch.device, without importing torch
         kind, index = getattr(device, "type", None), getattr(device, "index", None)
