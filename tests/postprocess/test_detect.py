@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from yoloom.errors import InvalidModel
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detect import candidates, detect_end2end, detect_raw
+from yoloom.postprocess.detect import candidates, detect, detect_end2end, detect_raw
+from yoloom.postprocess.detections import OutputLayout
 from yoloom.postprocess.nms import MAX_CANDIDATES
 from yoloom.testing import barrier_run, shaken
 
@@ -216,3 +218,31 @@ def test_rows_belong_to_the_caller(head: Head, output: np.ndarray, keep: set[int
     assert not np.shares_memory(rows, output)
     rows[...] = -1
     assert output.tobytes() == before
+
+
+# ---- Rows that were ranked in the graph
+
+
+def ranked(output: np.ndarray, classes: int) -> np.ndarray:
+    """(A, 6 + extras) as a graph ranks the anchors: the score down, the first of equals first, no numbers last."""
+    scores = output[4 : 4 + classes]
+    best = np.where(np.isnan(scores.max(axis=0)), np.float32(-1), scores.max(axis=0))
+    columns = [output[:4], best[None], scores.argmax(axis=0)[None], output[4 + classes :]]
+    rows: np.ndarray = np.concatenate(columns).T.astype(np.float32)
+    return rows[np.argsort(-rows[:, 4], kind="stable")]
+
+
+@pytest.mark.parametrize("keep", [None, {0, 2}, frozenset()])
+@pytest.mark.parametrize("options", [PredictOptions(conf=0.3), PredictOptions(conf=0.0, agnostic_nms=True, iou=0.2)])
+def test_ranked_rows_give_the_bits_of_the_raw_output(options: PredictOptions, keep: set[int] | None) -> None:
+    for seed in range(4):
+        output = random_raw(seed)
+        output[4:, ::7] = output[4:, [3]]  # anchors with equal scores
+        output[5, 11] = np.nan
+        rows = detect(ranked(output, 5), OutputLayout(False, 5, ranked=True), 0, options, keep)
+        assert rows.tobytes() == detect(output, OutputLayout(False, 5), 0, options, keep).tobytes()
+
+
+def test_ranked_rows_of_another_shape() -> None:
+    with pytest.raises(InvalidModel, match="rows of 4 box values, score, class and 2 more values"):
+        detect(np.zeros((3, 6), np.float32), OutputLayout(False, 5, ranked=True), 2, PredictOptions(), None)
