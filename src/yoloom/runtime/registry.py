@@ -42,6 +42,8 @@ class BackendEntry:
         devices: Kinds of devices that it computes on: "cpu", "cuda".
         extra: Name of the extra that installs what it needs; empty for none.
         has_options: Whether it takes `DeviceOptions`.
+        shares_compiled: Whether it is `Sharing`, so that the workers of a model compile it once for all of them. Said
+            here as well, because a parent of workers does not import the runtime.
     """
 
     module: str
@@ -49,10 +51,11 @@ class BackendEntry:
     devices: tuple[str, ...] = ("cpu",)
     extra: str = ""
     has_options: bool = False
+    shares_compiled: bool = False
 
 
 TABLE: dict[str, BackendEntry] = {
-    "openvino": BackendEntry("yoloom.runtime.openvino", "OpenVINOBackend"),
+    "openvino": BackendEntry("yoloom.runtime.openvino", "OpenVINOBackend", shares_compiled=True),
     "onnxruntime": BackendEntry("yoloom.runtime.onnxruntime", "OnnxRuntimeBackend", ("cpu", "cuda"), "onnxruntime"),
     "torch": BackendEntry("yoloom.runtime.torch.torch_backend", "TorchBackend", ("cuda", "cpu"), "cuda", True),
 }

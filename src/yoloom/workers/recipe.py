@@ -13,7 +13,7 @@ from yoloom.formats.model import Model
 from yoloom.formats.read import describe
 from yoloom.runtime.precision import find_precision
 from yoloom.runtime.protocol import Backend, Precision
-from yoloom.runtime.registry import PLAIN, DeviceOptions, find_backend
+from yoloom.runtime.registry import PLAIN, DeviceOptions, check_backend, find_backend
 from yoloom.store.locate import file_at
 from yoloom.system.files import file_identity
 
@@ -69,7 +69,8 @@ def file_recipe(
         "version": repr(version),
         "device_options": asdict(options),
     }
-    return Recipe("yoloom.workers.recipe:open_in_worker", arguments, is_shared=backend == "openvino")
+    is_shared = check_backend(backend, device).shares_compiled
+    return Recipe("yoloom.workers.recipe:open_in_worker", arguments, is_shared)
 
 
 def open_in_worker(

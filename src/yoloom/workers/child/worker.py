@@ -13,7 +13,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import socket
-import sys
 import threading
 from dataclasses import asdict
 from typing import Any, NoReturn
@@ -56,8 +55,6 @@ def main(channel: int, heartbeat: int, slot: int, network: int, generation: int)
     """Serve until the parent ends. The numbers are inherited descriptors. Never returns."""
     # A crash in native code prints its stack to stderr, the end of which the parent keeps.
     faulthandler.enable(all_threads=False)
-    # OpenVINO goes without its tools for other frameworks' models when they can not be imported, in half the time.
-    sys.modules["openvino.tools"] = None  # type: ignore[assignment]
     channel_end = Channel(socket.socket(fileno=channel), generation)
     worker = Worker(channel_end, Heartbeat(SharedMemory(heartbeat)), SharedMemory(slot), SharedNetwork(network))
     try:
