@@ -1,10 +1,13 @@
 # Everything happens in .venv, from the hash-pinned lock files; the package is always installed as the wheel that users get.
 PYTHON ?= python3
 BIN := .venv/bin
+GPU_RESULTS ?= benchmarks/results
+MODELS ?= .oracle/files/yolov8n.pt .oracle/files/best.pt
+IMAGES ?= .oracle/files/bus.jpg .oracle/files/zidane.jpg
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types oracle bench clean
+.PHONY: help demo test lint types oracle bench gpu clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -28,6 +31,11 @@ oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle f
 
 bench: .venv/test ## Measure yoloom and others on this machine, less than half an hour; ARGS=--quick to see that it works.
 	tools/make_bench.sh $(ARGS)
+
+gpu: ## All checks and benchmarks that need an NVIDIA GPU, at most 9 minutes; MODELS="yolov8n.pt best.pt", IMAGES="a.jpg b.jpg".
+	mkdir -p $(GPU_RESULTS)
+	PYTHONPATH=src:benchmarks $(PYTHON) tools/gpu_check.py $(MODELS) --out $(GPU_RESULTS)/gpu_check.json
+	PYTHONPATH=src:benchmarks timeout 330 $(PYTHON) benchmarks/gpu.py $(MODELS) $(IMAGES) --results $(GPU_RESULTS)
 
 clean: ## Remove what was installed and built.
 	rm -rf .venv .oracle .field dist
