@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from yoloom.system.machine import cpu_model, package_versions
+from yoloom.system.cpu_model import cpu_model
+from yoloom.system.machine import package_versions
 
 PACKAGES = ("yoloom", "numpy", "opencv-python-headless", "openvino", "onnxruntime")
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # a program that has tasks has imported it; all others start without it
+    import asyncio
 
 DEPTH = 8
 """Innermost lines of a stack that a dump of many threads or tasks shows."""

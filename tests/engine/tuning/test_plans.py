@@ -21,7 +21,7 @@ from yoloom.errors import InvalidModel
 from yoloom.formats.read import read_model
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
-from yoloom.system.machine import cpu_model
+from yoloom.system.cpu_model import cpu_model
 from yoloom.testing import barrier_run
 
 Factory = Callable[..., Path]

@@ -25,8 +25,8 @@ from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Backend, Precision
 from yoloom.sync.fork import after_fork_in_child
 from yoloom.sync.single_flight import SingleFlight
+from yoloom.system.cpu_model import cpu_model
 from yoloom.system.cpus import available_cpus
-from yoloom.system.machine import cpu_model
 from yoloom.system.safe_log import SafeLogger
 
 TUNER = 1
