@@ -1,6 +1,6 @@
 """All checks of the torch backend that need a GPU, in one bounded run, with their figures as JSON.
 
-    python tools/gpu_check.py MODEL.pt [MODEL.pt ...] --out gpu.json       # about 4 minutes for two models
+    python tools/gpu_check.py MODEL.pt [MODEL.pt ...] --out gpu.json       # about 6 minutes for two models
     python tools/gpu_check.py --dry                                        # the same on torch's CPU device, tiny
 
 It needs torch and what `import yoloom` needs, and neither OpenVINO nor ONNX Runtime. Sections, each with a limit of
@@ -10,12 +10,15 @@ time, so that what was measured until then is written in any case:
 - parity: raw outputs against float32 on torch's CPU device.
 - speed: PyTorch without graphs in a model for each thread, one shared model behind a lock, bare graph replays of each
   batch, and lanes with copies and results.
+- engine: images per second, latency and bits through one shared `YOLO`, by the number of callers.
 - memory: what weights and lanes take on the device.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import os
 import statistics
@@ -32,6 +35,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
+from yoloom import YOLO
 from yoloom.formats.model import Model
 from yoloom.formats.read import describe
 from yoloom.runtime.protocol import Precision, Profile
@@ -72,6 +76,7 @@ class Check:
         self.hw = (64, 96) if self.dry else (arguments.imgsz, arguments.imgsz)
         self.runs = 2 if self.dry else 30
         self.threads = (1, 2) if self.dry else (1, 4, 16)
+        self.callers = (1, 4) if self.dry else (1, 8, 32, 128)
         self.round_s = 0.2 if self.dry else 2.0
         self.models: list[Model] = [describe(file_at(path)) for path in arguments.models or [DRY_MODEL]]
         self.images = np.random.default_rng(0).integers(0, 256, (max(self.sizes), *self.hw, 3), np.uint8)
@@ -152,6 +157,22 @@ def speed(check: Check, model: Model, clock: Clock) -> dict[str, Any]:
     return found
 
 
+def engine(check: Check, model: Model, clock: Clock) -> dict[str, Any]:
+    """One shared model: rate, latency, and how many results differ from those of a lone caller."""
+    found: dict[str, Any] = {}
+    for batch in (None, "fixed"):
+        arguments: dict[str, Any] = {"backend": "torch", "device": check.device.name, "batch": batch}
+        arguments["precision"] = check.device.precisions()[0].value
+        with YOLO(model.graph.path, **arguments) as shared:
+            predict = functools.partial(shared.predict, imgsz=check.hw, verbose=False)
+            expected = [_bits(predict(image)[0]) for image in check.images]
+            for callers in check.callers:
+                if not clock.spent:
+                    found[f"batch={batch} callers={callers}"] = _crowd(check, predict, expected, callers)
+            found[f"batch={batch} guarantee"] = vars(shared.guarantee())
+    return found
+
+
 def memory(check: Check, model: Model, clock: Clock) -> dict[str, Any]:
     """Bytes on the device: weights, then one lane after the other, each with its largest batch."""
     compiled = check.compiled(model, check.device.precisions()[0], check.sizes)
@@ -171,9 +192,35 @@ SECTIONS: dict[str, tuple[float, Callable[[Check, Model, Clock], dict[str, Any]]
     "probe": (60.0, probe),
     "parity": (40.0, parity),
     "speed": (90.0, speed),
+    "engine": (60.0, engine),
     "memory": (20.0, memory),
 }
 """The sections in their order, each with the most seconds that it may begin something new in, for each model."""
+
+
+def _crowd(check: Check, predict: Callable[..., Any], expected: list[bytes], callers: int) -> dict[str, float]:
+    """Callers of one model, each with its share of the images in turn."""
+    times: list[float] = []
+    differ: list[int] = []
+    turns = itertools.count()
+
+    def call(_index: int) -> None:
+        which = next(turns) % len(expected)
+        begin = time.perf_counter()
+        (result,) = predict(check.images[which])
+        times.append(time.perf_counter() - begin)
+        if _bits(result) != expected[which]:
+            differ.append(which)
+
+    rate = _rate(check, callers, call, images=1)
+    p50, p99 = (round(float(np.quantile(times, part)) * 1e3, 2) for part in (0.5, 0.99))
+    return {"images_per_s": rate, "p50_ms": p50, "p99_ms": p99, "of": len(times), "differ": len(differ)}
+
+
+def _bits(result: Any) -> bytes:
+    """All numbers of a result."""
+    columns = (getattr(result, name) for name in ("boxes", "obb", "keypoints", "masks", "probs"))
+    return b"".join(np.asarray(column.data).tobytes() for column in columns if column is not None)
 
 
 def _graphs(check: Check, precision: Precision) -> CudaGraphs | EagerGraphs:

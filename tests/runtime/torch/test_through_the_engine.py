@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO
-from yoloom.runtime import registry
-from yoloom.runtime.registry import BackendEntry
-from yoloom.runtime.torch import torch_backend, torch_context
-from yoloom.runtime.torch.torch_backend import TorchBackend
+from yoloom.runtime.torch import torch_context
 from yoloom.testing import barrier_run
 
 DATA = Path(__file__).parents[2] / "data"
@@ -28,20 +25,10 @@ def image(seed: int) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (96, 128, 3), np.uint8)
 
 
-class Fixed(TorchBackend):
-    """Runs batches of one size."""
-
-    def __init__(self, device: str) -> None:
-        super().__init__(device, batch="fixed")
-
-
 @pytest.fixture(autouse=True)
-def fixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The backend "torch" with batches of one size."""
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A folder of this test's own for conversions."""
     monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path / "cache"))
-    entry = BackendEntry("yoloom.runtime.torch.torch_backend", "Fixed", ("cuda", "cpu"), "cuda")
-    monkeypatch.setitem(registry.TABLE, "torch", entry)
-    monkeypatch.setattr(torch_backend, "Fixed", Fixed, raising=False)
 
 
 def columns(result: Any) -> dict[str, bytes]:
@@ -64,7 +51,7 @@ def test_64_threads_with_options_of_their_own(name: str, monkeypatch: pytest.Mon
     def options(index: int) -> dict[str, Any]:
         return {"conf": (0.2, 0.35, 0.5)[index % 3], "max_det": 1 + index % 20, "imgsz": (96, 128)[index % 2]}
 
-    with YOLO(path_of(name), backend="torch", device="cpu") as model:
+    with YOLO(path_of(name), backend="torch", device="cpu", batch="fixed") as model:
         assert model.guarantee().bit_identical
         expected = [columns(model.predict(image(index % 5), **options(index))[0]) for index in range(64)]
         sizes.clear()
