@@ -132,13 +132,9 @@ def dispatch_rows(result: Result) -> list[Row]:
     for name, what in (("8 threads", "8 threads in `predict`"), ("8 tasks", "8 tasks in `predict_async`")):
         found = result["contenders"][name]
         figure = f"p99 {found['p99_ms']:.1f} ms"
-        rows.append(
-            Row(
-                f"{what}, a network that costs nothing", f"{found['images_per_s']['median']:.0f} requests/s", "", figure
-            )
-        )
+        rows.append(Row(f"{what}, a no-op network", f"{found['images_per_s']['median']:.0f} requests/s", "", figure))
     if (paced := result["contenders"].get("8 threads, paced")) is not None:
-        what = f"8 threads in `predict`, {result['paced_per_s']:.0f} requests/s together, a network that costs nothing"
+        what = f"8 threads in `predict`, {result['paced_per_s']:.0f} requests/s together, a no-op network"
         rows.append(Row(what, f"p50 {paced['p50_ms']:.1f} ms", "", f"p99 {paced['p99_ms']:.1f} ms"))
     return rows
 

@@ -56,7 +56,7 @@ def _cpu(contenders: Found, name: str, words: str) -> Sequence[str]:
 def _channel(found: Found, words: str) -> Sequence[str]:
     rate, cpu = found["frames_per_s"]["median"], found["cpu_ms_per_frame"]["median"]
     return (
-        f"the channel alone, {words}, a network that costs nothing",
+        f"the channel alone, {words}, a no-op network",
         "",
         f"{rate:,.0f} frames/s, {cpu:.1f} ms of CPU a frame",
         f"one numpy copy: {found['copy_ceiling_frames_per_s']:,} frames/s",
