@@ -7,7 +7,7 @@ IMAGES ?= .oracle/files/bus.jpg .oracle/files/zidane.jpg
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types oracle bench gpu clean
+.PHONY: help demo test test-fast lint types oracle bench gpu clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -16,7 +16,12 @@ demo: .venv/runtime ## Install into .venv and run the main job on the bundled mo
 	$(BIN)/yoloom demo
 
 test: .venv/test ## Install what the tests need and run them against the built wheel.
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+	@start=$$(date +%s); $(BIN)/python -m pytest --numprocesses 2 --dist worksteal; status=$$?; \
+	seconds=$$(($$(date +%s) - start)); echo "the tests took $$((seconds / 60)) min $$((seconds % 60)) s"; exit $$status
+
+test-fast: ## Run the tests that are not slow, on the working tree: about a minute, for daily work.
+	test -x $(BIN)/pytest || $(MAKE) .venv/test
+	PYTHONPATH=src $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal --quiet
 
 lint: .venv/lint ## Style of all code.
 	$(BIN)/ruff check .
