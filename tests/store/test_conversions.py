@@ -50,7 +50,8 @@ def bits(results: Results) -> bytes:
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of a cache that is empty."""
+    """The folder of a cache that is empty, in a process that knows of no conversion of an earlier test."""
+    gc.collect()
     monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "converted"
 
