@@ -1,4 +1,4 @@
-"""The facade that most people ever see: one model, any number of threads."""
+"""The class that most users need: one model, any number of callers."""
 
 from __future__ import annotations
 
@@ -43,11 +43,13 @@ log = logging.getLogger("yoloom")
 
 
 class YOLO:
-    """A YOLO model, ready to predict. Shared freely: threads, asyncio tasks and nested calls may use it all at once.
+    """A YOLO model, ready to predict.
 
-    Opening a file reads, compiles and warms up once for each process, however many `YOLO(...)` there are: every further
-    one is a handle on the same weights. From then on nothing about the model changes. Pickles as a recipe (path and
-    options): whoever unpickles it opens the file again.
+    The first `YOLO(file)` of a process reads, compiles and warms up; every further one is a handle on the same weights.
+    From then on nothing about the model changes. It pickles as a recipe (path and options), and is opened again where
+    it is unpickled.
+
+    Thread safety: any number of threads, asyncio tasks and nested calls.
     """
 
     def __init__(
@@ -71,26 +73,44 @@ class YOLO:
         max_wait_ms: float | None = None,
         max_memory: int | None = None,
     ) -> None:
-        """Open a model file.
+        """Open a model file. A checkpoint is read as data and converted once for each user, see `yoloom cache`.
 
-        model: a `.pt` checkpoint of Ultralytics, an `.onnx` file, an OpenVINO IR folder, or a published name such as
-        `yolov8n.pt`. task, names: override what the file says. verbose: accepted for Ultralytics' sake. backend:
-        "openvino" or "onnxruntime". threads: the CPU budget, all CPUs of this process when None. max_pixels: largest
-        picture that is accepted. nms: False takes the head that needs no NMS, where a checkpoint has one (v10, 26).
-        queue: how many requests may wait, and what happens to one more. The size is that of all handles on the file.
-        precision: "bf16" computes with bfloat16, faster and coarser (docs/precision.md), on CPUs that do so natively;
-        "auto" does on those, and is "fp32" on others. A handle pickles what was asked: "auto" is decided anew.
-        debug: report to the logger `yoloom.watchdog` who holds and who waits for what, when requests are there and
-        nothing has moved for so many seconds, 10 for True; for all handles on the file.
-        plan: how the form for many callers is made. "auto" measures what is fastest on this machine, for some seconds
-        and once (see `yoloom tune`), or a `Plan`; None leaves it to the runtime. It is that of all handles too.
-        workers: so many processes run the network, each with its share of the threads, instead of this one; or
-        `Workers`, which says more. See docs/workers.md.
+        Args:
+            model: A `.pt` checkpoint of Ultralytics, an `.onnx` file, an OpenVINO IR folder, or a published name such
+                as "yolov8n.pt".
+            task: Task of the model, if the file does not say or says it wrongly.
+            verbose: Accepted for compatibility with Ultralytics; nothing is printed.
+            names: Class names, by id or in order, in place of those in the file.
+            backend: Name of the runtime, one of `yoloom.runtime.registry.BACKENDS`; None for the device's own.
+            device: "cpu", "cuda", "cuda:1", the number of a GPU, or a `torch.device`.
+            threads: Most CPUs to compute with; None for all CPUs that this process may use.
+            max_pixels: Pixels of the largest picture to accept.
+            nms: False for the head that needs no NMS, where a checkpoint has one (v10, 26).
+            queue: Size of the queue in requests and bytes, and what happens when it is full. Handles on the same file
+                share the queue.
+            precision: Number format to compute with. None for float32 on a CPU and half precision on a GPU; "auto" for
+                the fastest that the device has natively. See docs/precision.md.
+            debug: True to report to the logger `yoloom.watchdog` when requests are there and nothing has moved for 10
+                seconds; a number for other seconds. It holds for all handles on the file.
+            plan: How many callers at once are served: a `Plan`, or "auto" to measure it once for some seconds, see
+                `yoloom tune`. None leaves it to the runtime. Handles on the same file share the plan.
+            workers: Number of processes that run the network in place of this one, or a `Workers` with more settings.
+                Each has its share of the threads. See docs/workers.md.
+            batch: Most images in one batch, as in `Plan`; "fixed" runs all in batches of one size, for a GPU.
+            max_wait_ms: Longest wait of an idle lane for a fuller batch, as in `Plan`.
+            max_memory: Most bytes of the GPU that the models of this process may hold together.
 
-        A checkpoint is read as data, and converted once for this user: see `yoloom cache`.
-
-        Raises ModelNotFound, DownloadFailed, InvalidModel, UnsupportedModel, UnsupportedTask, InvalidOption,
-        UnsupportedOption, UnknownDevice or BackendUnavailable. With workers also WorkersUnavailable.
+        Raises:
+            ModelNotFound: There is no such file, and no published model of this name.
+            DownloadFailed: The published file did not arrive whole.
+            InvalidModel: The file is damaged, or holds no YOLO network.
+            UnsupportedModel: The file is sound, and yoloom or this backend can not run it.
+            UnsupportedTask: The file is for a task that yoloom does not do.
+            InvalidOption: An argument is of the wrong type or out of range.
+            UnsupportedOption: An argument is not available on this machine, for this backend or this file.
+            UnknownDevice: There is no such device.
+            BackendUnavailable: A package is not installed.
+            WorkersUnavailable: The worker processes do not start.
         """
         self._max_pixels = positive("max_pixels", max_pixels)
         self._arguments: dict[str, Any] = {
@@ -140,7 +160,7 @@ class YOLO:
 
     @property
     def names(self) -> Mapping[int, str]:
-        """Class id -> name, read-only."""
+        """Class names by id, read-only."""
         return self.model.names
 
     @property
@@ -150,21 +170,21 @@ class YOLO:
 
     @property
     def stride(self) -> int:
-        """What height and width of the network's input are multiples of, in pixels."""
+        """Number of pixels that height and width of the network's input must be multiples of."""
         return self.model.stride
 
     @property
     def device(self) -> str:
-        """The device that computes: "cpu" or "cuda:N"."""
+        """Device that computes: "cpu" or "cuda:N"."""
         return self._settings.device
 
     @property
     def model(self) -> Model:
-        """What the file says: shapes, layout, metadata. Immutable."""
+        """Description of the file: shapes, layout, metadata. Immutable."""
         return self._opened.model
 
     def __call__(self, source: Any = None, stream: bool = False, **options: Any) -> Any:
-        """The same as `predict`."""
+        """Predict, see `predict`."""
         return self.predict(source, stream, **options)
 
     @overload
@@ -182,22 +202,34 @@ class YOLO:
         timeout: float | None = None,
         **options: Any,
     ) -> Any:
-        """Predict one image, or each of several.
+        """Predict one image, or each of several. The same image and options give the same bits, whatever else runs.
 
-        source: a path, a folder, a pattern, encoded bytes, a PIL image, an array (H, W, 3) uint8 BGR (or gray, BGRA,
-        16 bit), or a list of them. stream: return a `ResultStream` that works ahead by a few images instead of a list.
-        errors: what an image that fails does among several: "raise" ends in one PartialFailure that holds the others'
-        results, "return" puts its error in its place. timeout: seconds for the whole call, None for no limit.
-        options: conf, iou, imgsz, rect, max_det, classes, agnostic_nms, retina_masks, and save, save_txt, save_conf,
-        save_crop, show, show_labels, show_conf, show_boxes, line_width, project, name, exist_ok, as in Ultralytics.
+        Options and the list of sources are checked and frozen before this returns, also for a stream. A stream copies
+        the pixels of an array when it reads it, a few images ahead.
 
-        Clients take turns: client is whose request it is, a text, a number, or a `Client` with a weight, by default
-        the calling thread or task. priority: which of its client's requests goes first, the highest. on_full: "wait",
-        "reject", "drop_oldest" or "latest" in place of the queue's own, see `QueuePolicy`.
+        Args:
+            source: A path, a folder, a pattern, encoded bytes, a PIL image, an array (H, W, 3) uint8 in BGR order (or
+                gray, BGRA, 16 bit), or a list of these.
+            stream: Return a `ResultStream`, which works a few images ahead, in place of a list.
+            errors: "raise" to raise one `PartialFailure`, with the results of the others, if some of several images
+                fail; "return" to put the errors into the list.
+            timeout: Seconds for the whole call, or for each image of a stream; None for no limit.
+            **options: Options of the prediction, as in Ultralytics: conf, iou, imgsz, rect, max_det, classes,
+                agnostic_nms, retina_masks. Options of saving: save, save_txt, save_conf, save_crop, show, show_labels,
+                show_conf, show_boxes, line_width, project, name, exist_ok. Options of waiting: `client` (a text, a
+                number or a `Client` with a weight) takes turns with the other clients, the calling thread or task by
+                default; the highest `priority` among the requests of a client goes first; `on_full` is "wait",
+                "reject", "drop_oldest" or "latest" in place of the queue's own.
 
-        Options and the list of sources are checked and frozen before this returns, also for a stream; the pixels of a
-        stream's arrays are copied when it reads them, a few images ahead. The same image and options give the same
-        bits, whatever else runs. Raises InputError (see docs/errors.md), DeadlineExceeded, QueueFull, EngineClosed.
+        Returns:
+            `Results` of each image, in order.
+
+        Raises:
+            InputError: An image, an option or a path can not be used; see docs/errors.md.
+            PartialFailure: Some of several images failed.
+            DeadlineExceeded: The time ran out.
+            QueueFull: The queue is full, and `on_full` is not to wait.
+            EngineClosed: The model was closed.
         """
         if source is None:
             raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
@@ -210,20 +242,41 @@ class YOLO:
         return call.all(images)
 
     def submit(self, image: Any, *, timeout: float | None = None, **options: Any) -> Future[Results]:
-        """Predict one image in the background. Arrays may be reused by the caller as soon as this returns.
+        """Predict one image in the background.
 
-        Waits for a place when the queue is full. `cancel()` of the future takes waiting work out of the queue. At the
-        deadline the future ends with DeadlineExceeded, also while the image runs: `result()`, callbacks, `wait` and
-        `as_completed` hear of it then.
+        Blocks while the queue is full and `on_full` is to wait. The caller may reuse an array as soon as this returns.
+
+        Args:
+            image: A single image, see `predict`.
+            timeout: Seconds until the future ends with DeadlineExceeded, even while the image runs: `result()`,
+                callbacks, `wait` and `as_completed` all see it then. None for no limit.
+            **options: See `predict`.
+
+        Returns:
+            A future. `cancel()` takes the request out of the queue.
+
+        Raises:
+            YoloomError: As for `predict`, for all that is known before the image is decoded.
         """
         return self._call(options, "raise", timeout).later(image)
 
     def map(
         self, images: Iterable[Any], *, errors: Errors = "raise", timeout: float | None = None, **options: Any
     ) -> ResultStream:
-        """Results in the order of `images`, which is read lazily, a few images ahead of the consumer.
+        """Predict many images, in order.
 
-        A folder or pattern among `images` gives one result for each of its images. timeout: seconds for each image.
+        Args:
+            images: Images, folders, patterns or `Frame` objects. Read lazily, a few images ahead of the consumer.
+            errors: "raise" to raise the error of an image from `next`, after which the iteration can go on; "return" to
+                return it in place of the result.
+            timeout: Seconds for each image; None for no limit.
+            **options: See `predict`.
+
+        Returns:
+            An iterator over the results.
+
+        Raises:
+            YoloomError: As for `predict`.
         """
         return self._call(options, errors, timeout).stream(expand_lazily(images))
 
@@ -233,23 +286,41 @@ class YOLO:
         """Predict one image without blocking the event loop: `result = await model.predict_async(image)`.
 
         Options are checked and frozen, and an array or a buffer of encoded bytes is copied, when this is called; a PIL
-        image is read when this is awaited. A cancelled task takes its work out of the queue.
+        image is read when the coroutine is awaited. Cancelling the task takes the request out of the queue.
+
+        Args:
+            image: A single image, see `predict`.
+            timeout: Seconds from this call on; None for no limit.
+            **options: See `predict`.
+
+        Returns:
+            A coroutine that returns `Results`.
+
+        Raises:
+            YoloomError: As for `predict`.
         """
         return self._call(options, "raise", timeout).awaitable(image)
 
     def guarantee(self) -> Guarantee:
-        """What holds for results when many threads share this model."""
+        """Say whether results are bit-identical however many threads share this model, and why."""
         return self._current().engine.guarantee()
 
     def statistics(self) -> Statistics:
-        """What the engine behind this handle, shared by all handles on the file, did so far."""
+        """Take a snapshot of the counts and times of the engine, which all handles on the file share."""
         return self._current().engine.statistics()
 
     def resize(self, workers: int) -> None:
-        """Have another number of worker processes from now on, for all handles on them, without refusing a request.
+        """Change the number of worker processes for all handles on them, without refusing a request.
 
-        Each worker then gets its new share of the threads. Returns when that is done; raises InvalidOption, or what
-        keeps a new worker from being ready, and then there are as many as before. Any thread.
+        Each worker then gets its new share of the threads.
+
+        Args:
+            workers: The new number.
+
+        Raises:
+            InvalidOption: The number is none, or larger than the number of threads.
+            UnsupportedOption: The model has no workers.
+            YoloomError: A new worker does not start; there are as many as before.
         """
         engine = self._current().engine
         lanes = engine.lanes
@@ -261,11 +332,13 @@ class YOLO:
         lanes.resize(count)
 
     def close(self, drain: bool = True, timeout: float | None = None) -> None:
-        """Give the handle back. The last one on a file ends its engine, and waits for that.
+        """Give the handle back. The last handle on a file ends its engine and waits for that. Idempotent.
 
-        drain: what waits is still run, for `timeout` seconds at the most (None: as long as it takes); without it, or
-        after that time, it ends with EngineClosed. Idempotent. Later calls on this handle raise EngineClosed; other
-        handles go on.
+        Later calls on this handle raise EngineClosed; other handles go on.
+
+        Args:
+            drain: Run first what waits. Otherwise it ends with EngineClosed.
+            timeout: Most seconds to wait, after which everything ends with EngineClosed; None for no limit.
         """
         patience = TimeLimit(positive_seconds(timeout))
         if not self._opened.lease.is_ours:
@@ -281,10 +354,18 @@ class YOLO:
     def swap(self, model: str | os.PathLike[str]) -> None:
         """Go on with another file of the same task, while any number of threads predict.
 
-        It is opened as this handle was, and warmed up, beside the old one; a file that can not be opened changes
-        nothing. Calls that were made before, streams too, end on the old model, which is given back after the last of
-        them; all later ones run on the new one. Other handles keep their model. Raises what opening a file raises,
-        InvalidOption for another task, EngineClosed, and ForkedEngine.
+        The new file is opened as this handle was, and warmed up, beside the old one. Calls that were made before,
+        streams too, end on the old model, which is given back after the last of them; all later calls run on the new
+        one. Other handles keep their model. If this raises, nothing has changed.
+
+        Args:
+            model: See `YOLO`.
+
+        Raises:
+            InvalidOption: The file is for another task.
+            EngineClosed: This handle is closed.
+            ForkedEngine: This handle was opened in another process.
+            YoloomError: As listed for `YOLO`.
         """
         self._go_on_with(model, self._settings)
 
@@ -318,15 +399,24 @@ class YOLO:
         nms: bool | None = None,
         **others: Any,
     ) -> str:
-        """Write the model in another format, and return the path. Any thread; the handle may be closed.
+        """Write the model in another format. The handle may be closed.
 
-        format: "onnx" gives NAME.onnx from a checkpoint, "openvino" the folder NAME_openvino_model, also from an
-        `.onnx` file; beside the model, or in the working folder for one that was downloaded. imgsz: height and width
-        in pixels, those of the training by default. dynamic: any batch, height and width instead of fixed ones (the
-        default, as in Ultralytics). half: weights of 16 bits. nms: False for the head that needs none, by default as
-        the handle was opened. others: as in Ultralytics, as far as they ask for nothing.
+        Args:
+            format: "onnx" for NAME.onnx, from a checkpoint; "openvino" for the folder NAME_openvino_model, also from an
+                `.onnx` file. Both are beside the model, or in the working folder for a model that was downloaded.
+            imgsz: Height and width in pixels, or one number for both; None for those of the training.
+            dynamic: Allow any batch, height and width. False, the default as in Ultralytics, fixes them.
+            half: Store weights of 16 bits.
+            batch: Images at once of a fixed network.
+            nms: False for the head that needs no NMS; None for the one that the handle was opened with.
+            **others: Other options of Ultralytics, with the values that ask for nothing.
 
-        Raises ModelError, InvalidModel for a file that was changed since it was opened, or InvalidOption.
+        Returns:
+            The path that was written.
+
+        Raises:
+            ModelError: The model can not be exported, or its file was changed since it was opened.
+            InvalidOption: An option is wrong, or the target can not be written.
         """
         options = parse_export_options(
             {"format": format, "imgsz": imgsz, "dynamic": dynamic, "half": half, "batch": batch, "nms": nms, **others}
@@ -357,7 +447,7 @@ class YOLO:
         return self
 
     def fuse(self) -> YOLO:
-        """The same object: a loaded model is fused already."""
+        """Return the same object: a loaded model is fused already."""
         return self
 
     def __enter__(self) -> YOLO:
