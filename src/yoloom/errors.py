@@ -7,7 +7,7 @@ YoloomError
 │   ├── InvalidImage ── ImageDecodeError, ImageTooLarge
 │   └── InvalidOption ── UnknownOption, UnsupportedOption, UnknownClass, UnknownDevice
 ├── ModelError            the model file
-│   ├── ModelNotFound, InvalidModel, DownloadFailed
+│   ├── ModelNotFound, InvalidModel, InvalidOutput, DownloadFailed
 │   └── UnsupportedModel ── UnsupportedTask
 ├── PartialFailure        some images of one call failed, the others have their results
 ├── EngineError           the request did not get its result
@@ -129,6 +129,12 @@ class ModelNotFound(ModelError, FileNotFoundError):
 
 class InvalidModel(ModelError, ValueError):
     """A file that is corrupt, cut short, contradicts itself, or is not a YOLO network."""
+
+
+class InvalidOutput(ModelError, ArithmeticError):
+    """The network gave numbers that are no answer: scores outside 0..1, NaN, infinity, boxes far outside."""
+
+    http_status = 500
 
 
 class UnsupportedModel(ModelError):

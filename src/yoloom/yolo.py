@@ -72,6 +72,7 @@ class YOLO:
         batch: int | Literal["fixed"] | None = None,
         max_wait_ms: float | None = None,
         max_memory: int | None = None,
+        layout: str | None = None,
     ) -> None:
         """Open a model file. A checkpoint is read as data and converted once for each user, see `yoloom cache`.
 
@@ -99,12 +100,16 @@ class YOLO:
             batch: Most images in one batch, as in `Plan`; "fixed" runs all in batches of one size, for a GPU.
             max_wait_ms: Longest wait of an idle lane for a fuller batch, as in `Plan`.
             max_memory: Most bytes of the GPU that the models of this process may hold together.
+            layout: The form of the network's first output, where the file does not prove it: "raw", "transposed",
+                "objectness", "yolox", "yolox-decoded", "end2end", "rows" or "logits". See docs/formats.md.
 
         Raises:
             ModelNotFound: There is no such file, and no published model of this name.
             DownloadFailed: The published file did not arrive whole.
             InvalidModel: The file is damaged, or holds no YOLO network.
-            UnsupportedModel: The file is sound, and yoloom or this backend can not run it.
+            InvalidOutput: The network gives numbers that are no answer.
+            UnsupportedModel: The file is sound, and yoloom or this backend can not run it, or it could be read in more
+                ways than one: the message names the argument that settles it.
             UnsupportedTask: The file is for a task that yoloom does not do.
             InvalidOption: An argument is of the wrong type or out of range.
             UnsupportedOption: An argument is not available on this machine, for this backend or this file.
@@ -130,6 +135,7 @@ class YOLO:
             "batch": batch,
             "max_wait_ms": max_wait_ms,
             "max_memory": max_memory,
+            "layout": layout,
         }
         budget = cpu_threads(threads)
         self._settings = OpenSettings(
@@ -145,6 +151,7 @@ class YOLO:
             _planned(plan, batch, max_wait_ms),
             parse_workers(workers, budget),
             DeviceOptions(batch == "fixed", None if max_memory is None else positive("max_memory", max_memory)),
+            layout,
         )
         # Guards the three below. A call reads `_opened` once, and keeps what it read.
         self._switch = threading.Lock()

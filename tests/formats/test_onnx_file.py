@@ -112,11 +112,22 @@ def test_metadata_of_8_0(declared: Factory) -> None:
     assert model.input.hw == (640, 640)
 
 
-def test_no_metadata_at_all(declared: Factory) -> None:
-    model = read_model(declared((1, 6, 8400)))
+def test_no_metadata_at_all(tiny_onnx: Factory) -> None:
+    """The operators say that scores follow on a box, and nothing on the scores."""
+    model = read_model(tiny_onnx(nc=2, hw=(640, 640)))
     assert model.names == {0: "class0", 1: "class1"}
     assert (model.task, model.stride, model.imgsz_hw) == ("detect", 32, (640, 640))
     assert model.metadata == {}
+
+
+def test_neither_metadata_nor_operators(declared: Factory) -> None:
+    """Two classes, keypoints, or a class and an angle: the shape does not say."""
+    path = declared((1, 6, 8400))
+    with pytest.raises(UnsupportedModel, match="layout='raw'"):
+        read_model(path)
+    assert read_model(path, layout="raw").names == {0: "class0", 1: "class1"}
+    assert read_model(path, task="detect").layout is Layout.RAW
+    assert read_model(path, names=["a", "b"]).layout is Layout.RAW
 
 
 @pytest.mark.parametrize("key", ["stride", "task", "batch", "imgsz", "names", "args", "channels", "end2end"])
@@ -135,8 +146,10 @@ def test_sizes_behind_names_of_axes(tmp_path: Path) -> None:
     with pytest.raises(InvalidModel, match="has 3 classes, but there are 2 names"):
         read_model(path, names=["a", "b"])
     path.write_bytes(empty_network({"images": ("batch", 3, "height", "width")}, {"output0": free}))
-    with pytest.raises(InvalidModel, match=r"names=\[\.\.\.\]"):
+    with pytest.raises(UnsupportedModel, match=r"names=\[\.\.\.\]"):
         read_model(path)
+    with pytest.raises(InvalidModel, match=r"names=\[\.\.\.\]"):
+        read_model(path, task="detect")
     assert read_model(path, names=["a", "b"]).names == {0: "a", 1: "b"}
 
 
@@ -199,13 +212,19 @@ def test_suppressed_layouts_say_so(declared: Factory, ultralytics_notes: Notes, 
         ((None, None, 6), Layout.END2END),
     ],
 )
-def test_layout_from_the_shape(declared: Factory, output: tuple[int | None, ...], layout: Layout) -> None:
-    assert read_model(declared(output)).layout is layout
+def test_layout_of_the_caller_for_what_the_file_leaves_open(
+    declared: Factory, output: tuple[int | None, ...], layout: Layout
+) -> None:
+    path = declared(output)
+    with pytest.raises(UnsupportedModel, match="layout="):
+        read_model(path)
+    names = None if output[1] else ["a", "b"]
+    assert read_model(path, layout=layout.value, names=names).layout is layout
 
 
 def test_end2end_without_names_has_none(declared: Factory) -> None:
-    assert read_model(declared((1, 300, 6))).names == {}
-    assert read_model(declared((1, 300, 6)), names=["a"]).names == {0: "a"}
+    assert read_model(declared((1, 300, 6)), layout="end2end").names == {}
+    assert read_model(declared((1, 300, 6)), names=["a"], layout="end2end").names == {0: "a"}
 
 
 def test_small_static_raw_file_that_says_it_is_raw(declared: Factory, ultralytics_notes: Notes) -> None:

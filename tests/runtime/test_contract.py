@@ -518,9 +518,11 @@ def test_ir_is_not_for_onnxruntime(tiny_ir: Factory) -> None:
         backend_of("onnxruntime").compile(read_model(tiny_ir(None)), latency_profile(1))
 
 
-def test_weights_that_are_damaged(real: Backend, tiny_onnx: Factory) -> None:
+def test_weights_that_are_damaged(
+    real: Backend, tiny_onnx: Factory, ultralytics_notes: Callable[..., dict[str, str]]
+) -> None:
     """The declarations are sound, so the file is read; the runtime is the first to look at the weights."""
-    path = tiny_onnx()
+    path = tiny_onnx(metadata=ultralytics_notes())
     model = read_model(path)
     path.write_bytes(path.read_bytes().replace(b"Sigmoid", b"Sigmoix"))
     assert read_model(path) == model

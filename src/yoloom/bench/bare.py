@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.bench.callers import Sample, Work, run_callers
-from yoloom.formats.model import Layout, Model
+from yoloom.formats.model import Model
 from yoloom.images.centre_crop import CentreCrop
 from yoloom.images.letterbox import Placement, plan_letterbox, round_up_to_stride
 from yoloom.options import PredictOptions
-from yoloom.postprocess.detections import Detections, OutputLayout
+from yoloom.postprocess.detections import Detections, output_layout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Backend, Context, Precision
@@ -78,7 +78,7 @@ def bare_predict(model: Model, context: Context, image: Image) -> Detections:
     batch = np.empty((1, *placed.canvas_hw, 3), np.uint8)
     placed.draw(image, batch[0])
     outputs = tuple(output[0] for output in context.run(batch))
-    head = OutputLayout(model.layout is Layout.END2END, len(model.names) or None, model.kpt_shape)
+    head = output_layout(model, model.layout)
     return TASKS[model.task](outputs, head, placed, DEFAULTS, None)
 
 

@@ -14,7 +14,7 @@ from yoloom.images.centre_crop import CentreCrop
 from yoloom.images.decode import MAX_PIXELS, decode_image
 from yoloom.images.letterbox import Placement, plan_letterbox, round_up_to_stride
 from yoloom.options import PredictOptions, class_ids
-from yoloom.postprocess.detections import Detections, OutputLayout
+from yoloom.postprocess.detections import Detections, output_layout
 from yoloom.postprocess.tasks import TASKS
 from yoloom.runtime.protocol import RawOutputs
 
@@ -46,10 +46,7 @@ class ImagePipeline:
         self._options = options
         self._keep: Set[int] | None = class_ids(options.classes, model.names)
         self._max_pixels = max_pixels
-        layout = layout or model.layout
-        self._output_layout = OutputLayout(
-            layout is Layout.END2END, len(model.names) or None, model.kpt_shape, layout is Layout.CANDIDATES
-        )
+        self._output_layout = output_layout(model, layout or model.layout)
         self.is_borrowed = False
         self.image: NDArray[np.uint8]
         self._placement: Placement

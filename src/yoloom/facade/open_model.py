@@ -56,6 +56,7 @@ class OpenSettings:
     plan: Plan | Literal["auto"] | None
     workers: Workers | None = None
     device_options: DeviceOptions = PLAIN
+    layout: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ def open_model(name: str | os.PathLike[str], settings: OpenSettings) -> OpenMode
     check_backend(backend, settings.device)
     settings = replace(settings, backend=backend)
     check_precision(settings.precision)
-    model = describe(file, settings.task, settings.names)
+    model = describe(file, settings.task, settings.names, settings.layout)
     end2end = model.layout is Layout.END2END
     if settings.nms is not None and settings.nms == end2end and not file.is_checkpoint:
         raise UnsupportedOption(
@@ -165,8 +166,9 @@ def _prepare_threads(model: Model, version: Hashable, settings: OpenSettings) ->
         )
 
     one_to_one = settings.nms is False
-    key = (version, settings.backend, settings.device, threads, one_to_one, precision, settings.device_options)
-    return key, build
+    # The input is part of the key, because it may be fed in another way for another layout.
+    shared = (precision, settings.device_options, model.input)
+    return (version, settings.backend, settings.device, threads, one_to_one, shared), build
 
 
 def _prepare_workers(model: Model, version: Hashable, settings: OpenSettings) -> tuple[Hashable, Build]:
@@ -176,13 +178,14 @@ def _prepare_workers(model: Model, version: Hashable, settings: OpenSettings) ->
         raise TypeError("expected Workers")
     if settings.plan is not None:
         raise UnsupportedOption("plan is for the threads of one process: leave it out, or leave out workers.")
+    backend, device, precision = settings.backend or "", settings.device, settings.precision
     recipe = file_recipe(
-        model, version, one_to_one, settings.backend or "", settings.device, settings.precision, settings.device_options
+        model, version, one_to_one, backend, device, precision, settings.device_options, settings.layout
     )
     queue = settings.queue or DEFAULT_QUEUE
-    # The task is part of the key, because workers post-process: for a handle with another task they need another head.
-    shared = (settings.precision, workers, model.task, settings.device_options)
-    key = (version, settings.backend, settings.device, threads, one_to_one, shared)
+    # Task and layout are part of the key, because workers post-process: other handles need another head.
+    shared = (precision, workers, model.task, settings.device_options, model.layout, model.input)
+    key = (version, backend, device, threads, one_to_one, shared)
     return key, lambda _: worker_engine(model, recipe, workers, threads, queue.size, max_bytes=queue.bytes_bound)
 
 

@@ -37,8 +37,14 @@ class Metadata:
     suppressed: bool | None = None
 
 
-def parse_metadata(notes: Mapping[str, Any]) -> Metadata:
-    """Parse `notes`: texts holding Python literals (ONNX), or plain values (YAML). Raises InvalidModel."""
+def parse_metadata(notes: Mapping[str, Any], *overridden: str) -> Metadata:
+    """Parse `notes`: texts holding Python literals (ONNX), or plain values (YAML). Raises InvalidModel.
+
+    Args:
+        notes: The file's own words.
+        overridden: Keys that may be wrong, because the caller has said better.
+    """
+    notes = {key: value for key, value in notes.items() if key not in overridden or _is_sound(key, value)}
     args: Mapping[str, Any] = _parse(notes, "args", dict) or {}
     end2end, nms = _parse(notes, "end2end", _flag), args.get("nms")
     return Metadata(
@@ -86,6 +92,14 @@ def _parse(notes: Mapping[str, Any], key: str, convert: Callable[[Any], T]) -> T
             f"the model's metadata says {key}={text if len(text) < 80 else text[:80] + '...'}, which can not be read: "
             f"{error}. Export the model again, or remove that key."
         ) from error
+
+
+def _is_sound(key: str, value: Any) -> bool:
+    try:
+        (parse_names if key == "names" else str)(parse_literal(value))
+    except (ValueError, TypeError, OverflowError):
+        return False
+    return True
 
 
 def _flag(value: Any) -> bool:

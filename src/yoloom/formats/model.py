@@ -14,11 +14,24 @@ T = TypeVar("T")
 
 
 class Layout(enum.Enum):
-    """The form of a head's first output, B images at once. Extras: mask coefficients, keypoints, or an angle."""
+    """The form of a head's first output, B images at once. Extras: mask coefficients, keypoints, or an angle.
 
-    RAW = "raw"  # (B, 4 + nc + extras, A): xywh in canvas pixels, a score for each class; (B, nc) for classify
-    END2END = "end2end"  # (B, N, 6 + extras): box, score, class; suppressed in the graph, zero rows as padding
-    CANDIDATES = "candidates"  # (B, K, 6 + extras): xywh, best score and class of an anchor, best first; before NMS
+    Boxes are xywh (centre and size) in canvas pixels where nothing else is said.
+    """
+
+    RAW = "raw"  # (B, 4 + nc + extras, A): box, a score for each class; (B, nc) probabilities for classify
+    TRANSPOSED = "transposed"  # (B, A, 4 + nc + extras): the same with its axes swapped
+    OBJECTNESS = "objectness"  # (B, A, 5 + nc + extras): box, objectness, classes; their product is the score
+    YOLOX = "yolox"  # (B, A, 5 + nc): as OBJECTNESS, box relative to its cell of strides 8, 16 and 32
+    YOLOX_DECODED = "yolox-decoded"  # (B, A, 5 + nc): as OBJECTNESS, from a network that takes BGR of 0..255
+    END2END = "end2end"  # (B, N, 6 + extras): xyxy, score, class; suppressed in the graph, zero rows as padding
+    ROWS = "rows"  # (B, A, 6): xyxy, best score and class of each anchor, in any order; before NMS
+    CANDIDATES = "candidates"  # (B, K, 6 + extras): box, best score and class of an anchor, best first; before NMS
+    LOGITS = "logits"  # (B, nc) for classify: before the softmax
+
+
+LAYOUTS = tuple(layout.value for layout in Layout if layout is not Layout.CANDIDATES)
+"""The values that `YOLO(path, layout=...)` takes: those which a file can have."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,14 @@ class Shape:
     Attributes:
         batch: Images at once, None for any number.
         hw: Height and width in pixels, None for any.
+        pixels: Whether it takes 0..255, and not 0..1.
+        bgr: Whether it takes blue first, and not red.
     """
 
     batch: int | None
     hw: tuple[int, int] | None
+    pixels: bool = False
+    bgr: bool = False
 
 
 @dataclass(frozen=True)

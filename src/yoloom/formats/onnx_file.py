@@ -1,24 +1,34 @@
-"""`.onnx` files: shapes and metadata, without running or building anything.
+"""`.onnx` files: shapes, metadata and operators, without running or building anything.
 
-Field numbers: onnx.proto, messages ModelProto, GraphProto, ValueInfoProto and TypeProto.
+Field numbers: onnx.proto, messages ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, ValueInfoProto and
+TypeProto.
 """
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
 from yoloom.errors import InvalidModel
+from yoloom.formats.graph import MOST_VALUES, Constant, Graph, Node
+from yoloom.formats.head_layout import Dims, Signature
 from yoloom.formats.model import ModelFile
-from yoloom.formats.protobuf import fields, mapped, messages, text
-from yoloom.formats.signature import Dims, Signature
+from yoloom.formats.protobuf import fields, mapped, messages, text, unpacked
 
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
 _INITIALIZER_NAME = 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
-_TYPE_TENSOR, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 2, 1, 1
+_TYPE_TENSOR, _ELEMENT_TYPE, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 1, 2, 1, 1
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
+_ATTRIBUTE_NAME, _ATTRIBUTE_INTEGER, _ATTRIBUTE_TENSOR = 1, 3, 5
+_DIMS, _DATA_TYPE, _FLOATS, _INT32S, _INT64S, _RAW_DATA = 1, 2, 4, 5, 7, 9
+_TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64", 16: "bfloat16"}
+_FORMATS = {1: "f", 2: "B", 3: "b", 6: "i", 7: "q", 10: "e", 11: "d"}  # of `struct`
+_POINTER = b"version https://git-lfs"
 
 
 def read_onnx(file: ModelFile) -> tuple[Signature, Mapping[str, str]]:
@@ -34,12 +44,22 @@ def read_onnx(file: ModelFile) -> tuple[Signature, Mapping[str, str]]:
 
     try:
         return file.load(declared)
-    except ValueError as error:  # UnicodeDecodeError is one
-        size = file.path.stat().st_size
-        raise InvalidModel(
-            f"{file.path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. "
-            "Copy or export it again."
-        ) from error
+    except (ValueError, struct.error) as error:  # UnicodeDecodeError is a ValueError
+        raise _no_onnx(file.path, error) from error
+
+
+def _no_onnx(path: Path, error: Exception) -> InvalidModel:
+    with path.open("rb") as opened:
+        beginning = opened.read(len(_POINTER))
+    if beginning == _POINTER:
+        return InvalidModel(
+            f"{path} is a pointer of Git LFS and not the model itself: fetch it with `git lfs pull`, or download it "
+            "from where it is published."
+        )
+    size = path.stat().st_size
+    return InvalidModel(
+        f"{path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. Copy or export it again."
+    )
 
 
 def declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
@@ -59,7 +79,70 @@ def declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
     # Files of IR version 3 list their weights among the inputs.
     weights = {text(tensor, _INITIALIZER_NAME) for tensor in parts[_GRAPH_INITIALIZER]}
     inputs = [value for value in parts[_GRAPH_INPUT] if text(value, _VALUE_NAME) not in weights]
-    return Signature([_dims(value) for value in inputs], [_dims(value) for value in parts[_GRAPH_OUTPUT]]), notes
+    graph = _graph(parts, inputs, [text(value, _VALUE_NAME) for value in parts[_GRAPH_OUTPUT]])
+    element_type = _element_type(inputs[0]) if inputs else ""
+    outputs = [_dims(value) for value in parts[_GRAPH_OUTPUT]]
+    return Signature([_dims(value) for value in inputs], outputs, element_type, graph), notes
+
+
+def _graph(parts: Mapping[int, list[memoryview]], inputs: list[memoryview], outputs: list[str]) -> Graph:
+    constants = {text(tensor, _INITIALIZER_NAME): _constant(tensor) for tensor in parts[_GRAPH_INITIALIZER]}
+    nodes = []
+    for message in parts[_GRAPH_NODE]:
+        taken: list[str] = []
+        given: list[str] = []
+        op, axis, tensor = "", None, None
+        for number, _, value in fields(message):
+            if not isinstance(value, memoryview):
+                continue
+            if number in (_NODE_INPUT, _NODE_OUTPUT):
+                (taken if number == _NODE_INPUT else given).append(str(value, "utf-8"))
+            elif number == _NODE_OP:
+                op = str(value, "utf-8")
+            elif number == _NODE_ATTRIBUTE and text(value, _ATTRIBUTE_NAME) in ("axis", "value"):
+                integers = [_signed(field) for key, _, field in fields(value) if key == _ATTRIBUTE_INTEGER]
+                axis = integers[-1] if integers else axis
+                tensor = next(messages(value, _ATTRIBUTE_TENSOR), tensor)
+        if op == "Constant":
+            constants.update({name: Constant(()) if tensor is None else _constant(tensor) for name in given})
+        else:
+            nodes.append(Node(op, taken, given, axis))
+    return Graph.folded(nodes, constants, text(inputs[0], _VALUE_NAME) if inputs else "", outputs)
+
+
+def _signed(value: int | memoryview) -> int:
+    if not isinstance(value, int):
+        return 0
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def _constant(tensor: memoryview) -> Constant:
+    shape: list[int] = []
+    kind = 0
+    data: dict[int, memoryview] = {}
+    for number, _, value in fields(tensor):
+        if number == _DIMS:
+            shape += unpacked(value) if isinstance(value, memoryview) else [value]
+        elif number == _DATA_TYPE and isinstance(value, int):
+            kind = value
+        elif isinstance(value, memoryview):
+            data[number] = value
+    count = math.prod(shape)
+    if not 0 < count <= MOST_VALUES or kind not in _FORMATS:
+        return Constant(tuple(shape))
+    raw = data.get(_RAW_DATA, data.get(_FLOATS) if kind == 1 else None)
+    if raw is not None and len(raw) == count * struct.calcsize(_FORMATS[kind]):
+        return Constant(tuple(shape), struct.unpack(f"<{count}{_FORMATS[kind]}", raw))
+    integers = unpacked(data.get(_INT64S if kind == 7 else _INT32S, memoryview(b""))) if kind in (2, 3, 6, 7) else []
+    return Constant(tuple(shape), tuple(map(float, integers)) if len(integers) == count else None)
+
+
+def _element_type(value: memoryview) -> str:
+    inner = value
+    for number in (_VALUE_TYPE, _TYPE_TENSOR):
+        inner = next(messages(inner, number), memoryview(b""))
+    types = [number for field, _, number in fields(inner) if field == _ELEMENT_TYPE and isinstance(number, int)]
+    return _TYPES.get(types[-1], f"type {types[-1]}") if types else ""
 
 
 def _dims(value: memoryview) -> Dims:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import struct
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from yoloom.errors import InvalidModel, ModelNotFound
+from yoloom.formats.graph import MOST_VALUES, Constant, Graph, Node
+from yoloom.formats.head_layout import Dims, Signature
 from yoloom.formats.model import ModelFile
-from yoloom.formats.signature import Dims, Signature
 
 _METADATA = "metadata.yaml"
 _MOST_ALIASES = 8
+_OPS = {
+    "Convert": "Cast",
+    "Multiply": "Mul",
+    "Divide": "Div",
+    "Subtract": "Sub",
+    "Power": "Pow",
+    "SoftMax": "Softmax",
+    "Convolution": "Conv",
+    "VariadicSplit": "Split",
+    "StridedSlice": "Slice",
+    "ReLU": "Relu",
+    "FloorMod": "Mod",
+    "Broadcast": "Expand",
+    "ConvertLike": "CastLike",
+    "FakeQuantize": "Identity",
+    "GroupConvolution": "Conv",
+}
+_TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "f64": "float64", "u8": "uint8", "i8": "int8"}
+_FORMATS = {"f32": "f", "f16": "e", "f64": "d", "u8": "B", "i8": "b", "i32": "i", "i64": "q"}  # of `struct`
 
 
 def find_openvino_ir(path: Path) -> ModelFile:
@@ -23,25 +44,85 @@ def find_openvino_ir(path: Path) -> ModelFile:
         if len(networks) != 1:
             raise ModelNotFound(f"{path}: expected a folder with one OpenVINO .xml file, found {len(networks)}.")
         [xml] = networks
-    weights, notes = xml.with_suffix(".bin"), xml.with_name(_METADATA)
+    weights = xml.with_suffix(".bin")
     if not weights.is_file():
         raise ModelNotFound(f"{xml} has no weights beside it: expected {weights.name}.")
-    return ModelFile("openvino", (xml, weights, *([notes] if notes.is_file() else [])))
+    # YOLOv5 names its metadata after the model.
+    notes = [path for path in (xml.with_name(_METADATA), xml.with_suffix(".yaml")) if path.is_file()]
+    return ModelFile("openvino", (xml, weights, *notes[:1]))
 
 
 def read_openvino_ir(file: ModelFile) -> tuple[Signature, Mapping[str, Any]]:
-    """Read the shapes and the metadata that an IR declares. Raises InvalidModel, or OSError."""
+    """Read the shapes, the metadata and the operators that an IR declares. Raises InvalidModel, or OSError."""
     xml = file.path
     try:
         # Entity bombs end in a ParseError: expat has limited their growth since 2.4.1.
-        layers = ET.parse(xml).getroot().findall("layers/layer")  # noqa: S314
+        root = ET.parse(xml).getroot()  # noqa: S314
+        layers = root.findall("layers/layer")
         inputs = [_port(layer.find("output/port")) for layer in layers if layer.get("type") == "Parameter"]
         outputs = [_port(layer.find("input/port")) for layer in layers if layer.get("type") == "Result"]
-    except (ET.ParseError, ValueError, LookupError) as error:  # a size that is no number, an unknown encoding
+        graph = _graph(root, layers, xml.with_suffix(".bin"))
+        types = [
+            _TYPES.get(data.get("element_type", ""), data.get("element_type", ""))
+            for data in (layer.find("data") for layer in layers if layer.get("type") == "Parameter")
+            if data is not None
+        ]
+    except (
+        ET.ParseError,
+        ValueError,
+        LookupError,
+        struct.error,
+    ) as error:  # a size that is no number, an unknown encoding
         raise InvalidModel(f"{xml} is no OpenVINO model, or a damaged one: {error}") from error
     if not inputs or not outputs:
         raise InvalidModel(f"{xml} declares no network: {len(inputs)} inputs and {len(outputs)} outputs.")
-    return Signature(inputs, outputs), _notes(xml.with_name(_METADATA))
+    notes = file.files[2] if len(file.files) > 2 else None
+    return Signature(inputs, outputs, types[0] if types else "", graph), {} if notes is None else _notes(notes)
+
+
+def _graph(root: ET.Element, layers: Sequence[ET.Element], weights: Path) -> Graph:
+    """Return the operators under their names in ONNX. Values are named "layer:port". Raises ValueError."""
+    taken: dict[str, dict[int, str]] = {}
+    for edge in root.iterfind("edges/edge"):
+        name = f"{edge.get('from-layer')}:{edge.get('from-port')}"
+        taken.setdefault(edge.get("to-layer", ""), {})[int(edge.get("to-port", "0"))] = name
+    nodes, constants, images, outputs = [], {}, "", []
+    with weights.open("rb") as data:
+        for layer in layers:
+            number, kind = layer.get("id", ""), layer.get("type", "")
+            inputs = [name for _, name in sorted(taken.get(number, {}).items())]
+            given = [f"{number}:{port.get('id')}" for port in layer.iterfind("output/port")]
+            if kind == "Const":
+                constants.update(dict.fromkeys(given, _constant(layer, data)))
+            elif kind == "Parameter":
+                images = given[0] if given else ""
+            elif kind == "Result":
+                outputs += inputs
+            else:
+                attributes = layer.find("data")
+                axis = None if attributes is None else attributes.get("axis")
+                op = _OPS.get(kind, kind)
+                if op == "Gather" and len(inputs) > 2 and constants.get(inputs[2]):
+                    axis = str(int((constants[inputs[2]].values or (0,))[0]))
+                    inputs = inputs[:2]
+                if kind == "VariadicSplit" and len(inputs) > 2:
+                    inputs = [inputs[0], inputs[2]]
+                nodes.append(Node(op, inputs, given, int(axis) if axis and axis.lstrip("-").isdecimal() else None))
+    return Graph.folded(nodes, constants, images, outputs)
+
+
+def _constant(layer: ET.Element, weights: BinaryIO) -> Constant:
+    attributes = layer.find("data")
+    if attributes is None:
+        return Constant(())
+    shape = tuple(int(side) for side in attributes.get("shape", "").split(",") if side.strip())
+    size, code = int(attributes.get("size", "0")), _FORMATS.get(attributes.get("element_type", ""))
+    if code is None or not 0 < size <= MOST_VALUES * struct.calcsize(code):
+        return Constant(shape)
+    weights.seek(int(attributes.get("offset", "0")))
+    data = weights.read(size)
+    count = size // struct.calcsize(code)
+    return Constant(shape, struct.unpack(f"<{count}{code}", data) if len(data) == size else None)
 
 
 def _port(port: ET.Element | None) -> Dims:

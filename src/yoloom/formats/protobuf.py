@@ -79,6 +79,15 @@ def text(message: memoryview, number: int) -> str:
     return value
 
 
+def unpacked(data: memoryview) -> list[int]:
+    """Return the numbers of a packed field, negative ones too. Raises ValueError."""
+    numbers, at = [], 0
+    while at < len(data):
+        number, at = _read_varint(data, at)
+        numbers.append(number - (1 << 64) if number >= 1 << 63 else number)
+    return numbers
+
+
 def _read_varint(message: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):  # seven bits in each byte, the lowest first; the eighth says that more follow

@@ -44,18 +44,27 @@ def check_exists(path: Path) -> None:
         raise ModelNotFound(f"no such model: {path}")
 
 
-def describe(file: ModelFile, task: str | None = None, names: Mapping[int, str] | Sequence[str] | None = None) -> Model:
-    """Read what a model file declares: shapes, task, names. Executes nothing. Thread safety: any number of threads.
+def describe(
+    file: ModelFile,
+    task: str | None = None,
+    names: Mapping[int, str] | Sequence[str] | None = None,
+    layout: str | None = None,
+) -> Model:
+    """Read what a model file declares: shapes, task, names, operators. Executes nothing.
+
+    Thread safety: any number of threads.
 
     Args:
         file: The files, from `find_files` or `yoloom.store.locate`. A checkpoint is converted first, where no
             conversion of it is kept.
         task: Overrides the task that the file states.
         names: Overrides the class names that the file states.
+        layout: The form of the first output, where the file does not prove it: one of `LAYOUTS`.
 
     Raises:
         InvalidModel: The file is damaged, contradicts itself or holds no YOLO network.
-        UnsupportedModel: It needs something that yoloom does not have.
+        UnsupportedModel: It needs something that yoloom does not have, or could be read in more ways than one.
+        InvalidOption: No such layout.
         UnsupportedTask: Its task is none of `TASKS`.
     """
     try:
@@ -65,9 +74,14 @@ def describe(file: ModelFile, task: str | None = None, names: Mapping[int, str] 
         if isinstance(error, ModelNotFound):
             raise
         raise InvalidModel(f"{file.path} can not be read: {error.strerror or error}") from error
-    return interpret(file, signature, notes, task, names)
+    return interpret(file, signature, notes, task, names, layout)
 
 
-def read_model(path: Path, task: str | None = None, names: Mapping[int, str] | Sequence[str] | None = None) -> Model:
+def read_model(
+    path: Path,
+    task: str | None = None,
+    names: Mapping[int, str] | Sequence[str] | None = None,
+    layout: str | None = None,
+) -> Model:
     """Describe the `.onnx` file or OpenVINO IR folder at `path`, see `find_files` and `describe`."""
-    return describe(find_files(path), task, names)
+    return describe(find_files(path), task, names, layout)

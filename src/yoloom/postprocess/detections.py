@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import InvalidModel
+from yoloom.formats.model import Layout, Model
 
 BOX_VALUES = 4
 END2END_VALUES = 6
@@ -45,25 +47,40 @@ class OutputLayout:
         nc: number of classes; None where the file does not say.
         kpt_shape: keypoints of a pose and values of each, 2 or 3.
         ranked: rows of anchors that were ranked by score in the graph and not suppressed, (K, 6 + extras).
+        form: which of the layouts that hold every anchor it is, where neither of the other two says.
     """
 
     end2end: bool
     nc: int | None = None
     kpt_shape: tuple[int, int] | None = None
     ranked: bool = False
+    form: Layout = Layout.RAW
 
-    def classes_in(self, output: NDArray[np.float32], extras: int) -> int:
-        """Return how many classes a raw `output` (4 + nc + extras, A) scores. Raises InvalidModel for another shape."""
-        classes = len(output) - BOX_VALUES - extras
+    def classes_in(self, output: NDArray[np.float32], extras: int, box_values: int = BOX_VALUES) -> int:
+        """Return how many classes a raw `output` (4 + nc + extras, A) scores. Raises InvalidModel for another shape.
+
+        box_values: 5 where objectness stands before the classes.
+        """
+        classes = len(output) - box_values - extras
         if classes < 1 or classes != (self.nc or classes):
             scores = "at least one class score" if self.nc is None else f"{self.nc} class scores"
-            raise _wrong_shape(f"4 box values, {scores} and {extras} more values for each anchor", output)
+            raise _wrong_shape(f"{box_values} box values, {scores} and {extras} more values for each anchor", output)
         return classes
 
     def check_rows(self, output: NDArray[np.float32], extras: int) -> None:
         """Raise InvalidModel unless an `output` of rows is (N, 6 + extras)."""
         if output.shape[1] != END2END_VALUES + extras:
             raise _wrong_shape(f"rows of 4 box values, score, class and {extras} more values", output)
+
+
+@functools.lru_cache(maxsize=64)
+def _layout_of(layout: Layout, nc: int | None, kpt_shape: tuple[int, int] | None) -> OutputLayout:
+    return OutputLayout(layout is Layout.END2END, nc, kpt_shape, layout is Layout.CANDIDATES, layout)
+
+
+def output_layout(model: Model, layout: Layout) -> OutputLayout:
+    """Describe the raw outputs of a model that come in `layout`; the same object for all images of one model."""
+    return _layout_of(layout, len(model.names) or None, model.kpt_shape)
 
 
 def _wrong_shape(expected: str, output: NDArray[np.float32]) -> InvalidModel:

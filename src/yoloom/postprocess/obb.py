@@ -12,6 +12,7 @@ from yoloom.options import PredictOptions
 from yoloom.postprocess.detect import candidates_of, detect_end2end
 from yoloom.postprocess.detections import Detections, OutputLayout
 from yoloom.postprocess.nms_rotated import nms_rotated
+from yoloom.postprocess.sanity import check_classes, check_rows, check_scores
 
 _EXTRAS = 1  # the angle
 
@@ -31,9 +32,13 @@ def find(
     output = outputs[0]
     if layout.end2end:
         layout.check_rows(output, _EXTRAS)
+        check_scores(output[:, 4])
         rows = detect_end2end(output, options, keep)
+        check_classes(rows[:, 5], layout.nc)
+        check_rows(rows, letterbox.canvas_hw, xyxy=False)
     else:
-        rows = candidates_of(output, layout, _EXTRAS, options, keep)
+        rows = candidates_of(output, layout, _EXTRAS, letterbox.canvas_hw, options, keep)
+        check_rows(rows, letterbox.canvas_hw, xyxy=False)
         xywhr, cls = rows[:, [0, 1, 2, 3, 6]], rows[:, 5]
         kept = nms_rotated(xywhr, cls, iou=options.iou, max_det=options.max_det, agnostic=options.agnostic_nms)
         rows = rows[kept]

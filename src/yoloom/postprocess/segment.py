@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set
 
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.errors import InvalidOutput
 from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detect import detect
@@ -29,7 +31,9 @@ def find(
     other shapes.
     """
     output, protos = sorted(outputs, key=np.ndim)
-    rows = detect(output, layout, len(protos), options, keep)
+    rows = detect(output, layout, len(protos), letterbox.canvas_hw, options, keep)
+    if len(rows) and not math.isfinite(float(protos.sum())):
+        raise InvalidOutput("the model gave masks that are no numbers (NaN or infinite): its file is damaged.")
     protos_hw = (protos.shape[1], protos.shape[2])
     boxes = np.concatenate([letterbox.to_source(rows[:, :4]), rows[:, 4:6]], axis=1)
     if options.retina_masks:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yoloom.errors import BackendUnavailable, InvalidModel, UnknownDevice, UnsupportedModel
-from yoloom.formats.model import Model
+from yoloom.formats.model import Model, Shape
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs
@@ -222,7 +222,7 @@ def _with_preprocessing(model: Model) -> ModelProto:
     graph = proto.graph
     weights = {initializer.name for initializer in graph.initializer}
     images = next(value for value in graph.input if value.name not in weights)
-    nodes = _preprocessing_nodes(graph, images)
+    nodes = _preprocessing_nodes(graph, images, model.input)
     graph.input.insert(0, _uint8_input(images))
     graph.input.remove(images)
     for position, node in enumerate(nodes):
@@ -236,14 +236,21 @@ def _uint8_input(images: ValueInfoProto) -> ValueInfoProto:
     return helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, [batch, height, width, 3])
 
 
-def _preprocessing_nodes(graph: GraphProto, images: ValueInfoProto) -> list[NodeProto]:
+def _preprocessing_nodes(graph: GraphProto, images: ValueInfoProto, form: Shape) -> list[NodeProto]:
     reverse, scale = "yoloom_rgb_from_bgr", "yoloom_255"
-    graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), reverse))
-    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), scale))
     own_type = images.type.tensor_type.elem_type
+    nodes = []
+    value = _INPUT
+    if not form.bgr:
+        graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), reverse))
+        nodes.append(helper.make_node("Gather", [_INPUT, reverse], ["yoloom_rgb"], axis=3))
+        value = "yoloom_rgb"
+    nodes.append(helper.make_node("Transpose", [value], ["yoloom_nchw"], perm=[0, 3, 1, 2]))
+    if form.pixels:
+        return [*nodes, helper.make_node("Cast", ["yoloom_nchw"], [images.name], to=own_type)]
+    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), scale))
     return [
-        helper.make_node("Gather", [_INPUT, reverse], ["yoloom_rgb"], axis=3),
-        helper.make_node("Transpose", ["yoloom_rgb"], ["yoloom_nchw"], perm=[0, 3, 1, 2]),
+        *nodes,
         helper.make_node("Cast", ["yoloom_nchw"], ["yoloom_float"], to=TensorProto.FLOAT),
         helper.make_node("Div", ["yoloom_float", scale], ["yoloom_scaled"]),
         helper.make_node("Cast", ["yoloom_scaled"], [images.name], to=own_type),

@@ -173,10 +173,12 @@ class OpenVINOContext(Context):
         super().__init__(model)
         self._request = request
         self._data = data  # lasts as long as the request
+        self._bgr = model.input.bgr
         self._rgb = np.empty((0, 0, 0, 3), np.uint8)
 
     def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
-        self._request.set_input_tensor(ov.Tensor(self._as_rgb(batch), shared_memory=True))
+        pixels = batch if self._bgr else self._as_rgb(batch)
+        self._request.set_input_tensor(ov.Tensor(pixels, shared_memory=True))
         self._request.infer()
         # The tensors are views of the request's memory, which the next user overwrites.
         return tuple(np.array(tensor.data, np.float32, copy=True) for tensor in self._request.output_tensors)
@@ -202,7 +204,10 @@ def _with_preprocessing(model: Model) -> ov.Model:
     steps = ov.preprocess.PrePostProcessor(network)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     steps.input().model().set_layout(ov.Layout("NCHW"))
-    steps.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0).convert_element_type(own_type)
+    if model.input.pixels:
+        steps.input().preprocess().convert_element_type(own_type)
+    else:
+        steps.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0).convert_element_type(own_type)
     for index in range(len(network.outputs)):
         steps.output(index).tensor().set_element_type(ov.Type.f32)
     return steps.build()

@@ -56,6 +56,8 @@ def file_recipe(
     device: str,
     precision: str | None,
     options: DeviceOptions = PLAIN,
+    precision: str,
+    layout: str | None = None,
 ) -> Recipe:
     """Make the recipe of a model that this process has read. version: of its files; a worker takes no other."""
     arguments = {
@@ -68,6 +70,7 @@ def file_recipe(
         "precision": precision,
         "version": repr(version),
         "device_options": asdict(options),
+        "layout": layout,
     }
     is_shared = check_backend(backend, device).shares_compiled
     return Recipe("yoloom.workers.recipe:open_in_worker", arguments, is_shared)
@@ -83,12 +86,13 @@ def open_in_worker(
     precision: str | None,
     version: str,
     device_options: Mapping[str, Any],
+    layout: str | None = None,
 ) -> WorkerModel:
     """Open a model file as `YOLO` does. Raises ModelError; InvalidModel when it is another file by now."""
     runtime = find_backend(backend, device, DeviceOptions(**device_options))
     chosen = find_precision(precision, runtime)
     try:
-        model = describe(file_at(Path(path), one_to_one), task, dict(names) or None)
+        model = describe(file_at(Path(path), one_to_one), task, dict(names) or None, layout)
         # Identified after it was read: a file that is replaced while it is read shows its new identity here. A worker
         # that starts late would otherwise answer with other weights than its siblings.
         same = repr(file_identity(model.graph.files)) == version

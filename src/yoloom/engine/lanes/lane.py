@@ -19,8 +19,9 @@ from yoloom.engine.lanes.gate import DeviceGate
 from yoloom.engine.request import Outcome, Request
 from yoloom.errors import RuntimeFailed, YoloomError
 from yoloom.formats.model import Model
+from yoloom.postprocess.sanity import check_outputs
 from yoloom.runtime.probe import blank
-from yoloom.runtime.protocol import Batch, Compiled, Context, RawOutputs
+from yoloom.runtime.protocol import Batch, Compiled, Context, OwnRows, RawOutputs
 from yoloom.sync.clock import Clock
 from yoloom.system.safe_log import SafeLogger
 
@@ -93,8 +94,10 @@ class ContextSlot:
             raise RuntimeFailed(f"the backend raised {type(error).__name__}: {error}") from error
 
     def warm_up(self, model: Model) -> None:
-        """Run the network once on an image without content. Raises what the runtime raises."""
-        self.run(blank(model))
+        """Run the network once on an image without content. Raises what the runtime raises, and InvalidOutput."""
+        outputs = self.run(blank(model))
+        layout = self._compiled.layout if isinstance(self._compiled, OwnRows) else model.layout
+        check_outputs(model, layout, tuple(output[0] for output in outputs))
 
     def _ready_context(self) -> Context:
         if self._context is None:
