@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from yoloom.errors import InvalidModel
+from yoloom.errors import InvalidModel, InvalidOutput
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detect import candidates, detect, detect_end2end, detect_raw
 from yoloom.postprocess.detections import OutputLayout
 from yoloom.postprocess.nms import MAX_CANDIDATES
 from yoloom.testing import barrier_run, shaken
 
+CANVAS_HW = (640, 640)
 Head = Callable[..., np.ndarray]
 
 
@@ -238,11 +239,21 @@ def test_ranked_rows_give_the_bits_of_the_raw_output(options: PredictOptions, ke
     for seed in range(4):
         output = random_raw(seed)
         output[4:, ::7] = output[4:, [3]]  # anchors with equal scores
-        output[5, 11] = np.nan
-        rows = detect(ranked(output, 5), OutputLayout(False, 5, ranked=True), 0, options, keep)
-        assert rows.tobytes() == detect(output, OutputLayout(False, 5), 0, options, keep).tobytes()
+        rows = detect(ranked(output, 5), OutputLayout(False, 5, ranked=True), 0, CANVAS_HW, options, keep)
+        assert rows.tobytes() == detect(output, OutputLayout(False, 5), 0, CANVAS_HW, options, keep).tobytes()
+
+
+def test_a_score_that_is_no_number_is_refused_ranked_or_not() -> None:
+    output = random_raw(0)
+    output[5, 11] = np.nan
+    for rows, layout in (
+        (ranked(output, 5), OutputLayout(False, 5, ranked=True)),
+        (output, OutputLayout(False, 5)),
+    ):
+        with pytest.raises(InvalidOutput, match="score"):
+            detect(rows, layout, 0, CANVAS_HW, PredictOptions(), None)
 
 
 def test_ranked_rows_of_another_shape() -> None:
     with pytest.raises(InvalidModel, match="rows of 4 box values, score, class and 2 more values"):
-        detect(np.zeros((3, 6), np.float32), OutputLayout(False, 5, ranked=True), 2, PredictOptions(), None)
+        detect(np.zeros((3, 6), np.float32), OutputLayout(False, 5, ranked=True), 2, CANVAS_HW, PredictOptions(), None)

@@ -56,7 +56,6 @@ def file_recipe(
     device: str,
     precision: str | None,
     options: DeviceOptions = PLAIN,
-    precision: str,
     layout: str | None = None,
 ) -> Recipe:
     """Make the recipe of a model that this process has read. version: of its files; a worker takes no other."""
