@@ -82,7 +82,7 @@ def scripted(
     tiny_onnx: Factory, ultralytics_notes: Notes, backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Open]:
     """Opens a model whose runtime is the fake: one lane, one helper, and as many places as asked for."""
-    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda *_: backend)
     opened: list[YOLO] = []
     path = tiny_onnx(metadata=ultralytics_notes())
 
@@ -411,7 +411,7 @@ def test_pitfall_05_one_bad_image_fails_alone() -> None:
 def test_pitfall_05_the_batch_mates_of_bad_images_have_their_results(
     tiny_onnx: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: Poisoned())
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda *_: Poisoned())
     white = np.full((64, 64, 3), 255, np.uint8)
     with YOLO(tiny_onnx(), threads=1) as model:
         expected = alone(model, 0, 1, 2, imgsz=64)
@@ -718,7 +718,7 @@ def test_pitfall_13_a_dropped_owner_takes_its_threads_along(
 
     Seen to fail without the finalizer of what the handle opened.
     """
-    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda *_: backend)
     before = set(threading.enumerate())
     models = [YOLO(tiny_onnx(), threads=1)]
     gate, first = held(models[0], backend)
@@ -848,7 +848,7 @@ def test_pitfall_21_a_model_that_all_ask_for_at_once_is_made_once(
 
     Seen to fail when the others hear of a model only once it is made.
     """
-    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda *_: backend)
     path, gate = tiny_onnx(), Gate()
     backend.script_compile(gate)
     arrived = threading.Semaphore(0)
@@ -872,6 +872,7 @@ def test_pitfall_21_a_model_that_all_ask_for_at_once_is_made_once(
         model.close()
 
 
+@pytest.mark.slow
 def test_pitfall_22_threads_with_other_shapes_share_no_cache(real: YOLO) -> None:
     """Twelve threads with four shapes of canvas, all at once.
 
@@ -1118,7 +1119,7 @@ def test_pitfall_29_memory_is_that_of_the_lanes_and_comes_back(
     Seen to fail when a request that has ended still knows its future.
     """
     backend = Weighed()
-    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda name, device: backend)
+    monkeypatch.setattr("yoloom.facade.open_model.find_backend", lambda *_: backend)
     pictures: list[weakref.ref[np.ndarray]] = []
 
     def ask(index: int) -> None:

@@ -102,6 +102,7 @@ def mixed_options(index: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_threads_with_different_options_get_what_they_get_alone(model: YOLO) -> None:
     asked = [(IMAGES[index % len(IMAGES)], mixed_options(index)) for index in range(24)]
     alone = [bits(model(image, **options)[0]) for image, options in asked]
@@ -110,6 +111,7 @@ def test_threads_with_different_options_get_what_they_get_alone(model: YOLO) -> 
     assert answers == [[expected] * 3 for expected in alone]
 
 
+@pytest.mark.slow
 def test_threads_on_the_very_first_call_load_and_compile_once(
     demo_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -395,6 +397,7 @@ def test_names_can_be_overridden_without_a_second_engine(model: YOLO, demo_model
         assert set(result.class_names) <= set(other_names)
 
 
+@pytest.mark.slow
 def test_a_replaced_file_is_opened_anew(demo_model: Path, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     shutil.copy(demo_model, path)
@@ -508,6 +511,7 @@ def test_bfloat16_finds_what_float32_finds(model: YOLO, brief: YOLO) -> None:
             assert abs(found.conf[nearest] - conf) < 0.05
 
 
+@pytest.mark.slow
 def test_threads_in_bfloat16_get_what_they_get_alone(brief: YOLO) -> None:
     alone = [bits(brief(image, imgsz=320)[0]) for image in IMAGES]
     together = barrier_run(8, lambda index: [bits(brief(IMAGES[(index + i) % 8], imgsz=320)[0]) for i in range(8)])

@@ -122,6 +122,7 @@ def test_every_format_tells_the_same(capsys: pytest.CaptureFixture[str]) -> None
     assert len(lines) >= len(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_a_broken_image_fails_alone(pictures: Path, form: str) -> None:
     run = yoloom_cli("predict", DEMO_MODEL, ".", "--conf", 0.1, *SMALL, "--format", form, cwd=pictures)
@@ -278,6 +279,7 @@ def test_version(tmp_path: Path) -> None:
     assert (run.returncode, run.stdout) == (0, f"yoloom {yoloom.__version__}\n")
 
 
+@pytest.mark.slow
 def test_info(tmp_path: Path) -> None:
     run = yoloom_cli("info", DEMO_MODEL, "--json", "--threads", 2, cwd=tmp_path)
     assert (run.returncode, run.stderr) == (ExitCode.OK, "")
@@ -298,6 +300,7 @@ def test_info_warns_of_libraries_that_take_more_than_there_is(
     assert "warning: OMP_NUM_THREADS=4096 lets other libraries use more threads" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_tune_measures_and_keeps_a_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -374,6 +377,7 @@ def test_a_precision_that_is_not_here_is_wrong_usage(pictures: Path, capsys: pyt
         assert output.err.startswith("error: precision must be ")
 
 
+@pytest.mark.slow
 def test_predict_takes_the_best_precision(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("predict", DEMO_MODEL, pictures / "a.jpg", "--precision", "auto", *SMALL, "--format", "jsonl")
     assert run_here(*arguments) == ExitCode.OK
@@ -394,6 +398,7 @@ def many(tmp_path: Path) -> Iterator[Path]:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for one process")
 def test_ctrl_c_leaves_no_mess(many: Path, tmp_path: Path) -> None:
     arguments = ("predict", str(DEMO_MODEL), "many", *SMALL, "--format", "jsonl", "--save", "--project", "saved")
@@ -422,6 +427,7 @@ def test_ctrl_c_leaves_no_mess(many: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["many", "saved"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
 @pytest.mark.parametrize("form", ["jsonl", "json"])
 def test_a_reader_that_goes_away_ends_it_quietly(many: Path, tmp_path: Path, form: str) -> None:
@@ -441,6 +447,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(many: Path, tmp_path: Path, for
     assert process.returncode == ExitCode.PIPE_CLOSED
 
 
+@pytest.mark.slow
 def test_the_progress_bar_stays_out_of_stdout(pictures: Path) -> None:
     pty = pytest.importorskip("pty")
     master, terminal = pty.openpty()
@@ -520,6 +527,7 @@ def test_arguments_become_what_predict_takes() -> None:
     assert parsed.classes == ["car", 3, "traffic light"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
 def test_output_that_can_not_be_written_has_its_exit_code(pictures: Path) -> None:
     with Path("/dev/full").open("w") as full:

@@ -24,6 +24,7 @@ from yoloom.results.results import Results
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 
 
+@pytest.mark.slow
 def test_the_demo(tmp_path: Path) -> None:
     here = str(Path(yoloom.__file__).absolute().parents[1])
     run = subprocess.run(

@@ -48,6 +48,7 @@ def test_a_checkpoint_is_predicted_with_and_described(here: Path, capsys: pytest
     assert (facts["format"], facts["bytes"]) == ("checkpoint", (here / "best.pt").stat().st_size)
 
 
+@pytest.mark.slow
 def test_export(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, name, hw in (
         ((), "best.onnx", (640, 640)),

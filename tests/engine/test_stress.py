@@ -22,6 +22,7 @@ def quiet() -> Iterator[None]:
     log.setLevel(before)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_everything_at_once(tmp_path: Path) -> None:
     backend, files = FaultyBackend(seed=1), open_files()
@@ -33,6 +34,7 @@ def test_everything_at_once(tmp_path: Path) -> None:
     assert open_files() <= files + 2  # the event loop's
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_everything_at_once_while_threads_are_switched_all_the_time(tmp_path: Path) -> None:
     """Seen to fail when `cancel` ends what somebody else has taken out."""
@@ -42,6 +44,7 @@ def test_everything_at_once_while_threads_are_switched_all_the_time(tmp_path: Pa
     assert found["outcomes"]["result"] > 20
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_everything_at_once_on_the_real_runtime(tmp_path: Path) -> None:
     found = Stress(two_models(tmp_path), None, threads=32, tasks=32, seed=3).run(7)

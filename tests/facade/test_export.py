@@ -55,6 +55,7 @@ def shape_of(path: Path) -> list[int | str]:
 # ---- What is written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_an_onnx_file_gives_the_boxes_of_its_checkpoint(checkpoint: Path, dynamic: bool) -> None:
     path = exported(checkpoint, dynamic=dynamic, **STATIC)
@@ -96,6 +97,7 @@ def test_half_is_half_the_size_and_near(checkpoint: Path, tmp_path: Path, form: 
     np.testing.assert_allclose(ours[:5], theirs[:5], rtol=0.02, atol=0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_an_openvino_folder_gives_the_boxes_of_its_checkpoint(checkpoint: Path, dynamic: bool) -> None:
     folder = exported(checkpoint, format="openvino", dynamic=dynamic, **STATIC)
@@ -144,6 +146,7 @@ def test_an_onnx_file_becomes_an_openvino_folder(checkpoint: Path, dynamic: bool
     assert source.exists()
 
 
+@pytest.mark.slow
 def test_an_onnx_file_without_notes_becomes_an_openvino_folder(demo_model: Path, tmp_path: Path) -> None:
     bare = onnx.load(demo_model)
     del bare.metadata_props[:]
@@ -172,6 +175,7 @@ def test_every_task_is_exported(tmp_path: Path, path: Path, form: str) -> None:
 # ---- From a handle
 
 
+@pytest.mark.slow
 def test_a_handle_exports_what_it_has_open(tmp_path: Path) -> None:
     source = Path(shutil.copy(CHECKPOINTS / "v10-detect.pt", tmp_path))
     with YOLO(source, nms=False) as model:
@@ -213,6 +217,7 @@ def _no_home() -> Path:
 # ---- Where it goes
 
 
+@pytest.mark.slow
 def test_an_old_export_is_replaced(checkpoint: Path) -> None:
     for form in ("onnx", "openvino"):
         first = exported(checkpoint, format=form, **STATIC)
@@ -305,6 +310,7 @@ def test_none_asks_for_the_default() -> None:
     assert parse_export_options(dict.fromkeys(names)) == ExportOptions()
 
 
+@pytest.mark.slow
 def test_what_is_exported_already(checkpoint: Path) -> None:
     source = exported(checkpoint, **STATIC)
     with YOLO(source) as model:

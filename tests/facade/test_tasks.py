@@ -91,6 +91,7 @@ def test_heads_without_nms_find_alike(open_model: Open, name: str) -> None:
     check_members(result, model.task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_threads_that_share_a_model_get_the_bits_of_a_lone_caller(open_model: Open, name: str, backend: str) -> None:
@@ -107,6 +108,7 @@ def test_threads_that_share_a_model_get_the_bits_of_a_lone_caller(open_model: Op
         assert all(barrier_run(8, caller))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_of_one_size_gives_the_same_as_one_of_any(open_model: Open, name: str) -> None:
     """Another file, so another network: OpenVINO computes the sine of fixed shapes by other steps, a bit apart."""

@@ -178,6 +178,7 @@ def test_columns_of_unequal_length_are_refused() -> None:
         draw_boxes(blank(), [[1, 1, 5, 5]], [RED], ["a", "b"])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(*[st.floats(-1e9, 1e9)] * 4), max_size=4), st.text(max_size=12).filter(str.isprintable))
 def test_any_boxes_and_texts(boxes: list[tuple[float, ...]], text: str) -> None:

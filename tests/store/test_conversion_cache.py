@@ -167,6 +167,7 @@ def test_a_link_among_the_entries_is_none_of_them(cache: ConversionCache, tmp_pa
     assert (cache.folder / "mine.onnx").read_bytes() == content(1)
 
 
+@pytest.mark.slow
 def test_any_number_may_write_and_clear_at_once(cache: ConversionCache) -> None:
     """A reader finds a whole entry or none. Seen to fail when entries are written under their own name."""
 

@@ -101,6 +101,7 @@ def raw_bits(model: YOLO) -> bytes:
 # ---- What comes out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_described_as_its_export_would_be(cache: Path, checkpoint: Path) -> None:
     with YOLO(checkpoint) as model:
         assert (model.task, dict(model.names), model.stride) == ("detect", {0: "0", 1: "1", 2: "2"}, 32)
@@ -109,6 +110,7 @@ def test_a_checkpoint_is_described_as_its_export_would_be(cache: Path, checkpoin
         assert repr(model) == f"YOLO({str(checkpoint)!r}, task='detect', classes=3)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("name", ["v8-detect", "v10-detect", "v3-detect", "rare-detect", "focus-detect"])
 def test_a_checkpoint_gives_the_boxes_of_its_export(cache: Path, tmp_path: Path, name: str, backend: str) -> None:
@@ -120,6 +122,7 @@ def test_a_checkpoint_gives_the_boxes_of_its_export(cache: Path, tmp_path: Path,
         assert len(ours)
 
 
+@pytest.mark.slow
 def test_the_head_that_needs_no_nms_is_a_model_of_its_own(cache: Path) -> None:
     path = CHECKPOINTS / "v10-detect.pt"
     with YOLO(path) as many, YOLO(path, nms=False) as best, YOLO(path, nms=True) as same:
@@ -135,6 +138,7 @@ def test_the_head_that_needs_no_nms_is_a_model_of_its_own(cache: Path) -> None:
                 model(IMAGE, end2end=nms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["v10-detect", "26-obb", "26-pose", "26-segment"])
 def test_the_head_that_needs_no_nms_sees_the_colours_as_they_are(tmp_path: Path, name: str) -> None:
     """OpenVINO's own way to swap the channels gets lost in these graphs, without a word."""
@@ -154,6 +158,7 @@ def test_a_network_with_one_head_answers_to_what_it_was_opened_with(checkpoint: 
         assert bits(model(IMAGE, nms=False, **OPTIONS)[0]) == bits(model(IMAGE, nms=True, **OPTIONS)[0])
 
 
+@pytest.mark.slow
 def test_an_export_keeps_the_head_it_has(checkpoint: Path, tmp_path: Path) -> None:
     export = tmp_path / "export.onnx"
     export.write_bytes(converted_bytes(checkpoint))
@@ -174,6 +179,7 @@ def test_a_handle_pickles_with_its_head(cache: Path) -> None:
 # ---- Once
 
 
+@pytest.mark.slow
 def test_a_second_opening_unpickles_nothing(
     cache: Path, checkpoint: Path, conversions_made: list[str], expected: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +190,7 @@ def test_a_second_opening_unpickles_nothing(
     assert len(conversions_made) == 1
 
 
+@pytest.mark.slow
 def test_32_threads_convert_a_new_checkpoint_once(
     cache: Path, checkpoint: Path, conversions_made: list[str], expected: bytes
 ) -> None:
@@ -218,6 +225,7 @@ def test_a_file_is_hashed_once_while_a_handle_is_open(
         handle.close()
 
 
+@pytest.mark.slow
 def test_a_conversion_is_read_through_once_at_each_opening(
     cache: Path, checkpoint: Path, expected: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,6 +246,7 @@ def test_a_conversion_is_read_through_once_at_each_opening(
         assert len(verified) == openings
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_another_model(cache: Path, checkpoint: Path, conversions_made: list[str]) -> None:
     with YOLO(checkpoint) as before:
         replacement = Path(shutil.copy(CHECKPOINTS / "v3-detect.pt", checkpoint.with_name("new.pt")))

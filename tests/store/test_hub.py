@@ -370,6 +370,7 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_16_threads_in_each_of_4_processes_make_one_download(publisher: Publisher, cache: Path) -> None:
     """Seen to fail without the lock (141 to 199 requests, parts that vanish under their writers, failed downloads),
     and without the second look after the lock (one request after the other).

@@ -222,6 +222,7 @@ def test_what_ends_in_time_is_forgotten(engine: Engine) -> None:
     assert all(len(future.result()) for future in futures)
 
 
+@pytest.mark.slow
 def test_a_future_of_submit_ends_in_time_for_all_who_wait_for_it(demo_model: Path) -> None:
     """Through the facade, on the real clock. Seen to wait for the runs that stand still."""
     with YOLO(demo_model, threads=1) as model:

@@ -113,6 +113,7 @@ def test_the_parent_is_the_span_of_whoever_asked(engine: Engine, spans: InMemory
     assert found == {first.get_span_context().span_id, second.get_span_context().span_id}
 
 
+@pytest.mark.slow
 def test_each_task_is_the_parent_of_its_own(demo_model: Path, spans: InMemorySpanExporter) -> None:
     async def ask(model: YOLO, name: str) -> int:
         with program.start_as_current_span(name) as span:

@@ -99,6 +99,7 @@ def test_random_bytes_are_refused_or_wait_for_more(data: bytes) -> None:
         return
 
 
+@pytest.mark.slow
 @given(st.integers(0, PREFIX.size + 60), st.integers(0, 255))
 def test_a_changed_byte_makes_no_crash(position: int, value: int) -> None:
     data = bytearray(b"".join(map(bytes, encode(MESSAGES[1], 3))))

@@ -236,6 +236,7 @@ def test_workers_have_one_copy_of_the_weights_and_the_bits_of_threads(kind: str,
         assert len(inodes) == 1, "all look at the same memory"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_imported_network_has_its_own_settings_and_the_same_bits(demo_model: Path, threads: int) -> None:
     """And lives as long as its last context, whatever happens to the rest."""

@@ -90,6 +90,7 @@ def both_forms(path: Path, backend: OpenVINOBackend) -> tuple[Model, ContextSlot
     return model, one, making.slots(together)
 
 
+@pytest.mark.slow
 def test_the_second_form_comes_out_of_the_first_with_the_same_bits(demo_model: Path) -> None:
     backend = Watched()
     model, one, many = both_forms(demo_model, backend)
@@ -101,6 +102,7 @@ def test_the_second_form_comes_out_of_the_first_with_the_same_bits(demo_model: P
     assert small == (160, 160)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["export", "import", "bits", "run"])
 def test_what_can_not_be_handed_over_is_compiled(demo_model: Path, fault: str) -> None:
     backend = Watched(fault)

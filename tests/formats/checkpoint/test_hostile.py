@@ -41,6 +41,7 @@ def audit(folder: Path) -> dict[str, Any]:
     return dict(zip(CORPUS, json.loads(done.stdout).values(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", GROUPS)
 def test_ends_in_the_error_for_its_kind(group: str, tmp_path: Path) -> None:
     ends = {name: end_of(data, tmp_path) for name, (data, _) in GROUPS[group].items()}
