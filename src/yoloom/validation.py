@@ -110,7 +110,7 @@ def listed(name: str, value: Any) -> list[Any]:
     except TypeError:  # an array without axes
         return [value]
     except Exception:  # noqa: BLE001  an iterator of the caller
-        raise InvalidOption(f"{name} must be readable as a list, got {shown(value)}.") from None
+        raise InvalidOption(f"{name} must be a list, got {shown(value)}.") from None
 
 
 def size_hw(name: str, value: Any) -> tuple[int, int]:

@@ -149,7 +149,7 @@ def _check_supported(name: str, value: Any) -> None:
         raise UnsupportedOption(f"format must be one of {', '.join(FORMATS)}, got {shown(value)}.")
     if name == "nms" and value is not None and flag("nms", value):
         raise UnsupportedOption(
-            "nms=True, an NMS inside of the graph, is not available in yoloom. Leave it out for the output that NMS "
+            "nms=True, an NMS inside of the graph, is not available in yoloom. Leave it out for an output that NMS "
             "comes after, or take nms=False for the head that needs none (v10, 26)."
         )
 
@@ -162,7 +162,9 @@ def _check_source(source: Path, options: ExportOptions) -> None:
             f"{source}: expected a checkpoint (.pt){', or an .onnx file' * (options.format == 'openvino')} to export."
         )
     if (options.imgsz_hw, options.dynamic, options.batch, options.nms) != (None,) * 4:
-        raise UnsupportedOption(f"{source} has the size and the head it has: export its checkpoint (.pt) for another.")
+        raise UnsupportedOption(
+            f"{source} can not be given another size or head: export its checkpoint (.pt) with them."
+        )
 
 
 def _check_target(source: Path, target: Path, form: str) -> None:

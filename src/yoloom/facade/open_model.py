@@ -194,12 +194,12 @@ def _check_shared(engine: Engine, settings: OpenSettings) -> None:
     queue, plan = settings.queue, settings.plan
     if queue is not None and engine.capacity != queue.size:
         raise InvalidOption(
-            f"size must be {engine.capacity}: the file is open with such a queue, which its handles share."
+            f"size must be {engine.capacity}: the file is open with a queue of that size, and its handles share it."
         )
     max_bytes = engine.scheduler.max_bytes
     if queue is not None and queue.max_bytes not in (None, max_bytes):
         raise InvalidOption(
-            f"max_bytes must be {max_bytes:.0f}: the file is open with such a queue, which its handles share."
+            f"max_bytes must be {max_bytes:.0f}: the file is open with that bound, and its handles share it."
         )
     lanes = engine.lanes
     if isinstance(plan, Plan) and isinstance(lanes, ThreadLanes) and lanes.plan != plan:

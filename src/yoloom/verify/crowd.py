@@ -177,4 +177,4 @@ def _start(group: ThreadGroup[None], callers: int) -> None:
     try:
         group.start()
     except RuntimeError as error:
-        raise InvalidOption(f"threads={callers} are more than this system gives: ask for fewer.") from error
+        raise InvalidOption(f"this system can not start threads={callers}: ask for fewer.") from error

@@ -86,7 +86,7 @@ def check(
     settings = parse_settings(threads, asyncio, seconds, rounds, seed, tolerance, hang_after, cases)
     target = target_of(model)
     if asyncio and target.predict_async is None:
-        raise InvalidOption(f"asyncio needs a target with predict_async, which {target.name} has not.")
+        raise InvalidOption(f"asyncio needs a target with predict_async, and {target.name} has none.")
     found = find_pictures(images, most_pictures(target.options, settings.cases), settings.seed)
     return Check(target, settings, found, say or (lambda _words: None)).run()
 

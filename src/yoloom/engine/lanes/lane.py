@@ -149,4 +149,4 @@ def _new_context(compiled: Compiled) -> Context:
     try:
         return compiled.context()
     except RuntimeError as error:
-        raise RuntimeFailed(f"the runtime makes no context for another run: {error}") from error
+        raise RuntimeFailed(f"the runtime can not make a context: {error}") from error
