@@ -23,8 +23,7 @@ from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocki
 from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.lanes.cpu_gate import CpuGate
 from yoloom.engine.lanes.lane import ContextSlot
-from yoloom.engine.scheduling.queue_policy import OnFull
-from yoloom.engine.scheduling.request_terms import RequestTerms, resolve_client
+from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms, resolve_client
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions

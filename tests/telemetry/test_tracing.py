@@ -24,8 +24,7 @@ from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.request_trace import NO_TRACE
-from yoloom.engine.scheduling.queue_policy import OnFull
-from yoloom.engine.scheduling.request_terms import RequestTerms
+from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidImage, QueueFull, RuntimeFailed
 from yoloom.options import PredictOptions
 from yoloom.telemetry import tracing

@@ -150,7 +150,8 @@ class Engine:
     def wait(self, request: Request, signal: Signal) -> None:
         """Block until the request has ended, at the latest at its deadline. Raises its error."""
         self._wait_for(request, signal)
-        request.raise_error()
+        if request.error is not None:
+            request.raise_error()
 
     def wait_for_place(self, request: Request, admitted: Signal) -> None:
         """Block until the request has a place, at the latest at its deadline. Raises its error when it gets none."""

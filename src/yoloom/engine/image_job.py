@@ -40,7 +40,15 @@ class ImageJob(Image, Protocol):
 
 
 class LocalImageJob:
-    """An image that a lane of this process draws and runs. See `ImageJob`."""
+    """An image that a lane of this process draws and runs. See `ImageJob`.
+
+    Thread safety: one thread at a time, see `ImageJob`.
+
+    Attributes:
+        canvas_hw: Height and width of the canvas in pixels, after `prepare`.
+        nbytes: Bytes of the decoded picture, and of a canvas that is drawn already.
+        lowest_score: Confidence below which no candidate is kept.
+    """
 
     def __init__(
         self,
@@ -71,23 +79,11 @@ class LocalImageJob:
         self._save_dir = save_dir
         self._frame = frame
         self._draws_early = draws_early
+        self.lowest_score = options.conf
+        self.canvas_hw: tuple[int, int]
+        self.nbytes: int
         self._canvas: NDArray[np.uint8] | None = None
         self._copy: NDArray[np.uint8] | None = None
-
-    @property
-    def canvas_hw(self) -> tuple[int, int]:
-        """Height and width of the canvas in pixels."""
-        return self._pipeline.canvas_hw
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the decoded picture, and of a canvas that is drawn already."""
-        return self._pipeline.nbytes + (0 if self._canvas is None else self._canvas.nbytes)
-
-    @property
-    def lowest_score(self) -> float:
-        """Confidence below which no candidate is kept."""
-        return self._pipeline.lowest_score
 
     def expected_nbytes(self, source: object) -> int:
         """Estimate the size of the decoded picture from its header, 0 where that can not be told."""
@@ -95,11 +91,15 @@ class LocalImageJob:
 
     def prepare(self, source: object, ownership: Ownership = Ownership.COPY) -> None:
         """Decode, and plan the placement. Raises InputError for a source that is no usable image."""
-        self._pipeline.prepare(source, ownership)
+        pipeline = self._pipeline
+        pipeline.prepare(source, ownership)
+        self.canvas_hw = pipeline.canvas_hw
+        self.nbytes = pipeline.image.nbytes
         if self._draws_early:
-            canvas = np.empty((*self._pipeline.canvas_hw, 3), np.uint8)
-            self._pipeline.draw(canvas)
+            canvas = np.empty((*self.canvas_hw, 3), np.uint8)
+            pipeline.draw(canvas)
             self._canvas = canvas
+            self.nbytes += canvas.nbytes  # both are held until the results are there
 
     def draw(self, canvas: NDArray[np.uint8]) -> None:
         """Place the image on its canvas (*canvas_hw, 3)."""

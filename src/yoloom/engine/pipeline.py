@@ -35,6 +35,9 @@ class ImagePipeline:
     Attributes:
         image: The decoded picture, (H, W, 3) uint8 BGR.
         is_borrowed: Whether `image` is the caller's own array.
+        source_hw: Height and width of the prepared image in pixels.
+        canvas_hw: Height and width of the canvas that `draw` needs, in pixels, after `prepare`.
+        lowest_score: Confidence below which no candidate is kept.
         speed: Milliseconds of preprocess, inference and postprocess, after `postprocess`.
     """
 
@@ -44,11 +47,14 @@ class ImagePipeline:
         """Store. Raises UnknownClass. layout: of the raw outputs, None for the one that the file says."""
         self._model = model
         self._options = options
-        self._keep: Set[int] | None = class_ids(options.classes, model.names)
+        self._keep: Set[int] | None = None if options.classes is None else class_ids(options.classes, model.names)
         self._max_pixels = max_pixels
         self._output_layout = output_layout(model, layout or model.layout)
+        self.lowest_score = options.conf
         self.is_borrowed = False
         self.image: NDArray[np.uint8]
+        self.source_hw: tuple[int, int]
+        self.canvas_hw: tuple[int, int]
         self._placement: Placement
         self._preprocess_ms = 0.0
         self.speed: Mapping[str, float] = {}
@@ -65,34 +71,14 @@ class ImagePipeline:
         self.image = decode_image(source, self._max_pixels, borrow=ownership is not Ownership.COPY)
         self.is_borrowed = self.image is source and ownership is Ownership.BORROWED
         model, options = self._model, self._options
-        source_hw = self.source_hw
+        source_hw = self.source_hw = self.image.shape[0], self.image.shape[1]
         canvas_hw = model.input.hw or round_up_to_stride(options.imgsz or model.imgsz_hw, model.stride)
         if model.task == "classify":
             self._placement = CentreCrop(source_hw, canvas_hw)
         else:
             is_free = model.input.hw is None
             self._placement = plan_letterbox(source_hw, canvas_hw, model.stride if is_free and options.rect else None)
-
-    @property
-    def source_hw(self) -> tuple[int, int]:
-        """Height and width of the prepared image in pixels."""
-        height, width = self.image.shape[:2]
-        return height, width
-
-    @property
-    def canvas_hw(self) -> tuple[int, int]:
-        """Height and width of the canvas that `draw` needs, in pixels."""
-        return self._placement.canvas_hw
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the prepared image, in the source's size."""
-        return self.image.nbytes
-
-    @property
-    def lowest_score(self) -> float:
-        """Confidence below which no candidate is kept."""
-        return self._options.conf
+        self.canvas_hw = self._placement.canvas_hw
 
     def draw(self, canvas: NDArray[np.uint8]) -> None:
         """Letterbox, or crop, the prepared image on `canvas` (*canvas_hw, 3)."""
@@ -108,8 +94,8 @@ class ImagePipeline:
             inference_ms: Time in the runtime, for `speed`.
         """
         started = time.perf_counter()
-        model = self._model
-        detections = TASKS[model.task](outputs, self._output_layout, self._placement, self._options, self._keep)
+        find = TASKS[self._model.task]
+        detections = find(outputs, self._output_layout, self._placement, self._options, self._keep)
         postprocess_ms = (time.perf_counter() - started) * 1e3
         self.speed = {"preprocess": self._preprocess_ms, "inference": inference_ms, "postprocess": postprocess_ms}
         return detections

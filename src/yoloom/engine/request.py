@@ -10,9 +10,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.request_trace import NO_TRACE, RequestTrace
+from yoloom.engine.request_trace import NO_TRACE, RequestTrace, Timeline
 from yoloom.engine.scheduling.request_terms import RequestTerms
-from yoloom.engine.timeline import Timeline
 from yoloom.errors import YoloomError
 from yoloom.runtime.protocol import RawOutputs
 from yoloom.sync.clock import clamped

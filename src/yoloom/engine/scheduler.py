@@ -24,8 +24,7 @@ from yoloom.engine.request import Image, Outcome, Request
 from yoloom.engine.scheduling.policy import Admission, Expire, LaneOffer, Policy, Run, Ticket
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, QueueFull, YoloomError
 from yoloom.sync.clock import Clock, TimeLimit, clamped
-from yoloom.sync.counted_lock import CountedLock
-from yoloom.sync.lifo_condition import LifoCondition
+from yoloom.sync.counted_lock import CountedLock, LifoCondition
 from yoloom.sync.stacks import thread_name
 from yoloom.system.safe_log import SafeLogger
 
@@ -51,7 +50,8 @@ class Scheduler:
         self._name = name
         self._clock = clock
         self.insight = insight
-        # Guards all that follows, and the counters and lanes of `insight`. Held for a few lines at a time.
+        # Guards all that follows, and the counters and lanes of `insight`. Held for a few lines at a time. No other
+        # lock is taken under it (the CPU gate is glanced at without its own): so there is no order of locks to keep.
         self._lock = CountedLock()
         # Lanes wait here for something to do. Every change that may give a lane work notifies one of them; a lane that
         # sleeps until a deadline or until a batch is due wakes by itself.
@@ -112,7 +112,7 @@ class Scheduler:
                 self.insight.counters.ended(request, "expired")
                 raise too_late()
             if not (self._waiting or self._running):
-                self.insight.lanes.moved(now)
+                self.insight.lanes.moved(now)  # an idle engine does not stand still: its watchdog counts from here
             # First of all: Ctrl-C may strike after any line, and `cancel` must find the request.
             self._waiting[request.id] = request
             if request.keeps_place:
@@ -122,26 +122,18 @@ class Scheduler:
                 del self._waiting[request.id]
                 self._undelivered.pop(request.id, None)
                 self.insight.counters.ended(request, "full")
-                raise self._queue_full(request)
+                raise _queue_full(self._policy, request)
             if answer is Admission.ADMITTED:
                 self.insight.counters.admitted(request, now)
             dropped = self._take_out(dropped_ids, "dropped") if dropped_ids else []
-            admitted = self._newly_admitted()
+            admitted = self._newly_admitted() if self._policy.admitted else []
             if terms.deadline < math.inf:
                 self._work.notify()  # an idle lane must know until when to sleep
-        tell_admitted(admitted)
+        if admitted:
+            tell_admitted(admitted)
         for older in dropped:
             older.fail(Dropped("a newer request took this one's place in the queue, as on_full says."))
         return answer is Admission.ADMITTED
-
-    def _queue_full(self, request: Request) -> QueueFull:
-        policy = self._policy
-        if policy.waiting + policy.held >= policy.capacity:
-            return QueueFull(f"all {policy.capacity} places of the queue are taken; come back later.")
-        return QueueFull(
-            f"the queue holds {policy.charged_bytes} bytes of pictures of {policy.max_bytes:.0f}, and this "
-            f"one takes {request.nbytes}; come back later."
-        )
 
     def mark_ready(self, request: Request, image: Image) -> bool:
         """Let a request whose image is prepared run in its turn, once it has a place.
@@ -150,13 +142,14 @@ class Scheduler:
             True when no other waits, so that it runs at once, or next.
         """
         with self._lock:
+            # The policy would ignore it as well, but the image would stay on the request.
             if request.id not in self._waiting:
                 return False  # it has ended meanwhile, and must hold no image
             request.image = image
             now = request.timeline.prepared = self._clock()
             nbytes = image.nbytes
             self._policy.prepared(request.id, image.canvas_hw, now, None if nbytes == request.nbytes else nbytes)
-            admitted = self._newly_admitted()
+            admitted = self._newly_admitted() if self._policy.admitted else []
             self._work.notify()
             is_next = len(self._waiting) == 1
         if admitted:
@@ -192,6 +185,7 @@ class Scheduler:
         """Free the place of a request that keeps it: it has reached its caller, or nobody waits for it. Idempotent."""
         with self._lock:
             self._undelivered.pop(request.id, None)
+            # Also when it still runs: `finish` then sees `keeps_place` off, and frees the place itself. Never both.
             held, request.holds, request.keeps_place = request.holds, False, False
             if held:
                 self._policy.delivered(request.id)
@@ -227,6 +221,8 @@ class Scheduler:
     def next_work(self) -> Work | None:
         """Wait for something to do; None once the engine has closed."""
         with self._lock:
+            # A loop, because a woken lane may come too late: one that has just finished takes the request without
+            # sleeping, and this one finds nothing and waits again.
             while not self._closed:
                 now = self._clock()
                 action = self._policy.next_action(now)
@@ -236,7 +232,7 @@ class Scheduler:
                     self.insight.lanes.started(action, requests, now)
                     if self._waiting and self._policy.needs_a_clock:
                         self._work.notify()  # this lane may have been the one that knew until when to sleep
-                    return Work(action, requests, self._newly_admitted())
+                    return Work(action, requests, self._newly_admitted() if self._policy.admitted else [])
                 if isinstance(action, Expire):
                     self.insight.lanes.moved(now)
                     expired = self._take_out(action.tickets, "expired")
@@ -265,10 +261,14 @@ class Scheduler:
                     request.holds = True
                     held.add(request.id)
                 ended.append((request, outcome))
+            # Under the same lock as the pops above: a snapshot shows a request in a lane, or ended, nothing between.
             self._policy.finished(run, held)
-            admitted = self._newly_admitted() if self._waiting else []
-            self._notify_settled()
-        tell_admitted(admitted)
+            admitted = self._newly_admitted() if self._policy.admitted else []
+            if self._closing:
+                self._notify_settled()
+        # From here on without the lock: what is called belongs to callers, and may ask this scheduler something.
+        if admitted:
+            tell_admitted(admitted)
         for request, outcome in ended:
             _end_safely(request, outcome)
 
@@ -289,6 +289,7 @@ class Scheduler:
         """Let lanes end after their run. Returns the requests that still waited; the caller ends them."""
         with self._lock:
             self._closed = True
+            # All in one step with `_closed`: a lane that wakes in between finds it closed, and takes nothing.
             self._policy.drain()
             waiting = self._take_out(list(self._waiting), "failed")  # also those that Ctrl-C cut off from the policy
             self._work.notify_all()
@@ -298,6 +299,7 @@ class Scheduler:
     def abandon_running(self, lanes_ended: bool) -> list[Request]:
         """Give up what still runs, because a lane hangs. Returns those requests; the caller ends them."""
         with self._lock:
+            # Cleared under the lock: a hanging lane that comes back finds none of them in `finish`, and ends none.
             running = list(self._running.values())
             self._running.clear()
             for request in running:
@@ -370,6 +372,7 @@ class Scheduler:
         return self._closed or not (self._policy.waiting or self._policy.running)
 
     def _notify_settled(self) -> None:
+        # Only `drain` waits for it, after `turn_away`: before, nobody needs to be woken after each run.
         if self._closing and self._is_settled():
             self._settled.notify_all()
 
@@ -380,6 +383,15 @@ def tell_admitted(requests: Iterable[Request]) -> None:
         on_admitted: Callable[[Request], None] | None = request.on_admitted
         if on_admitted is not None:
             on_admitted(request)
+
+
+def _queue_full(policy: Policy, request: Request) -> QueueFull:
+    if policy.waiting + policy.held >= policy.capacity:
+        return QueueFull(f"all {policy.capacity} places of the queue are taken; come back later.")
+    return QueueFull(
+        f"the queue holds {policy.charged_bytes} bytes of pictures of {policy.max_bytes:.0f}, and this one takes "
+        f"{request.nbytes}; come back later."
+    )
 
 
 def _end_safely(request: Request, outcome: Outcome) -> None:

@@ -53,7 +53,8 @@ class Call:
         """
         if errors not in ("raise", "return"):
             raise InvalidOption(f"errors must be 'raise' or 'return', got {errors!r}.")
-        class_ids(options.classes, opened.model.names)
+        if options.classes is not None:
+            class_ids(options.classes, opened.model.names)
         self._opened = opened
         self._engine = opened.engine
         self._options = options
@@ -62,7 +63,7 @@ class Call:
         self._terms = terms
         self._has_client = has_client
         self._max_pixels = max_pixels
-        self._output = open_output(save, opened.model.task)
+        self._output = open_output(save, opened.model.task) if save.writes else None
 
     def now(self, source: Any) -> Results:
         """Predict one image in the calling thread."""

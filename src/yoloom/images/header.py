@@ -43,26 +43,24 @@ def decoded_nbytes(source: object) -> int | None:
         Height x width x 3; None where the size can not be read: no image, a damaged header, a format that OpenCV may
         know all the same, a pipe, a file that is not there.
     """
+    size_hw: tuple[int, int] | None = None
     try:
-        size_hw = _size_hw_of(source)
+        if isinstance(source, np.ndarray):
+            if source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4)):
+                size_hw = source.shape[0], source.shape[1]
+        elif isinstance(source, Encoded):
+            size_hw = read_size_hw(source.data)
+        elif isinstance(source, (bytes, bytearray, memoryview)):
+            size_hw = read_size_hw(bytes(source))
+        elif isinstance(source, (str, os.PathLike)):
+            path = Path(source)
+            # A pipe would be read for ever. imagesize fetches addresses where they are text, so it gets a `Path`.
+            size_hw = read_size_hw(path) if path.is_file() else None
+        elif is_pil_image(source):
+            size_hw = int(source.height), int(source.width)
     except Exception:  # noqa: BLE001  a damaged header, a file that can not be read; decoding it will say why
         return None
     return None if size_hw is None or min(size_hw) < 1 else size_hw[0] * size_hw[1] * CHANNELS
-
-
-def _size_hw_of(source: object) -> tuple[int, int] | None:
-    if isinstance(source, np.ndarray):
-        is_picture = source.ndim == 2 or (source.ndim == 3 and source.shape[2] in (1, 3, 4))
-        return (source.shape[0], source.shape[1]) if is_picture else None
-    if isinstance(source, Encoded):
-        return read_size_hw(source.data)
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return read_size_hw(bytes(source))
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
-        # A pipe would be read for ever. imagesize fetches addresses where they are text, so it gets a `Path`.
-        return read_size_hw(path) if path.is_file() else None
-    return (int(source.height), int(source.width)) if is_pil_image(source) else None
 
 
 def read_size_hw(encoded: bytes | Path) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ Formulas: those of Ultralytics 8.4.190, so that boxes agree to a fraction of a p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 PAD_VALUE = 114  # gray of the canvas around the image
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """Where a source lies on a plane, as the way back sees it: from the two sizes alone.
 
-    On a canvas it is not always what was drawn: the content may fill a canvas after its side was rounded down.
+    On a canvas it is not always what was drawn: the content may fill a canvas after its side was rounded down. A named
+    tuple, because two are made for every image.
 
     Thread safety: any number of threads.
 
-    Args:
+    Attributes:
         source_hw: height and width of the source in pixels.
         content_hw: height and width of the source's part of the plane.
         top: rows of the plane above it.

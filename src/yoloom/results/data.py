@@ -91,7 +91,7 @@ class ResultsData(TorchLike):
             frame=frame,
         )
         members = self._per_detection()
-        if len({len(member) for member in members.values()}) > 1:
+        if len(members) > 1 and len({len(member) for member in members.values()}) > 1:
             counts = ", ".join(f"{name} of {len(member)}" for name, member in members.items())
             raise InputError(
                 f"expected the same number of detections in each member, got {counts}; replace them together"

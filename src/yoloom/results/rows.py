@@ -117,7 +117,8 @@ class BoxRows(ResultRows):
     is_track = False
 
     def __init__(self, boxes: ArrayLike, orig_shape: tuple[int, int]) -> None:
-        super().__init__(boxes, orig_shape)
+        height, width = orig_shape
+        self._store(data=self._checked(boxes), orig_shape=(int(height), int(width)))
 
     @classmethod
     def _checked(cls, values: ArrayLike) -> Array:

@@ -39,7 +39,7 @@ def expand(source: Any) -> list[Any]:
         if not source:
             raise NoImagesFound("the list of sources is empty.")
         return [image for item in source for image in _expand_item(item)]
-    return _expand_item(source)
+    return _expand_item(source) if isinstance(source, (str, os.PathLike)) else [source]
 
 
 def expand_lazily(sources: Iterable[Any]) -> Iterator[Any]:

@@ -21,12 +21,11 @@ from yoloom import YOLO, Client
 from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.image_job import LocalImageJob
-from yoloom.engine.insight.lane_activity import LaneActivity
+from yoloom.engine.insight.counters import LaneActivity
 from yoloom.engine.insight.statistics import LaneState, ProfilePlan, Refused, Statistics
 from yoloom.engine.request import Request
 from yoloom.engine.scheduling.policy import LaneOffer, Run
-from yoloom.engine.scheduling.queue_policy import OnFull
-from yoloom.engine.scheduling.request_terms import RequestTerms
+from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidModel, QueueFull, RuntimeFailed
 from yoloom.options import PredictOptions

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
 from yoloom.engine.scheduling.policy import QUIET_STREAK, Admission, Expire, LaneOffer, Policy, Run, SleepUntil, Ticket
-from yoloom.engine.scheduling.queue_policy import OnFull
-from yoloom.engine.scheduling.request_terms import ANYBODY, Client, RequestTerms
+from yoloom.engine.scheduling.request_terms import ANYBODY, Client, OnFull, RequestTerms
 from yoloom.runtime.protocol import LATENCY, THROUGHPUT
 
 ADMITTED, WAITING, REJECTED = ((answer, ()) for answer in Admission)

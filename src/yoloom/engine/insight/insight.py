@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from yoloom.engine.insight.counters import OutcomeCounters, StageDurations
-from yoloom.engine.insight.lane_activity import LaneActivity
+from yoloom.engine.insight.counters import LaneActivity, OutcomeCounters, StageDurations
 from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.engine.insight.watchdog import Watchdog
 from yoloom.errors import EngineClosed

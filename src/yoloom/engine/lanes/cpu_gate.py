@@ -153,8 +153,9 @@ class CpuGate:
                 return
             if self.busy == (share,) and not share.waiting:  # alone: there is nobody to keep books for
                 share.computing -= cpus
-                self._leave(share, self._clock())
-                self.busy = () if share.is_absent else self.busy
+                if not share.computing:
+                    share.left_at = self._clock()
+                    self.busy = ()
                 return
             now = self._count()
             share.computing -= cpus

@@ -38,12 +38,6 @@ class _Line:
         self.waiting: dict[int, float] = {}  # id -> priority, in order of admission; ready or not
         self.ready: list[tuple[float, int]] = []  # heap of (-priority, id); ids that are gone are skipped on sight
 
-    def first(self) -> int | None:
-        """Find the id that is next, or None when none is ready."""
-        while self.ready and self.ready[0][1] not in self.waiting:
-            heapq.heappop(self.ready)
-        return self.ready[0][1] if self.ready else None
-
 
 class FairQueue:
     """The waiting requests of all clients, in the order of turns.
@@ -74,9 +68,11 @@ class FairQueue:
         line.waiting[request_id] = priority
         self._owner[request_id] = line
 
-    def ready(self, request_id: int, shape: Shape, now: float = 0.0) -> None:
-        """Allow a waiting request to be served, in batches with others of its shape."""
-        line = self._owner[request_id]
+    def ready(self, request_id: int, shape: Shape, now: float = 0.0) -> bool:
+        """Allow a waiting request to be served, in batches with others of its shape; False when it does not wait."""
+        line = self._owner.get(request_id)
+        if line is None:
+            return False
         heapq.heappush(line.ready, (-line.waiting[request_id], request_id))
         self._shape_of[request_id] = shape
         self._by_shape.setdefault(shape, {})[request_id] = now
@@ -84,6 +80,7 @@ class FairQueue:
             line.in_turn = True
             line.credit = line.weight
             self._order.append(line)
+        return True
 
     def remove(self, request_id: int) -> bool:
         """Take a request out; False when it did not wait."""
@@ -118,10 +115,11 @@ class FairQueue:
         """Find the request whose turn it is; None when none is ready. Clients without any leave the order."""
         for _ in range(len(self._order)):
             line = self._order[0]
-            request_id = line.first()
-            if request_id is not None:
-                return request_id
-            if line.waiting:
+            while line.ready and line.ready[0][1] not in line.waiting:
+                heapq.heappop(line.ready)
+            if line.ready:
+                return line.ready[0][1]
+            if line.waiting:  # its requests are not prepared yet: it keeps its place in the order
                 self._order.rotate(-1)
             else:
                 self._order.popleft().in_turn = False
@@ -130,7 +128,7 @@ class FairQueue:
 
     def take(self) -> tuple[int, Shape] | None:
         """Take the request whose turn it is, and its shape; None when none is ready."""
-        request_id = self.peek()
+        request_id = self.peek() if self._order else None
         if request_id is None:
             return None
         shape = self._shape_of[request_id]

@@ -26,8 +26,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from yoloom.engine.scheduling.fair_queue import FairQueue, Shape
-from yoloom.engine.scheduling.queue_policy import OnFull
-from yoloom.engine.scheduling.request_terms import RequestTerms
+from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms
 
 # Named tuples, because they are made for every request under the engine's lock: in a third of a dataclass's time.
 
@@ -123,7 +122,7 @@ class Policy:
         self._queue = FairQueue()  # those that have a place
         self._waiters = FairQueue()  # those that wait for one
         self._without_place: dict[int, tuple[Ticket, Shape | None, float]] = {}  # with the canvas, when it was prepared
-        self._admitted: list[int] = []
+        self.admitted: list[int] = []  # have got a place since `take_admitted`, which they had to wait for
         self._held = 0
         self._charged: dict[int, int] = {}  # bytes of those that have a place, run, or are held
         self._bytes = 0
@@ -131,6 +130,9 @@ class Policy:
         self._profiles: dict[str, _ProfileLanes] = {}
         self._for_one: _ProfileLanes | None = None
         self._for_many: _ProfileLanes | None = None
+        # Whether more than one request is there, or other engines compute, so that a profile for many would help. An
+        # attribute, because callers glance at it without the lock: they read the old value or the new one, never half.
+        self.contended = False
         self._quiet_streak = QUIET_STREAK
         self._is_contended = is_contended
         for name, offer in offers.items():
@@ -160,11 +162,6 @@ class Policy:
     def charged_bytes(self) -> int:
         """Bytes of the pictures that have a place, run, or are held."""
         return self._bytes
-
-    @property
-    def contended(self) -> bool:
-        """Whether more than one request is there, or other engines compute, so that a profile for many would help."""
-        return self._quiet_streak < QUIET_STREAK
 
     @property
     def next_deadline(self) -> float:
@@ -219,13 +216,17 @@ class Policy:
             self._waiters.add(ticket.id, terms.client, terms.priority)
             self._waiters.ready(ticket.id, ())
             self._without_place[ticket.id] = ticket, None, 0.0
-            self._keep_deadline(ticket)
+            if terms.deadline < math.inf:
+                self._keep_deadline(ticket)
             return Admission.WAITING, ()
         alone = not (self._queue or self.running or self._is_contended())
+        # One quiet moment proves nothing: between two images of a flood the engine is empty for an instant as well.
         self._quiet_streak = min(self._quiet_streak + 1, QUIET_STREAK) if alone else 0
+        self.contended = self._quiet_streak < QUIET_STREAK
         # Before those that make room leave: a client that always has something keeps its place among the turns.
         self._take_place(ticket)
-        self._keep_deadline(ticket)
+        if terms.deadline < math.inf:
+            self._keep_deadline(ticket)
         if leaving:
             for ticket_id in leaving:
                 self._leave(ticket_id)
@@ -234,7 +235,7 @@ class Policy:
 
     def take_admitted(self) -> list[int]:
         """Return the tickets that waited for a place and have got one since the last call."""
-        admitted, self._admitted = self._admitted, []
+        admitted, self.admitted = self.admitted, []
         return admitted
 
     def prepared(self, ticket_id: int, shape: Shape = (), now: float = 0.0, nbytes: int | None = None) -> None:
@@ -246,8 +247,7 @@ class Policy:
             now: From here on it waits for company, if a batch does.
             nbytes: Size of the decoded picture, which replaces the size that the ticket came with.
         """
-        if ticket_id in self._queue:
-            self._queue.ready(ticket_id, shape, now)
+        if self._queue.ready(ticket_id, shape, now):
             if nbytes is not None:
                 self._charge(ticket_id, nbytes)
         elif ticket_id in self._without_place:
@@ -280,28 +280,37 @@ class Policy:
 
     def next_action(self, now: float) -> Run | Expire | SleepUntil:
         """Decide what a lane does now. A Run or Expire has happened as far as the policy is concerned."""
+        # First those that are too late: a lane must never run what its caller has given up.
         if self._deadlines and self._deadlines[0][0] <= now and (expired := self._take_expired(now)):
             return Expire(expired)
-        profile = self._profile()
+        profile = self._for_many if self.contended else self._for_one
         if profile is None or not profile.idle:
             return SleepUntil(self.next_deadline)
         offer = profile.offer
-        shape = None
+        tickets: list[int] = []
         if offer.max_wait_s and self._queue.peek() is not None:
+            # The window is open since the first was ready, not since this lane asked: a lane that was busy for longer
+            # than that finds it over, and waits no more. A full batch waits for nobody.
             due = self._queue.ready_since() + offer.max_wait_s
             if due > now:
                 shape = self._queue.full_shape(offer.batch)
                 if shape is None:
                     return SleepUntil(min(due, self.next_deadline))
-        tickets = self._take_batch(offer.batch, shape)
+                # None, when a more urgent request of each client has another shape: then it is that one's turn.
+                tickets = self._queue.take_matching(shape, offer.batch)
         if not tickets:
-            return SleepUntil(self.next_deadline)
+            first = self._queue.take()
+            if first is None:
+                return SleepUntil(self.next_deadline)
+            tickets = [first[0]]
+            if offer.batch > 1:
+                tickets += self._queue.take_matching(first[1], offer.batch - 1)
         profile.running += len(tickets)
         if self._without_place:
             self._give_places()
         lane = heapq.heappop(profile.idle)
         profile.busy.add(lane)
-        return Run(profile.name, lane, tickets)
+        return Run(profile.name, lane, tuple(tickets))
 
     def finished(self, run: Run, held: Set[int] = frozenset()) -> None:
         """Free a lane. held: those of its tickets that keep a place until they are delivered."""
@@ -338,7 +347,11 @@ class Policy:
         self._charge(ticket.id, ticket.nbytes)
 
     def _charge(self, ticket_id: int, nbytes: int) -> None:
-        """Set what a ticket is charged for its picture."""
+        """Set what a ticket is charged for its picture.
+
+        The sum is kept beside the table, `_bytes == sum(_charged.values())`: an addition for each request, and not one
+        for each request that is here.
+        """
         if nbytes:
             self._bytes += nbytes - self._charged.get(ticket_id, 0)
             self._charged[ticket_id] = nbytes
@@ -350,11 +363,11 @@ class Policy:
             # In turns: one that is too large for now is not overtaken, or it would wait for ever.
             self._waiters.take()
             ticket, shape, ready_since = self._without_place.pop(first)
-            self._quiet_streak = 0
+            self._quiet_streak, self.contended = 0, True
             self._take_place(ticket)
             if shape is not None:
                 self._queue.ready(first, shape, ready_since)
-            self._admitted.append(first)
+            self.admitted.append(first)
 
     def _leaving_for(self, ticket: Ticket, on_full: OnFull) -> list[int]:
         """Choose the tickets that leave for a new one; none when that would not make room."""
@@ -378,22 +391,6 @@ class Policy:
         self._charge(ticket_id, 0)
         return True
 
-    def _profile(self) -> _ProfileLanes | None:
-        """Choose the profile of the next run."""
-        return self._for_many if self._quiet_streak < QUIET_STREAK else self._for_one
-
-    def _take_batch(self, most: int, shape: Shape | None = None) -> tuple[int, ...]:
-        """Take the ticket whose turn it is and others of its shape, or a batch of `shape`, in turns."""
-        if shape is not None:
-            # None, when a more urgent request of each client has another shape: then it is that one's turn.
-            batch = self._queue.take_matching(shape, most)
-            if batch:
-                return tuple(batch)
-        first = self._queue.take()
-        if first is None:
-            return ()
-        return (first[0],) if most == 1 else (first[0], *self._queue.take_matching(first[1], most - 1))
-
     def _take_expired(self, now: float) -> tuple[int, ...]:
         expired = []
         while self._deadlines and self._deadlines[0][0] <= now:
@@ -405,14 +402,12 @@ class Policy:
         return tuple(expired)
 
     def _keep_deadline(self, ticket: Ticket) -> None:
-        deadline = ticket.terms.deadline
-        if deadline == math.inf:
-            return
-        # Tickets that ran in time leave their deadline behind; it would stay for as long as it lies in the future.
+        # Tickets that ran in time leave their deadline behind; it would stay for as long as it lies in the future. At
+        # twice as many as can be of use, rebuilding costs as much as so many admissions have saved.
         if len(self._deadlines) > 2 * (self.capacity + self.waiting_for_place):
             self._deadlines = [entry for entry in self._deadlines if self._is_here(entry[1])]
             heapq.heapify(self._deadlines)
-        heapq.heappush(self._deadlines, (deadline, ticket.id))
+        heapq.heappush(self._deadlines, (ticket.terms.deadline, ticket.id))
 
     def _is_here(self, ticket_id: int) -> bool:
         return ticket_id in self._queue or ticket_id in self._without_place

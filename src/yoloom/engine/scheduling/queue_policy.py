@@ -1,12 +1,11 @@
-"""The size of the queue, and the fate of a request that finds no place."""
+"""The size of the queue, in requests and in bytes, and the fate of a request that finds no place by default."""
 
 from __future__ import annotations
 
-import enum
 import math
 from dataclasses import dataclass
-from typing import Any
 
+from yoloom.engine.scheduling.request_terms import OnFull, on_full
 from yoloom.errors import InvalidOption
 from yoloom.system.memory import available_memory_bytes
 from yoloom.validation import positive, shown
@@ -17,15 +16,6 @@ MAX_QUEUE_SIZE = 2**20
 MEMORY_SHARE = 0.25
 """Part of the memory of this process that decoded pictures may fill by default. A guess: a runtime needs its buffers,
 and the program has pictures of its own."""
-
-
-class OnFull(enum.Enum):
-    """Fate of a request that finds no place in the queue."""
-
-    WAIT = "wait"  # its caller waits for a place, until its deadline
-    REJECT = "reject"  # it ends with QueueFull
-    DROP_OLDEST = "drop_oldest"  # the oldest request of the client that has most waiting ends with Dropped
-    LATEST = "latest"  # always, not only when full: the waiting requests of its own client end with Dropped
 
 
 @dataclass(frozen=True)
@@ -64,15 +54,6 @@ class QueuePolicy:
             return self.max_bytes
         available = available_memory_bytes()
         return math.inf if available is None else int(available * MEMORY_SHARE)
-
-
-def on_full(value: Any) -> OnFull:
-    """Find the policy of a name. Raises InvalidOption."""
-    try:
-        return OnFull(value)
-    except (ValueError, TypeError):
-        names = ", ".join(repr(policy.value) for policy in OnFull)
-        raise InvalidOption(f"on_full must be one of {names}, got {shown(value)}.") from None
 
 
 DEFAULT_QUEUE = QueuePolicy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import sys
 import threading
@@ -12,12 +13,20 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any, NamedTuple
 
-from yoloom.engine.scheduling.queue_policy import OnFull, on_full
 from yoloom.errors import InvalidOption
 from yoloom.sync.fork import after_fork_in_child
 from yoloom.validation import number, positive, positive_seconds, shown
 
 MAX_WEIGHT = 1000
+
+
+class OnFull(enum.Enum):
+    """Fate of a request that finds no place in the queue."""
+
+    WAIT = "wait"  # its caller waits for a place, until its deadline
+    REJECT = "reject"  # it ends with QueueFull
+    DROP_OLDEST = "drop_oldest"  # the oldest request of the client that has most waiting ends with Dropped
+    LATEST = "latest"  # always, not only when full: the waiting requests of its own client end with Dropped
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class RequestTerms(NamedTuple):
             priority: A finite number.
             full: Name of an `OnFull`.
         """
-        urgency = number("priority", priority)
+        urgency = priority if priority == 0 and type(priority) is int else number("priority", priority)
         if not math.isfinite(urgency):
             raise InvalidOption(f"priority must be a finite number, got {shown(priority)}.")
         return cls(math.inf, resolve_client(client), urgency, on_full(full), positive_seconds(timeout))
@@ -76,6 +85,18 @@ class RequestTerms(NamedTuple):
     def starting(self, now: float) -> RequestTerms:
         """Set the deadline of a request that begins now."""
         return self if self.timeout_s is None else self._replace(deadline=now + self.timeout_s)
+
+
+_ON_FULL = {policy.value: policy for policy in OnFull} | {policy: policy for policy in OnFull}
+
+
+def on_full(value: Any) -> OnFull:
+    """Find the policy of a name. Raises InvalidOption."""
+    try:
+        return _ON_FULL[value]
+    except (KeyError, TypeError):
+        names = ", ".join(repr(policy.value) for policy in OnFull)
+        raise InvalidOption(f"on_full must be one of {names}, got {shown(value)}.") from None
 
 
 class _CallerMark:
