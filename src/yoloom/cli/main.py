@@ -66,17 +66,14 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
     except (YoloomError, OSError) as error:
         if arguments.debug:
             raise
-        if isinstance(error, YoloomError) or not _is_of_stdout(error):
+        # A write to stdout failed: files have a name, and those for results raise errors of the package.
+        lost = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+        if isinstance(error, YoloomError) or error.filename is not None or error.errno not in lost:
             report_line(f"error: {' '.join(str(error).split())}")
             return exit_code(error)
         _discard(sys.stdout)
         report_line(f"error: the output can not be written: {error.strerror or error}.")
         return ExitCode.OUTPUT
-
-
-def _is_of_stdout(error: OSError) -> bool:
-    """Whether a write to stdout failed: files have a name, and those for results raise errors of the package."""
-    return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def _discard(stdout: TextIO) -> None:

@@ -129,7 +129,11 @@ class Registry:
         try:
             pending = self._pending(claim)
             if pending.builder is claim:
-                self._build(pending, claim.key, build)
+                _settle(pending, build)
+                if pending.exception() is not None:
+                    with self._lock:  # whoever comes next tries again, though others may still hear of this error
+                        if self._engines.get(key) is pending:
+                            del self._engines[key]
             return Lease(claim, pending.result())
         except BaseException:
             self._take_back(claim)
@@ -146,19 +150,13 @@ class Registry:
                 pending = self._engines[key] = Pending(claim)
             return pending
 
-    def _build(self, pending: Pending, key: Key, build: Callable[[], Engine]) -> None:
-        _settle(pending, build)
-        if pending.exception() is not None:  # whoever comes next tries again, though others may still hear of this one
-            with self._lock:
-                if self._engines.get(key) is pending:
-                    del self._engines[key]
-
     def _take_back(self, claim: Claim) -> None:
         """Undo a claim that ended in an error, or in the middle of any line."""
         with self._lock:
             pending = self._engines.get(claim.key)
         if pending is not None and pending.builder is claim and not pending.done():
-            pending.set_exception(_interrupted())  # or those who wait would wait for ever
+            # Or those who wait would wait for ever.
+            pending.set_exception(EngineClosed("opening the model was interrupted in another thread; open it again."))
         self.release(claim)
 
     def release(self, claim: Claim, drain: bool = False, timeout: float | None = None) -> None:
@@ -257,10 +255,6 @@ def _close(pending: Pending | None, drain: bool = False, timeout: float | None =
         pending.result().close(drain, timeout)
 
 
-def _interrupted() -> EngineClosed:
-    return EngineClosed("opening the model was interrupted in another thread; open it again.")
-
-
 _registry = Registry()
 
 
@@ -277,7 +271,7 @@ def _reset_after_fork() -> None:
 
 
 def _close_at_exit() -> None:
-    _registry.close_all()
+    _registry.close_all()  # looked up then: a forked child has a registry of its own
 
 
 atexit.register(_close_at_exit)

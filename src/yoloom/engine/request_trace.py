@@ -125,9 +125,15 @@ class _Recorded(RequestTrace):
             return
         for name, start_s, end_s in self._timeline.stages():
             self._span.stage(f"yoloom.{name}", start_s, end_s)
-        outcome = _outcome(error)
+        outcome = "succeeded" if error is None else _OUTCOMES.get(type(error), "failed")
+        attributes: dict[str, Any] = {"yoloom.outcome": outcome}
+        for name, ms in (("wait", self._timeline.wait_ms), ("execute", self._timeline.execute_ms)):
+            if not math.isnan(ms):  # else it never came so far
+                attributes[f"yoloom.{name}_ms"] = ms
+        if self._timeline.batch:
+            attributes["yoloom.batch_size"] = self._timeline.batch
         # Whoever cancels knows why; all else is a fault to look at.
-        self._span.end(_attributes(self._timeline, outcome), None if outcome == "cancelled" else error)
+        self._span.end(attributes, None if outcome == "cancelled" else error)
 
     def end_with(self, future: Future[Any]) -> None:
         self.end(CancelledError() if future.cancelled() else future.exception())
@@ -157,15 +163,3 @@ def begin_trace(model: Model, request_id: int, timeline: Timeline, clock: Clock)
     known = {"yoloom.model": model.graph.path.name, "yoloom.task": model.task, "yoloom.request": request_id}
     span = begin_span(SPAN, known, timeline.asked, clock)
     return NO_TRACE if span is None else _Recorded(span, timeline)
-
-
-def _outcome(error: BaseException | None) -> str:
-    return "succeeded" if error is None else _OUTCOMES.get(type(error), "failed")
-
-
-def _attributes(timeline: Timeline, outcome: str) -> dict[str, Any]:
-    measured = {"yoloom.wait_ms": timeline.wait_ms, "yoloom.execute_ms": timeline.execute_ms}
-    found: dict[str, Any] = {name: ms for name, ms in measured.items() if not math.isnan(ms)}
-    if timeline.batch:
-        found["yoloom.batch_size"] = timeline.batch
-    return {"yoloom.outcome": outcome, **found}

@@ -78,7 +78,11 @@ class Call:
     def awaitable(self, source: Any) -> Coroutine[Any, Any, Results]:
         """Return a coroutine for one image. A buffer is copied now: until it is awaited, the caller may reuse it."""
         image, job, terms = self._begin(source)
-        return self._awaited(_own(image), job, terms, self._helpers_delivery())
+        if isinstance(image, memoryview):
+            image = copied_bytes(image)
+        elif isinstance(image, (np.ndarray, bytearray)):
+            image = image.copy()
+        return self._awaited(image, job, terms, self._helpers_delivery())
 
     async def _awaited(
         self, image: Any, job: ImageJob, terms: RequestTerms, deliver: Callable[[Results], Results]
@@ -141,10 +145,3 @@ class Call:
         if self._save.show:
             results.show(wait_ms=1, **plot_options(self._save))
         return results
-
-
-def _own(source: Any) -> Any:
-    """Copy an array, or encoded bytes, into memory that nobody else writes to; return anything else as it is."""
-    if isinstance(source, memoryview):
-        return copied_bytes(source)
-    return source.copy() if isinstance(source, (np.ndarray, bytearray)) else source

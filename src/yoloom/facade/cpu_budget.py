@@ -11,7 +11,6 @@ from typing import Any
 
 import cv2
 
-from yoloom.engine.engine import Engine
 from yoloom.engine.engine_registry import registry
 from yoloom.engine.lanes.cpu_gate import Share
 from yoloom.engine.lanes.thread_lanes import ThreadLanes
@@ -66,25 +65,34 @@ class CpuBudget:
 def cpu_budget() -> CpuBudget:
     """Return the CPU budget of this process now. Changes nothing. Thread safety: any number of threads."""
     cpus, quota = available_cpus(), container_cpus()
-    engines = tuple(_budget_of(engine) for engine in registry().engines())
+    engines = []
+    for engine in registry().engines():
+        gate = engine.lanes.gate if isinstance(engine.lanes, ThreadLanes) else None
+        share = gate if isinstance(gate, Share) else None
+        engines.append(
+            EngineBudget(
+                str(engine.model.graph.path),
+                engine.guarantee().backend,
+                engine.threads,
+                engine.statistics().lanes,
+                0 if share is None else share.computing,
+                0 if share is None else len(share.waiting),
+            )
+        )
     opencv_threads = cv2.getNumThreads()
-    warnings = (
-        *_oversubscribed(cpus, os.environ, sys.modules, opencv_threads),
-        *_crowded(cpus, engines),
-    )
-    return CpuBudget(cpus, affinity_cpus(), None if quota == math.inf else quota, engines, opencv_threads, warnings)
-
-
-def _budget_of(engine: Engine) -> EngineBudget:
-    gate = engine.lanes.gate if isinstance(engine.lanes, ThreadLanes) else None
-    return EngineBudget(
-        str(engine.model.graph.path),
-        engine.guarantee().backend,
-        engine.threads,
-        engine.statistics().lanes,
-        gate.computing if isinstance(gate, Share) else 0,
-        len(gate.waiting) if isinstance(gate, Share) else 0,
-    )
+    warnings = [*_oversubscribed(cpus, os.environ, sys.modules, opencv_threads)]
+    for budget in engines:
+        if budget.threads > cpus:
+            asked = f"{budget.file} was opened with threads={budget.threads} on {cpus} CPUs"
+            warnings.append(f"{asked}: ask for {cpus} at the most.")
+    threads = sum(budget.threads for budget in engines)
+    if len(engines) > 1 and threads > cpus:
+        warnings.append(
+            f"{len(engines)} open models ask for {threads} threads on {cpus} CPUs: while several are busy they take "
+            "turns, and each is as much slower."
+        )
+    found_quota = None if quota == math.inf else quota
+    return CpuBudget(cpus, affinity_cpus(), found_quota, tuple(engines), opencv_threads, tuple(warnings))
 
 
 def _oversubscribed(
@@ -100,15 +108,3 @@ def _oversubscribed(
         yield f"torch computes with {threads} threads on {cpus} CPUs: call torch.set_num_threads({cpus})."
     if opencv_threads > cpus:
         yield f"OpenCV's pool has {opencv_threads} threads on {cpus} CPUs: call cv2.setNumThreads({cpus})."
-
-
-def _crowded(cpus: int, engines: tuple[EngineBudget, ...]) -> Iterator[str]:
-    for engine in engines:
-        if engine.threads > cpus:
-            yield f"{engine.file} was opened with threads={engine.threads} on {cpus} CPUs: ask for {cpus} at the most."
-    threads = sum(engine.threads for engine in engines)
-    if len(engines) > 1 and threads > cpus:
-        yield (
-            f"{len(engines)} open models ask for {threads} threads on {cpus} CPUs: while several are busy they take "
-            "turns, and each is as much slower."
-        )

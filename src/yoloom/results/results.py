@@ -171,6 +171,10 @@ class Results(ResultsData):
             UnknownOption: for another option.
         """
         check_idle(idle)
+        picture = self.orig_img if img is None else img
+        if not isinstance(picture, np.ndarray) or picture.shape[2:] != (3,) or picture.dtype != np.uint8:
+            kind = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+            raise InvalidImage(f"img: expected a uint8 array of (H, W, 3), got {kind}")
         options = PlotOptions(
             conf=conf,
             line_width=line_width,
@@ -184,7 +188,7 @@ class Results(ResultsData):
             color_mode=color_mode,
             txt_color=txt_color,
         )
-        image = plot_results(self, self.orig_img if img is None else _checked_picture(img), options)
+        image = plot_results(self, picture, options)
         if save:
             save_image(image, self._picture_path(filename))
         if show:
@@ -318,10 +322,3 @@ class Results(ResultsData):
     def __repr__(self) -> str:
         counts = self.verbose().removesuffix(", ")
         return f"Results({counts}; path={self.path!r}, orig_shape={self.orig_shape})"
-
-
-def _checked_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        kind = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-        raise InvalidImage(f"img: expected a uint8 array of (H, W, 3), got {kind}")
-    return image

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from yoloom.errors import InvalidOption
@@ -41,10 +40,7 @@ def container_cpus(root: Path = ROOT) -> float:
 
     Quotas are nested: each group on the way up has one, and the smallest counts.
     """
-    return min(_quotas(root), default=math.inf)
-
-
-def _quotas(root: Path) -> Iterator[float]:
+    least = math.inf
     for folder in group_folders("cpu", root):
         version2 = read_limit(folder / "cpu.max")
         version1 = read_limit(folder / "cpu.cfs_quota_us") + read_limit(folder / "cpu.cfs_period_us")
@@ -54,4 +50,5 @@ def _quotas(root: Path) -> Iterator[float]:
             except ValueError:  # no such file, or the word "max"
                 continue
             if quota > 0 and period > 0:  # -1 says "no limit" in version 1
-                yield quota / period
+                least = min(least, quota / period)
+    return least

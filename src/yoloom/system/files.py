@@ -46,7 +46,12 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         if path.is_dir():
-            _replace_folder(path, part, old)
+            path.rename(old)  # no system replaces a folder in one step
+            try:
+                part.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
         else:
             part.replace(path)
     finally:
@@ -55,12 +60,3 @@ def replacing(path: Path) -> Iterator[Path]:
                 shutil.rmtree(rest)
             else:
                 rest.unlink(missing_ok=True)
-
-
-def _replace_folder(path: Path, part: Path, old: Path) -> None:
-    path.rename(old)  # no system replaces a folder in one step
-    try:
-        part.rename(path)
-    except OSError:
-        old.rename(path)
-        raise

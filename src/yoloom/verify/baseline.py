@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,14 +16,16 @@ from yoloom.telemetry.histogram import Histogram
 from yoloom.verify.answer import Answer, answer_of
 from yoloom.verify.answer_check import check_unchanged
 from yoloom.verify.caller import Caller
-from yoloom.verify.cases import Case
 from yoloom.verify.crowd import Crowd, Hang, Watch
 from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal, Mismatch
 from yoloom.verify.reference import Expected, Fault, Raised
 from yoloom.verify.schedule import CallerStep, RequestKind
-from yoloom.verify.target import Target
 from yoloom.verify.target_import import described_with_causes
+
+if TYPE_CHECKING:
+    from yoloom.verify.cases import Case
+    from yoloom.verify.target import Target
 
 PLACE = "one after the other"
 

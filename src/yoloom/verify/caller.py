@@ -9,15 +9,17 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from yoloom.errors import DeadlineExceeded
-from yoloom.telemetry.histogram import Histogram
-from yoloom.verify.cases import Case
-from yoloom.verify.in_flight import InFlight
-from yoloom.verify.journal import Journal
 from yoloom.verify.schedule import CallerStep, RequestKind
-from yoloom.verify.target import Target
+
+if TYPE_CHECKING:
+    from yoloom.telemetry.histogram import Histogram
+    from yoloom.verify.cases import Case
+    from yoloom.verify.in_flight import InFlight
+    from yoloom.verify.journal import Journal
+    from yoloom.verify.target import Target
 
 SHORTEST_TIMEOUT_S = 1e-6
 

@@ -42,6 +42,12 @@ def facts_of(report: ReportData) -> Pairs:
     raised = sum(failure.count for failure in report.exceptions)
     kinds = ", ".join(f"{failure.count} {failure.kind}" for failure in report.exceptions)
     at_once = f"{report.seconds_at_once:.1f} at once in {counted(report.laps, 'lap')}"
+    last = report.memory.laps[-1].memory_bytes if report.memory.laps else 0
+    memory = f"{last / MIB:.0f} MiB, {report.memory.growth_bytes / MIB:+.1f} MiB since the first lap"
+    if not last:
+        memory = "not told by this system"
+    elif not report.memory.judged:
+        memory += " (too few laps to tell a leak)"
     return [
         ("target", report.target),
         *report.facts.items(),
@@ -51,7 +57,7 @@ def facts_of(report: ReportData) -> Pairs:
         ("mismatches", str(report.mismatches)),
         ("exceptions", f"{raised} ({kinds})" if raised else "0"),
         ("hangs", str(int(report.hang is not None))),
-        ("memory at rest", _memory(report)),
+        ("memory at rest", memory),
         ("took", f"{report.seconds:.1f} s, {at_once}, seed {report.seed}"),
         *(("note", note) for note in report.notes),
     ]
@@ -111,14 +117,6 @@ def failure_pairs(failure: Failure) -> Pairs:
         ("message", failure.message),
         ("trace", "\n".join(trace)),
     ]
-
-
-def _memory(report: ReportData) -> str:
-    last = report.memory.laps[-1].memory_bytes if report.memory.laps else 0
-    if not last:
-        return "not told by this system"
-    text = f"{last / MIB:.0f} MiB, {report.memory.growth_bytes / MIB:+.1f} MiB since the first lap"
-    return text if report.memory.judged else f"{text} (too few laps to tell a leak)"
 
 
 def _hanging(pairs: Pairs) -> list[str]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from yoloom.verify.baseline import Unsteady
-from yoloom.verify.crowd import Hang
-from yoloom.verify.journal import Entries
-from yoloom.verify.leaks import Leak
 from yoloom.verify.reference import Fault
+
+if TYPE_CHECKING:
+    from yoloom.verify.baseline import Unsteady
+    from yoloom.verify.crowd import Hang
+    from yoloom.verify.journal import Entries
+    from yoloom.verify.leaks import Leak
 
 
 class Verdict(enum.Enum):

@@ -7,15 +7,17 @@ import math
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from yoloom.engine.insight.statistics import LaneState, ProfilePlan
-from yoloom.engine.request import Request
-from yoloom.engine.request_trace import Timeline
-from yoloom.engine.scheduling.policy import LaneOffer, Run
 from yoloom.errors import Cancelled, DeadlineExceeded, Dropped, QueueFull
 from yoloom.telemetry.histogram import Histogram
 from yoloom.values import FrozenDict
+
+if TYPE_CHECKING:
+    from yoloom.engine.request import Request
+    from yoloom.engine.request_trace import Timeline
+    from yoloom.engine.scheduling.policy import LaneOffer, Run
 
 _OUTCOMES = ("succeeded", "failed", "expired", "cancelled", "dropped")
 _REASONS: Mapping[type[BaseException], str] = {

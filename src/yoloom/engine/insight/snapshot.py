@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from yoloom.engine.insight.counters import StageDurations
 from yoloom.engine.insight.statistics import HeldBytes, LaneState, ProfilePlan, Refused, Statistics
-from yoloom.engine.request import Request
 from yoloom.engine.scheduling.request_terms import Client, label_of
 from yoloom.sync.counted_lock import LockWaits
 from yoloom.values import FrozenDict
+
+if TYPE_CHECKING:
+    from yoloom.engine.insight.counters import StageDurations
+    from yoloom.engine.request import Request
 
 MAX_LISTED_CLIENTS = 8
 """Clients that a report names; the others are summed up."""

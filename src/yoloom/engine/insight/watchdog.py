@@ -10,13 +10,15 @@ from __future__ import annotations
 import enum
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.errors import InvalidOption, RuntimeFailed
 from yoloom.sync.stacks import thread_stacks
 from yoloom.system.safe_log import SafeLogger
 from yoloom.validation import number, shown
+
+if TYPE_CHECKING:
+    from yoloom.engine.insight.snapshot import EngineSnapshot
 
 PATIENCE_S = 10.0
 """How long nothing may move before it is reported, unless asked otherwise."""

@@ -56,7 +56,13 @@ class Compilation:
 
         Raises what the backend raises, and InvalidModel for a changed file.
         """
-        compiled = self._second_of_first(profile) or self._from_files(profile)
+        compiled = self._second_of_first(profile)
+        if compiled is None:
+            compiled = self._backend.compile(self.model, profile, self._precision)
+            # A second form of another file would give other results under load, and nobody would know.
+            if self._version() != self._opened_version:
+                path = self.model.graph.path
+                raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
         self._first = compiled if self._first is None else None  # there is no third
         if isinstance(compiled, Measured):
             self.measured = compiled.guarantee
@@ -68,14 +74,6 @@ class Compilation:
     def forget(self) -> None:
         """Let go of the network: there will be no other profile."""
         self._first = None
-
-    def _from_files(self, profile: Profile) -> Compiled:
-        compiled = self._backend.compile(self.model, profile, self._precision)
-        # A second form of another file would give other results under load, and nobody would know.
-        if self._version() != self._opened_version:
-            path = self.model.graph.path
-            raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
-        return compiled
 
     def _second_of_first(self, profile: Profile) -> Compiled | None:
         """Make the second profile out of the first, in half the CPU time of compiling the files again.

@@ -136,7 +136,12 @@ class CpuGate:
                 self.busy = (share,)
                 return True
             now = self._count()
-            self._join(share, now)
+            if share.is_absent:
+                share.returns_quickly = now - share.left_at < GRACE_S
+            if share not in self.busy:
+                # What it did not use while it was idle, or while the others were, is nobody's debt.
+                share.used_s = max(share.used_s, self._had_s)
+                self.busy = (*self.busy, share)
             waiter = _Waiter(cpus)
             share.waiting.append(waiter)
             self._grant(now)
@@ -204,14 +209,6 @@ class CpuGate:
         self._had_s = max(self._had_s, min((share.used_s for share in self.busy), default=0.0))
         return now
 
-    def _join(self, share: Share, now: float) -> None:
-        if share.is_absent:
-            share.returns_quickly = now - share.left_at < GRACE_S
-        if share not in self.busy:
-            # What it did not use while it was idle, or while the others were, is nobody's debt.
-            share.used_s = max(share.used_s, self._had_s)
-            self.busy = (*self.busy, share)
-
     def _leave(self, share: Share, now: float) -> None:
         if share.is_absent:
             share.left_at = now
@@ -219,15 +216,16 @@ class CpuGate:
     def _grant(self, now: float) -> None:
         if all(share.is_absent for share in self.busy):
             self.busy = ()  # there is nobody whom one of them could find in its place
-        self.busy = tuple(share for share in self.busy if not share.is_absent or self._is_expected(share, now))
+        self.busy = tuple(
+            share
+            for share in self.busy
+            if not share.is_absent or (share.returns_quickly and now - share.left_at < GRACE_S)  # expected back
+        )
         while (share := self._next()) is not None:
             waiter = share.waiting.popleft()
             if not share.has_left:
                 share.computing += waiter.cpus
             waiter.grant()
-
-    def _is_expected(self, share: Share, now: float) -> bool:
-        return share.returns_quickly and now - share.left_at < GRACE_S
 
     def _next(self) -> Share | None:
         """Find the engine whose first waiter starts now."""

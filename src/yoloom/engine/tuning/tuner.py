@@ -157,14 +157,11 @@ class Tuner:
         if self._model.input.batch is not None:
             return []  # such a graph computes its whole batch in any case
         plan = dataclasses.replace(best, batch=batch)
-        return [plan] if self._is_allowed(plan) else []
-
-    def _is_allowed(self, plan: Plan) -> bool:
         try:
             self._profile(plan)
         except InvalidOption:
-            return False
-        return True
+            return []
+        return [plan]
 
     def _alone(self) -> list[bytes]:
         """The bits of each image when it is the only one."""
@@ -306,11 +303,11 @@ class _Window:
 
     def rate(self, lanes: Sequence[Sequence[_Run]]) -> float:
         """Runs per second in the window, of all lanes."""
-        return sum(map(self._part, itertools.chain(*lanes))) / (self.end - self.begin)
-
-    def _part(self, run: _Run) -> float:
-        inside = min(run.ended, self.end) - max(run.started, self.begin)
-        return max(inside, 0.0) / max(run.ended - run.started, 1e-9)
+        runs = 0.0
+        for run in itertools.chain(*lanes):
+            inside = min(run.ended, self.end) - max(run.started, self.begin)  # its part that lies in the window
+            runs += max(inside, 0.0) / max(run.ended - run.started, 1e-9)
+        return runs / (self.end - self.begin)
 
 
 def _in_threads(

@@ -67,7 +67,11 @@ def write_onnx(
         declared[f"output{index}"] = _resolved(result.dims, sizes)
     image = _resolved(("batch", checkpoint.channels, "height", "width"), sizes)
     metadata = _metadata(checkpoint, end2end, imgsz_hw, batch, {"dynamic": dynamic, "nms": nms, "half": half})
-    file = _model_message(graph.message({INPUT: image}, declared), metadata)
+    # A ModelProto with the graph and its metadata; field numbers: onnx.proto.
+    file = ProtoMessage().integer(1, IR_VERSION).text(2, "yoloom").message(7, graph.message({INPUT: image}, declared))
+    file.message(8, ProtoMessage().text(1, "").integer(2, OPSET))
+    for key, value in metadata.items():
+        file.message(14, ProtoMessage().text(1, key).text(2, str(value)))
     with typed_contradictions():  # the weights are computed only now
         for chunk in file.chunks():
             write(chunk)
@@ -121,12 +125,3 @@ def _metadata(
         "end2end": end2end,
     }
     return metadata if checkpoint.kpt_shape is None else {**metadata, "kpt_shape": list(checkpoint.kpt_shape)}
-
-
-def _model_message(graph: ProtoMessage, metadata: Mapping[str, object]) -> ProtoMessage:
-    """A ModelProto with the graph and its metadata; field numbers: onnx.proto."""
-    model = ProtoMessage().integer(1, IR_VERSION).text(2, "yoloom").message(7, graph)
-    model.message(8, ProtoMessage().text(1, "").integer(2, OPSET))
-    for key, value in metadata.items():
-        model.message(14, ProtoMessage().text(1, key).text(2, str(value)))
-    return model

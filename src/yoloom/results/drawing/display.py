@@ -30,7 +30,9 @@ def show_image(image: NDArray[np.uint8], title: str, wait_ms: int = 0) -> None:
     Raises:
         BackendUnavailable: when there is neither a notebook nor a display and an OpenCV with windows.
     """
-    if _in_notebook():
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if getattr(shell, "kernel", None) is not None:  # a notebook
         display = importlib.import_module("IPython.display")
         display.display(display.Image(data=cv2.imencode(".png", image)[1].tobytes()))
         return
@@ -45,12 +47,6 @@ def show_image(image: NDArray[np.uint8], title: str, wait_ms: int = 0) -> None:
             "show() needs an OpenCV that can open windows: install opencv-python in place of opencv-python-headless, "
             "or use save() instead"
         ) from error
-
-
-def _in_notebook() -> bool:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    return getattr(shell, "kernel", None) is not None
 
 
 def contact_sheet(images: Sequence[NDArray[np.uint8]], columns: int, tile_wh: tuple[int, int]) -> NDArray[np.uint8]:

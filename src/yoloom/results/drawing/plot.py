@@ -53,7 +53,10 @@ def plot_results(results: ResultsData, picture: Image, options: PlotOptions) -> 
     """
     canvas = np.array(picture, order="C")
     style = drawing_style(canvas.shape, options.line_width, options.font_size, options.kpt_radius, options.txt_color)
-    colors = _colors(results, options.color_mode)
+    if options.color_mode not in ("class", "instance"):
+        raise InvalidOption(f'color_mode: expected "class" or "instance", got {shown(options.color_mode)}')
+    by_class = options.color_mode == "class" and results.classes
+    colors = [palette_color(number) for number in (by_class or range(len(results)))]
     boxes = results.detections
     if options.masks and results.masks is not None:
         paint_masks(canvas, results.masks, colors, style)
@@ -83,10 +86,3 @@ def check_idle(names: Iterable[str]) -> None:
 
 def _labels(results: ResultsData, conf: bool) -> list[str]:
     return [f"{name} {value:.2f}" if conf else name for name, value in named(results)]
-
-
-def _colors(results: ResultsData, color_mode: str) -> list[Color]:
-    if color_mode not in ("class", "instance"):
-        raise InvalidOption(f'color_mode: expected "class" or "instance", got {shown(color_mode)}')
-    by_class = color_mode == "class" and results.classes
-    return [palette_color(number) for number in (by_class or range(len(results)))]

@@ -39,18 +39,11 @@ def paint_poses(canvas: NDArray[np.uint8], keypoints: Keypoints, limbs: bool, st
     radius = style.point_radius << SHIFT
     detections = zip(subpixels(xy, canvas.shape).tolist(), seen.tolist(), strict=True)
     for points, drawn in reversed(list(detections)):
-        if limbs and is_person:
-            _paint_limbs(canvas, points, drawn, style)
+        for one, other in PERSON_LIMBS if limbs and is_person else ():
+            if drawn[one] and drawn[other]:
+                color = PERSON_SIDES[one] if PERSON_SIDES[one] == PERSON_SIDES[other] else MIDDLE
+                cv2.line(canvas, points[one], points[other], color, style.line_width, cv2.LINE_AA, SHIFT)
         for point, color, is_drawn in zip(points, colors, drawn, strict=True):
             if is_drawn:
                 cv2.circle(canvas, point, radius + (1 << SHIFT), BLACK, cv2.FILLED, cv2.LINE_AA, SHIFT)
                 cv2.circle(canvas, point, radius, color, cv2.FILLED, cv2.LINE_AA, SHIFT)
-
-
-def _paint_limbs(
-    canvas: NDArray[np.uint8], points: Sequence[Sequence[int]], drawn: Sequence[bool], style: DrawingStyle
-) -> None:
-    for one, other in PERSON_LIMBS:
-        if drawn[one] and drawn[other]:
-            color = PERSON_SIDES[one] if PERSON_SIDES[one] == PERSON_SIDES[other] else MIDDLE
-            cv2.line(canvas, points[one], points[other], color, style.line_width, cv2.LINE_AA, SHIFT)
