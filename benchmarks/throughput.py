@@ -23,8 +23,7 @@ import numpy as np
 import measure
 from measure import Sample, Turn
 from yoloom import YOLO
-from yoloom.bench.bare import BareRuntime, Image
-from yoloom.bench.contenders import bare_turns, compare, model_turn, side_by_side
+from yoloom.bench.contenders import BareRuntime, Image, bare_turns, compare, model_turn, side_by_side
 from yoloom.formats.read import read_model
 from yoloom.runtime.openvino import OpenVINOBackend
 from yoloom.system.cpus import available_cpus

@@ -17,8 +17,8 @@ import pytest
 
 from scenes import scene
 from yoloom.bench import process_tree
-from yoloom.bench.bare import BareRuntime, bare_predict
 from yoloom.bench.callers import Sample, percentile, run_callers, spread
+from yoloom.bench.contenders import BareRuntime, bare_predict
 from yoloom.bench.rounds import Series, calmest, interleave, ratios
 from yoloom.cli.main import main
 from yoloom.formats.read import read_model

@@ -19,11 +19,11 @@ import yoloom
 from scenes import NAMES, scene
 from yoloom import YOLO, errors
 from yoloom.assets import DEMO_MODEL
+from yoloom.cli.arguments import COMMANDS, parse_arguments
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.main import run_command
-from yoloom.cli.parser import COMMANDS, parse_arguments
 from yoloom.cli.table import print_table
 from yoloom.runtime.registry import find_backend
 from yoloom.system.cpus import available_cpus

@@ -18,7 +18,7 @@ from yoloom.assets import PICTURES
 from yoloom.cli.commands.demo import OPTIONS, Job, run_jobs, verdict
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.options import parse_options
-from yoloom.results.drawing.display import GAP, contact_sheet
+from yoloom.results.drawing.plot import GAP, contact_sheet
 from yoloom.results.results import Results
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 
 from yoloom import YOLO, Client, QueuePolicy, errors
-from yoloom.engine.asyncio_bridge import awaited
 from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.lanes.cpu_gate import CpuGate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms, resolve_client
+from yoloom.engine.stream import awaited
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.options import PredictOptions

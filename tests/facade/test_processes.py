@@ -135,9 +135,9 @@ FORKED_WHILE_OTHERS_WORK = (
     + """
     import asyncio, signal, warnings
     from PIL import Image
-    from yoloom.images.lazy_image import LazyImage
-    from yoloom.images import lazy_image
-    from yoloom.engine.scheduling import client as terms
+    from yoloom.images.header import LazyImage
+    from yoloom.images import header as lazy_image
+    from yoloom.engine.scheduling import request_terms as terms
     from yoloom.images import decode
 
     warnings.simplefilter("ignore")  # Python itself warns of a fork with threads

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from yoloom.postprocess import nms_rotated as module
-from yoloom.postprocess.nms import MAX_CANDIDATES
-from yoloom.postprocess.nms_rotated import nms_rotated
+from yoloom.postprocess import nms as module
+from yoloom.postprocess.nms import MAX_CANDIDATES, nms_rotated
 from yoloom.testing import barrier_run, shaken
 
 BASE = (100, 100, 40, 20, 0.3)

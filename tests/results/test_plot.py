@@ -12,8 +12,7 @@ import pytest
 
 from yoloom import Results
 from yoloom.errors import InvalidOption
-from yoloom.results.drawing.box_drawing import SHIFT, subpixels
-from yoloom.results.drawing.mask_drawing import OPACITY
+from yoloom.results.drawing.box_drawing import OPACITY, SHIFT, subpixels
 from yoloom.results.drawing.style import Color, palette_color
 
 NAMES = {0: "person", 1: "bus", 2: "car"}

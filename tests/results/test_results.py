@@ -26,7 +26,6 @@ from hypothesis.extra import numpy as hnp
 
 from yoloom.errors import BackendUnavailable, InputError, InvalidImage, InvalidOption, UnknownDevice
 from yoloom.results.arrays import Array
-from yoloom.results.drawing import display
 from yoloom.results.results import Boxes, Results
 from yoloom.values import FrozenDict
 
@@ -589,9 +588,14 @@ def test_show_is_inline_in_a_notebook(small: Results, monkeypatch: pytest.Monkey
     assert np.array_equal(picture, small.plot(labels=False))
 
 
-def test_a_terminal_is_no_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_is_no_notebook(small: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
-    assert not display._in_notebook()
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(cv2, "imshow", lambda title, image: titles.append(title))
+    monkeypatch.setattr(cv2, "waitKey", lambda wait_ms: -1)
+    small.show()
+    assert titles == ["photos/bus.jpg"], "a window, and no picture in a notebook"
 
 
 # --- sharing --------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from yoloom.sync.single_flight import SingleFlight
+from yoloom.sync.once import SingleFlight
 from yoloom.testing import Gate, barrier_run
 
 

@@ -22,10 +22,10 @@ import pytest_yoloom
 import yoloom
 from scenes import scene
 from yoloom.assets import DEMO_MODEL
+from yoloom.cli.arguments import parse_arguments
 from yoloom.cli.commands.verify import CODES
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command
-from yoloom.cli.parser import parse_arguments
 from yoloom.errors import BackendUnavailable, InvalidOption, ModelNotFound
 from yoloom.verify import Verdict, adapters, check
 from yoloom.verify.check_settings import SECONDS, THREADS

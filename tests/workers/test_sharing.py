@@ -25,7 +25,7 @@ from yoloom.runtime.cpu import latency_profile
 from yoloom.runtime.protocol import Sharing
 from yoloom.runtime.registry import find_backend
 from yoloom.workers.compile_sharing import LOSSES, CompileRole, CompileSharing
-from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.ipc.shared_memory import SharedNetwork
 from yoloom.workers.recipe import Recipe
 
 slow = pytest.mark.slow

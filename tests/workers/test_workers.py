@@ -41,7 +41,7 @@ from yoloom.errors import (
     UnknownDevice,
     UnsupportedOption,
 )
-from yoloom.images.lazy_image import LazyImage
+from yoloom.images.header import LazyImage
 from yoloom.testing import barrier_run
 from yoloom.workers.ipc import shared_memory
 from yoloom.workers.ipc.shared_memory import MEMORY, SharedMemory

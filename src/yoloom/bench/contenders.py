@@ -1,15 +1,95 @@
-"""Names the contenders for each number of callers, pairs them with their rivals, and compares their turns."""
+"""The contenders of a benchmark: this package, and bare loops around the runtime, which are the ceiling.
+
+A bare loop has no queue, no options, no copies and no Results.
+"""
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from yoloom.bench.bare import BareRuntime, Image, in_turns
+import numpy as np
+from numpy.typing import NDArray
+
 from yoloom.bench.callers import Sample, Seconds, Work, run_callers
 from yoloom.bench.rounds import Series, Turn, ratios
+from yoloom.formats.model import Model
+from yoloom.images.centre_crop import CentreCrop
+from yoloom.images.letterbox import Placement, plan_letterbox, round_up_to_stride
+from yoloom.options import PredictOptions
+from yoloom.postprocess.detections import Detections, output_layout
+from yoloom.postprocess.tasks import TASKS
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.protocol import Backend, Context, Precision
 from yoloom.yolo import YOLO
+
+Image = NDArray[np.uint8]
+DEFAULTS = PredictOptions()
+
+
+class BareRuntime:
+    """A network in both forms. Thread safety: one thread at a time; a turn has threads of its own."""
+
+    def __init__(self, model: Model, backend: Backend, threads: int, precision: Precision = Precision.FP32) -> None:
+        """Compile the network.
+
+        Args:
+            model: the network.
+            backend: compiles and runs it.
+            threads: the CPU budget.
+            precision: of its arithmetic.
+
+        Raises:
+            InvalidModel: the graph is broken.
+            UnsupportedModel: the backend can not run it.
+        """
+        self._model = model
+        profiles = backend.profiles(model, threads, Plan())
+        latency = backend.compile(model, profiles[0], precision)
+        self._throughput = latency if len(profiles) == 1 else backend.compile(model, profiles[-1], precision)
+        self._alone = latency.context()
+        self._contexts: list[Context] = []
+
+    @property
+    def optimal(self) -> int:
+        """Number of requests that the runtime calls optimal."""
+        return max(1, self._throughput.lanes - 1)
+
+    def turn(self, images: Sequence[Image], callers: int, seconds: float) -> Sample:
+        """Take one turn of `callers` threads: one takes the LATENCY form, several THROUGHPUT."""
+        while callers > 1 and len(self._contexts) < callers:
+            self._contexts.append(self._throughput.context())
+        contexts = [self._alone] if callers == 1 else self._contexts[:callers]
+
+        def caller(context: Context, number: int) -> Work:
+            turns = in_turns(images, number)
+            return lambda: bare_predict(self._model, context, next(turns))
+
+        return run_callers([caller(context, number) for number, context in enumerate(contexts)], seconds)
+
+
+def bare_predict(model: Model, context: Context, image: Image) -> Detections:
+    """Place, run and decode one image, (H, W, 3) uint8 BGR. Returns the detections in pixels of the source."""
+    source_hw = (image.shape[0], image.shape[1])
+    canvas_hw = model.input.hw or round_up_to_stride(model.imgsz_hw, model.stride)
+    placed: Placement
+    if model.task == "classify":
+        placed = CentreCrop(source_hw, canvas_hw)
+    else:
+        placed = plan_letterbox(source_hw, canvas_hw, model.stride if model.input.hw is None else None)
+    batch = np.empty((1, *placed.canvas_hw, 3), np.uint8)
+    placed.draw(image, batch[0])
+    outputs = tuple(output[0] for output in context.run(batch))
+    head = output_layout(model, model.layout)
+    return TASKS[model.task](outputs, head, placed, DEFAULTS, None)
+
+
+def in_turns(images: Sequence[Image], number: int) -> itertools.cycle[Image]:
+    """Repeat the images endlessly, beginning with another one for each caller's number."""
+    start = number % len(images)
+    return itertools.cycle([*images[start:], *images[:start]])
 
 
 def model_turn(model: YOLO, images: Sequence[Image], callers: int, seconds: float, own_seconds: Seconds) -> Sample:

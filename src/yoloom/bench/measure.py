@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from yoloom.bench import bench_report, process_tree
-from yoloom.bench.bare import BareRuntime, Image
 from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.callers import short
-from yoloom.bench.contenders import bare, bare_turns, compare, model_turn, ours, side_by_side
+from yoloom.bench.contenders import BareRuntime, Image, bare, bare_turns, compare, model_turn, ours, side_by_side
 from yoloom.bench.rounds import Progress, Series, Turn, interleave
 from yoloom.bench.startup import start_seconds
 from yoloom.runtime.plan import Plan

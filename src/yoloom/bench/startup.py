@@ -13,8 +13,8 @@ from pathlib import Path
 
 import cv2
 
-from yoloom.bench.bare import Image
 from yoloom.bench.callers import short
+from yoloom.bench.contenders import Image
 from yoloom.errors import RuntimeFailed
 
 PARTS = ("interpreter", "import", "open", "first")

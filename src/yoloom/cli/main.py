@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from yoloom.cli.arguments import parse_arguments
 from yoloom.cli.exit_codes import ExitCode, exit_code
-from yoloom.cli.parser import parse_arguments
 from yoloom.cli.stderr import report_line, show_warnings
 from yoloom.errors import YoloomError
 

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from yoloom.engine.image_job import ImageJob
-from yoloom.engine.insight.insight import Insight
 from yoloom.engine.insight.statistics import Statistics
+from yoloom.engine.insight.watchdog import Insight
 from yoloom.engine.lanes.compilation import Compilation
 from yoloom.engine.lanes.lanes import Lanes
 from yoloom.engine.lanes.thread_lanes import ThreadLanes, gate_of

@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable, Set
 from typing import NamedTuple
 
 from yoloom.engine.insight.counters import reason_of
-from yoloom.engine.insight.insight import Insight
 from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.engine.insight.statistics import Refused
+from yoloom.engine.insight.watchdog import Insight
 from yoloom.engine.request import Image, Outcome, Request
 from yoloom.engine.scheduling.policy import Admission, Expire, LaneOffer, Policy, Run, Ticket
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, QueueFull, YoloomError

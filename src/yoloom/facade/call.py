@@ -87,7 +87,7 @@ class Call:
     async def _awaited(
         self, image: Any, job: ImageJob, terms: RequestTerms, deliver: Callable[[Results], Results]
     ) -> Results:
-        from yoloom.engine.asyncio_bridge import awaited  # whoever awaits this has imported asyncio
+        from yoloom.engine.stream import awaited  # whoever awaits this has imported asyncio
 
         future = predict_nonblocking(self._engine, job, image, terms, deliver)
         return await awaited(future, terms.deadline - monotonic())

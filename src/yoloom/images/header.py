@@ -1,15 +1,19 @@
-"""The size of a picture by its header: known before a pixel is decoded, and before its memory is taken."""
+"""A picture before it is decoded: its size by its header, and its pixels at their first use."""
 
 from __future__ import annotations
 
 import io
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+from numpy.typing import NDArray
+
+from yoloom.sync.striped_locks import StripedLocks
 
 CHANNELS = 3  # of a decoded picture, a byte each
 
@@ -78,3 +82,48 @@ def is_pil_image(source: object) -> TypeGuard[Any]:
     """Return whether a source is a PIL image, without importing PIL: who holds one has imported it."""
     pil = sys.modules.get("PIL.Image")
     return pil is not None and isinstance(source, pil.Image)
+
+
+Decode = Callable[[], NDArray[np.uint8]]
+
+
+# Guard `_image` and `_decode` of an image. Held while it is decoded: other threads that want the same pixels wait for
+# them, and do not decode them again. Striped, so that an image has no lock of its own to pickle or to copy.
+_locks = StripedLocks()
+
+
+class LazyImage:
+    """Stands for (H, W, 3) uint8 BGR pixels that may never be needed, and decodes them once.
+
+    Thread safety: any number of threads.
+
+    Args:
+        shape_hw: height and width of what `decode` returns, in pixels.
+        decode: makes the pixels.
+    """
+
+    __slots__ = ("_decode", "_image", "shape_hw")
+
+    def __init__(self, shape_hw: tuple[int, int], decode: Decode) -> None:
+        self.shape_hw = shape_hw
+        self._decode = decode
+        self._image: NDArray[np.uint8] | None = None
+
+    def image(self) -> NDArray[np.uint8]:
+        """Return the pixels, read-only. Raises what `decode` raises."""
+        with _locks.of(self):
+            if self._image is None:
+                self._image = read_only(self._decode())
+                self._decode = _decoded  # lets go of the encoded bytes
+            return self._image
+
+
+def _decoded() -> NDArray[np.uint8]:
+    raise LookupError("the image was decoded before")
+
+
+def read_only(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a view of the same pixels that can not be written to."""
+    view: NDArray[np.uint8] = image.view()
+    view.flags.writeable = False
+    return view

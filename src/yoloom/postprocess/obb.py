@@ -11,7 +11,7 @@ from yoloom.images.letterbox import Letterbox
 from yoloom.options import PredictOptions
 from yoloom.postprocess.detect import candidates_of, detect_end2end
 from yoloom.postprocess.detections import Detections, OutputLayout
-from yoloom.postprocess.nms_rotated import nms_rotated
+from yoloom.postprocess.nms import nms_rotated
 from yoloom.postprocess.sanity import check_classes, check_rows, check_scores
 
 _EXTRAS = 1  # the angle

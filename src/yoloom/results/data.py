@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yoloom.errors import InputError
-from yoloom.images.lazy_image import LazyImage, read_only
+from yoloom.images.header import LazyImage, read_only
 from yoloom.results.boxes import OBB, Boxes
 from yoloom.results.keypoints import Keypoints
 from yoloom.results.masks import Masks

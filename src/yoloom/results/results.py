@@ -16,14 +16,13 @@ from yoloom.errors import InputError, InvalidImage
 from yoloom.results import interchange
 from yoloom.results.boxes import OBB, Boxes
 from yoloom.results.data import ResultsData
-from yoloom.results.drawing.display import show_image
-from yoloom.results.drawing.plot import PlotOptions, check_idle, plot_results
+from yoloom.results.drawing.plot import PlotOptions, check_idle, plot_results, show_image
 from yoloom.results.drawing.style import Color
+from yoloom.results.interchange import columns, summary, verbose
 from yoloom.results.keypoints import Keypoints
 from yoloom.results.masks import Masks
 from yoloom.results.probs import Probs
 from yoloom.results.save import picture_name, save_crops, save_image, save_txt
-from yoloom.results.summary import columns, summary, verbose
 
 __all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 

@@ -25,7 +25,7 @@ from yoloom.formats.model import ModelFile
 from yoloom.formats.protobuf import forget
 from yoloom.store.conversion_cache import ConversionCache, Write, conversion_cache
 from yoloom.sync.fork import after_fork_in_child
-from yoloom.sync.single_flight import SingleFlight
+from yoloom.sync.once import SingleFlight
 from yoloom.system.files import file_identity
 
 _log = logging.getLogger("yoloom.cache")

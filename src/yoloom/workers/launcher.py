@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from yoloom.system.safe_log import SafeLogger
 from yoloom.workers.compile_sharing import CompileSharing
-from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.ipc.shared_memory import SharedNetwork
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.recipe import Recipe
 

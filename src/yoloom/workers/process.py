@@ -23,10 +23,8 @@ from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.exit_report import StderrTail, WorkerExit
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
 from yoloom.workers.ipc.heartbeat import Heartbeat
-from yoloom.workers.ipc.messages import Message, PredictRequest
-from yoloom.workers.ipc.remote_errors import rebuilt
-from yoloom.workers.ipc.shared_memory import SharedMemory, SlotSize
-from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.ipc.messages import Message, PredictRequest, rebuilt
+from yoloom.workers.ipc.shared_memory import SharedMemory, SharedNetwork, SlotSize
 
 EXIT_S = 5.0
 """Seconds that a killed process may take to end before its exit code is given up."""

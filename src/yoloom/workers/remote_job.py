@@ -15,8 +15,7 @@ from yoloom.engine.pipeline import Ownership
 from yoloom.engine.request import Request
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS, decode_image, read_encoded
-from yoloom.images.header import Encoded
-from yoloom.images.lazy_image import LazyImage
+from yoloom.images.header import Encoded, LazyImage
 from yoloom.options import PredictOptions, class_ids
 from yoloom.postprocess.detections import Detections
 from yoloom.results.results import Results

@@ -19,7 +19,7 @@ from yoloom.workers.current_worker import CurrentWorker
 from yoloom.workers.exit_report import WorkerExit
 from yoloom.workers.ipc.channel import ChannelClosed
 from yoloom.workers.ipc.heartbeat import Doing
-from yoloom.workers.ipc.remote_errors import rebuilt
+from yoloom.workers.ipc.messages import rebuilt
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.remote_job import RemoteImageJob
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from yoloom.assets import PICTURES
-from yoloom.bench.bare import Image
 from yoloom.bench.bench_report import BenchLevel, BenchReport
+from yoloom.bench.contenders import Image
 from yoloom.bench.measure import BenchSettings, measure_model
 from yoloom.cli.arguments import add_model_file, add_precision, add_task_and_backend, counts, positive
 from yoloom.cli.exit_codes import ExitCode

@@ -32,7 +32,7 @@ from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.stderr import progress_bar, report_line
 from yoloom.cli.table import print_facts
 from yoloom.images.decode import decode_image
-from yoloom.results.drawing.display import contact_sheet
+from yoloom.results.drawing.plot import contact_sheet
 from yoloom.results.save import save_image
 from yoloom.system.memory import MIB, resident_bytes
 from yoloom.yolo import YOLO

@@ -24,7 +24,7 @@ from yoloom.formats.model import Model
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Backend, Precision
 from yoloom.sync.fork import after_fork_in_child
-from yoloom.sync.single_flight import SingleFlight
+from yoloom.sync.once import SingleFlight
 from yoloom.system.cpu_model import cpu_model
 from yoloom.system.cpus import available_cpus
 from yoloom.system.safe_log import SafeLogger

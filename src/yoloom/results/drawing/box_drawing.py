@@ -1,4 +1,4 @@
-"""Draws boxes and their labels on a picture. Pure functions: same arguments, same pixels, in any thread."""
+"""Paints boxes, masks and poses on a canvas (H, W, 3) uint8 BGR."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from yoloom.results.boxes import OBB
-from yoloom.results.drawing.labels import LabelWriter
-from yoloom.results.drawing.style import Color, DrawingStyle, drawing_style
+from yoloom.results.drawing.style import BLACK, PALETTE, Color, DrawingStyle, LabelWriter, drawing_style, palette_color
+from yoloom.results.keypoints import Keypoints
+from yoloom.results.masks import Masks
 
 Image: TypeAlias = NDArray[np.uint8]  # (H, W, 3) BGR
 
@@ -104,3 +105,57 @@ def _on_canvas(points: NDArray[np.float64], canvas: Image) -> list[list[int]]:
     height, width = canvas.shape[:2]
     edge = np.tile((width - 1, height - 1), points.shape[1] // 2)
     return np.rint(np.clip(np.nan_to_num(points), 0, edge)).astype(int).tolist()  # type: ignore[no-any-return]
+
+
+OPACITY = 0.45  # of the colour over what is masked: the picture stays readable
+
+
+def paint_masks(canvas: NDArray[np.uint8], masks: Masks, colors: Sequence[Color], style: DrawingStyle) -> None:
+    """Tint what N masks cover on `canvas` (H, W, 3) itself, and draw their edges; the first lies on top."""
+    for number, color in reversed(list(enumerate(colors))):
+        left, top, piece = masks.cut_out(number)
+        region = canvas[top : top + piece.shape[0], left : left + piece.shape[1]]
+        if not region.size:
+            continue
+        mask = piece[: region.shape[0], : region.shape[1]]
+        tint = np.array((*color, 0)) * OPACITY  # four numbers are one colour to OpenCV
+        cv2.copyTo(cv2.add(cv2.convertScaleAbs(region, alpha=1 - OPACITY), tint), mask, region)
+        edges, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(region, edges, -1, color, max(1, style.line_width // 2), cv2.LINE_AA)
+
+
+MIN_VISIBILITY = 0.25  # a point below it is a guess, and not drawn
+
+LEFT, RIGHT, MIDDLE = PALETTE[1], PALETTE[5], PALETTE[3]  # blue, pink, yellow: persons are often class 0, orange
+
+# The person of COCO: 0 nose, then left and right: 1 eyes, 3 ears, 5 shoulders, 7 elbows, 9 wrists, 11 hips, 13 knees,
+# 15 ankles.
+PERSON_SIDES = (MIDDLE, *(LEFT, RIGHT) * 8)
+PERSON_LIMBS = (
+    *((0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6)),  # head and neck
+    *((5, 6), (5, 11), (6, 12), (11, 12)),  # trunk
+    *((5, 7), (7, 9), (6, 8), (8, 10)),  # arms
+    *((11, 13), (13, 15), (12, 14), (14, 16)),  # legs
+)
+
+
+def paint_poses(canvas: NDArray[np.uint8], keypoints: Keypoints, limbs: bool, style: DrawingStyle) -> None:
+    """Paint the keypoints of N detections on `canvas` (H, W, 3) itself; the first lies on top."""
+    xy = np.asarray(keypoints.xy)
+    seen: NDArray[np.bool_] = (xy != 0).any(axis=2)  # a point in the corner of the picture means that there is none
+    if keypoints.conf is not None:
+        seen &= np.asarray(keypoints.conf) >= MIN_VISIBILITY
+    count = xy.shape[1]
+    is_person = count == len(PERSON_SIDES)
+    colors: Sequence[Color] = PERSON_SIDES if is_person else [palette_color(number) for number in range(count)]
+    radius = style.point_radius << SHIFT
+    detections = zip(subpixels(xy, canvas.shape).tolist(), seen.tolist(), strict=True)
+    for points, drawn in reversed(list(detections)):
+        for one, other in PERSON_LIMBS if limbs and is_person else ():
+            if drawn[one] and drawn[other]:
+                color = PERSON_SIDES[one] if PERSON_SIDES[one] == PERSON_SIDES[other] else MIDDLE
+                cv2.line(canvas, points[one], points[other], color, style.line_width, cv2.LINE_AA, SHIFT)
+        for point, color, is_drawn in zip(points, colors, drawn, strict=True):
+            if is_drawn:
+                cv2.circle(canvas, point, radius + (1 << SHIFT), BLACK, cv2.FILLED, cv2.LINE_AA, SHIFT)
+                cv2.circle(canvas, point, radius, color, cv2.FILLED, cv2.LINE_AA, SHIFT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from yoloom.runtime.probe import have_same_bits
 from yoloom.runtime.protocol import Compiled, Profile, Sharing
 from yoloom.workers.compile_sharing import CompileRole
-from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.ipc.shared_memory import SharedNetwork
 from yoloom.workers.recipe import WorkerModel
 
 

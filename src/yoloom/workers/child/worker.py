@@ -36,10 +36,8 @@ from yoloom.workers.child.compile import compiled_for
 from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
 from yoloom.workers.ipc.heartbeat import Doing, Heartbeat
-from yoloom.workers.ipc.messages import Message
-from yoloom.workers.ipc.remote_errors import described
-from yoloom.workers.ipc.shared_memory import SharedMemory
-from yoloom.workers.ipc.shared_weights import SharedNetwork
+from yoloom.workers.ipc.messages import Message, described
+from yoloom.workers.ipc.shared_memory import SharedMemory, SharedNetwork
 from yoloom.workers.recipe import Recipe
 
 log = SafeLogger("yoloom.engine")

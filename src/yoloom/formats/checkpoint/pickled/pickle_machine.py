@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from yoloom.errors import InvalidModel
 from yoloom.formats.checkpoint.pickled.allowed_globals import Global, Meaning
-from yoloom.formats.checkpoint.pickled.storage import Storage
+from yoloom.formats.checkpoint.pickled.tree import Storage
 
 # Guesses with room: yolov9t takes 140 000 steps, 200 kB of text and 30 names, and its training state twice that.
 MAX_STEPS = 400_000

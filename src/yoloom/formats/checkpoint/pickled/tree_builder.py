@@ -10,8 +10,7 @@ from yoloom.errors import InvalidModel
 from yoloom.formats.checkpoint.pickled.allowed_globals import Global, Meaning, short_repr
 from yoloom.formats.checkpoint.pickled.pickle_machine import RecordedCall
 from yoloom.formats.checkpoint.pickled.size_limits import LEAF, SizeLimits, TreeSize
-from yoloom.formats.checkpoint.pickled.storage import Storage
-from yoloom.formats.checkpoint.pickled.tree import Module, Opaque, Tensor
+from yoloom.formats.checkpoint.pickled.tree import Module, Opaque, Storage, Tensor
 from yoloom.values import FrozenDict
 
 _MAX_DIMENSIONS = 8

@@ -16,7 +16,7 @@ from yoloom.errors import UnsupportedModel
 from yoloom.formats.checkpoint.pickled.allowed_globals import find_global
 from yoloom.formats.checkpoint.pickled.archive import Member
 from yoloom.formats.checkpoint.pickled.pickle_machine import PickleMachine
-from yoloom.formats.checkpoint.pickled.storage import Storages
+from yoloom.formats.checkpoint.pickled.tree import Storages
 from yoloom.formats.checkpoint.pickled.tree_builder import TreeBuilder
 
 # Texts and tensors may take together, each use counted, twice the file and this: a sound file needs its own size.
