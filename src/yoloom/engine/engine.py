@@ -135,6 +135,7 @@ class Engine:
         """Give the request a place in the queue, see `Scheduler.admit`. Raises ForkedEngine as well."""
         self.check_process()
         admitted = self.scheduler.admit(request)
+        # Once it has its place: the first of many callers waits for no thread to start, and for no compiler.
         if self.scheduler.contended and not self.lanes.serves_many:
             self.lanes.prepare_for_many()
         return admitted
@@ -156,6 +157,7 @@ class Engine:
     def wait_for_place(self, request: Request, admitted: Signal) -> None:
         """Block until the request has a place, at the latest at its deadline. Raises its error when it gets none."""
         self._wait_for(request, admitted)
+        # The signal comes also when it has ended without a place, or its caller would wait for one for ever.
         if not request.admitted:
             request.raise_error()
 
@@ -167,6 +169,8 @@ class Engine:
             self.cancel(request, Cancelled("the caller was interrupted while it waited."))
             raise
         if not came:
+            # It may succeed between these two lines. Then there is nothing to cancel, but it is counted as what its
+            # caller hears all the same: expired.
             self.cancel(request, too_late())
             raise too_late()
 
@@ -249,6 +253,9 @@ class Engine:
         """
         if os.getpid() != self._pid:
             return  # the threads are the parent's
+        # In this order each step finds no more than the one before has left: no place for new requests, then the queue,
+        # then the lanes. Futures end on helpers, so these go on until no lane gives them anything; a deadline may
+        # strike as long as there is a future, so its timer stops after them; and the end of a future calls callbacks.
         limit = TimeLimit(timeout)
         _fail_closed(self.scheduler.turn_away())
         if drain:
@@ -256,6 +263,7 @@ class Engine:
         _fail_closed(self.scheduler.stop())
         self.lanes.interrupt()
         hung = self.lanes.join(limit)
+        # Before the gate is left: what hangs in the runtime is nobody's request from here on.
         running = self.scheduler.abandon_running(lanes_ended=not hung)  # none, unless a lane hangs
         self.lanes.close()
         _fail_closed(running)

@@ -143,6 +143,8 @@ class Registry:
         """The engine that is claimed, which the claim's owner must build when it is the first."""
         key = claim.key
         with self._lock:
+            # Claimed before there is anything to claim: a handle that is closed meanwhile ends the engine only when
+            # this one has no claim on it either.
             self._claims[key] = self._claims.get(key, frozenset()) | {claim}
             self._have_keeper()  # before anything is promised: it may fail
             pending = self._engines.get(key)
@@ -173,6 +175,8 @@ class Registry:
                 pending = self._engines.get(claim.key)
                 self._engines.pop(claim.key, None)
                 del self._claims[claim.key]
+            # Out of the table under the lock, closed without it: who opens the file now gets a new engine, and waits
+            # neither for this one's drain nor for its threads.
             _close(pending, drain, timeout)
         except BaseException:  # Ctrl-C while it drains: nobody else can end this engine any more
             _close(pending, timeout=0)
@@ -182,6 +186,7 @@ class Registry:
 
     def later(self, chore: Chore) -> None:
         """Have the keeper do a finalizer's work. Takes no lock; without engines there is nothing left to do."""
+        # A finalizer runs in any thread, at any line, also where this registry's lock is held: it must not ask for it.
         keeper = self._keeper
         if keeper is not None:
             keeper.later(chore)

@@ -47,6 +47,7 @@ def predict_now(
 
     In a full queue the image is prepared while its caller waits for a place: it is the caller's own.
     """
+    # One thread waits for it, once: a lock is enough, where a future has a condition, a list and a state of its own.
     signal = Signal()
     request = engine.new_request(terms, signal.set, nbytes=job.expected_nbytes(source))
     with request.trace:
@@ -132,6 +133,7 @@ class ResultFuture(Future[Results]):
         self._deliver = deliver
         self._engine = engine
         self._job: ImageJob | None = job
+        # Four may want to end it: a helper with the result, the caller's `cancel`, its deadline, the engine's close.
         # The first to put its name here ends the future: with a result, an error or a cancellation, and no second one.
         self._end = SetOnce()
         self.request = engine.new_request(
@@ -178,7 +180,9 @@ class ResultFuture(Future[Results]):
         """Have it end at its deadline also while nobody waits in `result`, whatever the lanes do. Returns itself."""
         if self.request.terms.deadline < math.inf:
             self._engine.deadline_timer.schedule(self.request.id, self.request.terms.deadline, self.expire)
-            if self._end.value:  # it may have ended before
+            # It may have ended between the call of the user and this line: then `_forget` came before there was
+            # anything to forget, and the timer would hold the future until its deadline.
+            if self._end.value:
                 self._engine.deadline_timer.forget(self.request.id)
         return self
 
@@ -201,6 +205,8 @@ class ResultFuture(Future[Results]):
 
     def _wait_in_time(self, timeout: float | None) -> None:
         self._engine.check_process()
+        # The base class knows its caller's timeout only. The request's deadline may come first, also while it runs:
+        # then this thread ends the future, and the lane's result is thrown away.
         left = self._engine.seconds_left(self.request)
         if not self.done() and left < (math.inf if timeout is None else timeout):
             concurrent.futures.wait([self], clamped(left))
@@ -245,9 +251,11 @@ class ResultFuture(Future[Results]):
             return
         self.request.raise_error()
         result = _deliver(self._engine, self.request, job, self._deliver)
+        # `expire`, `cancel` and the end of the engine race with this line, and one of them wins: the others do nothing.
         if not self._end.put("result"):
             return
         try:
+            # Before the result is set: a caller that it wakes, and that submits its next image, finds the place free.
             self._forget()
         finally:
             self.set_result(result)

@@ -120,6 +120,7 @@ class LocalImageJob:
         found = pipeline.postprocess(request.take_outputs(), request.run_ms)
         image = self._copy
         if image is None:
+            # Always a copy of what is the caller's: results are frozen, and the caller may draw on its array next.
             image = pipeline.image.copy() if pipeline.is_borrowed else pipeline.image
         members = found.boxes, found.masks, found.probs, found.keypoints, found.obb
         return Results(

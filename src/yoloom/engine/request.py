@@ -127,6 +127,7 @@ class Request:
 
     def fail(self, error: YoloomError) -> None:
         """End with an error."""
+        # Read before `on_end`, which may forget it. Its caller still waits for a place, and would not wake otherwise.
         on_admitted = None if self.admitted else self.on_admitted
         self.error, self.image = error, None
         self.on_end(self)
@@ -165,6 +166,7 @@ class Signal:
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
+        # A release before the wait is not lost: the lock is free then, and `wait` takes it at once.
         self._lock = threading.Lock()
         self._lock.acquire()
 

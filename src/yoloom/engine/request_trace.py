@@ -40,6 +40,7 @@ class Timeline:
     @property
     def wait_ms(self) -> float:
         """Time for a place in the queue and, once it was prepared, for a lane. NaN before it has got one."""
+        # asked ─▶ taken is all of it; the part in which its image was decoded is no waiting.
         return (self.taken - self.asked) * 1e3 - self.prepare_ms
 
     @property

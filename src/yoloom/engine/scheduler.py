@@ -165,6 +165,7 @@ class Scheduler:
         """
         with self._lock:
             # Known here and not to the policy: interrupted in the middle of `admit`.
+            # A request that a lane has taken a moment ago is in neither: then the lane ends it, and nobody else.
             is_mine = self._policy.cancel(request.id) or request.id in self._waiting
             if is_mine:
                 self._take_out([request.id], reason_of(error))
@@ -211,6 +212,8 @@ class Scheduler:
         with self._lock:
             if not self._policy.has_profile(name):  # the engine has closed before it was added
                 return frozenset()
+            # In one step under the lock: a lane that is neither usable from here on nor busy now has no request, and
+            # gets none. So the caller may take its worker away.
             changed = lanes != self._policy.usable_lanes(name)
             busy = self._policy.use_lanes(name, lanes)
             self.insight.lanes.add_profile(name, LaneOffer(shown))
@@ -320,6 +323,7 @@ class Scheduler:
         if lock_patience_s == math.inf:
             with self._lock:
                 return self._snapshot()
+        # Without `with`: the watchdog must come back when the lock never does, and its look is not to be counted.
         if not self._lock.acquire(timeout=lock_patience_s):
             now = self._clock()
             return EngineSnapshot(self._name, now, now - lock_patience_s, thread_name(self._lock.taken_by))
@@ -354,6 +358,7 @@ class Scheduler:
 
     def _take_out(self, ticket_ids: Iterable[int], reason: str) -> list[Request]:
         """Remove the requests of tickets that the policy has forgotten, counted; the caller ends them."""
+        # None is missing: policy and table change in the same step under the lock, and ids never come again.
         taken = [self._waiting.pop(ticket_id) for ticket_id in ticket_ids]
         for request in taken:
             self.insight.counters.ended(request, reason)

@@ -95,6 +95,8 @@ class ResultStream(Iterator[Any]):
 
 
 def _abandon(pending: deque[ResultFuture | Exception]) -> None:
+    # Called by the garbage collector, perhaps in the middle of a method that holds a lock: cancelling takes locks, so
+    # the keeper's thread does that.
     registry().later(functools.partial(_cancel_all, pending))
 
 

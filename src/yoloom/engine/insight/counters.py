@@ -65,6 +65,8 @@ class OutcomeCounters:
 
     def reclassify(self, request: Request, reason: str) -> None:
         """Count a request that runs, or has succeeded, as what its caller hears. Other outcomes stay as they are."""
+        # A request that runs is counted when its run ends, as its verdict says; one that has been counted is moved. So
+        # the sum of all outcomes is the number of requests that were admitted, at any moment.
         if not request.counted:
             request.verdict = reason
         elif request.counted == "succeeded":
@@ -101,6 +103,7 @@ class StageDurations:
 
     def flush(self) -> None:
         """Bring the histograms up to date."""
+        # Two threads may flush at once: each timeline comes off its deque once, so none is counted twice.
         ran, finished = _take_all(self._ran), _take_all(self._finished)
         self.wait.record([timeline.wait_ms for timeline in ran])
         self.prepare.record([timeline.prepare_ms for timeline in ran])

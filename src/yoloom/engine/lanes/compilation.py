@@ -68,6 +68,7 @@ class Compilation:
             self.measured = compiled.guarantee
         if isinstance(compiled, OwnRows):
             self.own_layout = compiled.layout
+        # All slots share the compiled network: the weights are there once, and a lane adds its buffers.
         cpus = profile.cpus_of_run(compiled.lanes)
         return [ContextSlot(compiled, self._gate, cpus) for _ in range(profile.lanes or compiled.lanes)]
 

@@ -84,6 +84,7 @@ class Share:
 
         A glance that takes no lock: it may be outdated a moment later.
         """
+        # `busy` is a tuple that is replaced and never changed: without the lock it is that of now, or just before.
         others = [share for share in self._gate.busy if share is not self and not share.is_inactive]
         wanted = self.threads + sum(share.threads for share in others)
         return bool(others) and wanted > self._gate.cpus and self._gate.cpus <= 2 * (len(others) + 1)
@@ -131,7 +132,8 @@ class CpuGate:
         with self._lock:
             if share.has_left:
                 return True  # a last run of an engine that has closed already
-            if self.busy in ((), (share,)):  # alone
+            # Alone, as nearly always: no clock, no queue, no books. A model by itself pays for a comparison of tuples.
+            if self.busy in ((), (share,)):
                 share.computing += cpus
                 self.busy = (share,)
                 return True
@@ -148,6 +150,7 @@ class CpuGate:
         try:
             self._wait(waiter, seconds)
         finally:
+            # Asked once more under the lock: the turn may come between the last look and here, and would be lost.
             granted = self._settled(share, waiter)
         return granted
 
@@ -177,6 +180,7 @@ class CpuGate:
 
     def _wait(self, waiter: _Waiter, seconds: float) -> None:
         """Wait for the turn, for `seconds` at most, and look meanwhile whether an expected caller stays away."""
+        # In parts of GRACE_S while somebody is expected back: that he stays away is an event which nobody signals.
         left = seconds
         while left > 0:
             with self._lock:
@@ -200,9 +204,11 @@ class CpuGate:
     def _count(self) -> float:
         """Count the CPU time of all busy engines up to now, and return now."""
         now = self._clock()
+        # CPU seconds = CPUs x seconds, for every run that is under way.
         for share in self.busy:
             share.used_s += share.computing * (now - self._counted_until)
         self._counted_until = now
+        # Nobody saves up more than CREDIT_S: an engine that was quiet for an hour must not own all CPUs for the next.
         most = max((share.used_s for share in self.busy), default=0.0)
         for share in self.busy:
             share.used_s = max(share.used_s, most - CREDIT_S)
@@ -232,8 +238,10 @@ class CpuGate:
         waiting = [share for share in self.busy if share.waiting]
         if not waiting:
             return None
+        # Those without any run first, so that each engine always gets one; among the others, who has had least.
         first = min(waiting, key=lambda share: (share.computing > 0, share.used_s))
         taken = sum(share.computing for share in self.busy)
+        # A CPU for each that is away for a moment and has had no more than this one: it comes before it.
         kept = sum(other.is_absent and other.used_s <= first.used_s for other in self.busy)
         return first if len(self.busy) == 1 or not first.computing or taken + kept < self.cpus else None
 

@@ -45,6 +45,8 @@ class LaneThreads:
     def start(self, count: int) -> None:
         """Have at least `count` threads, unless the engine has closed. Raises RuntimeFailed."""
         with self._lock:
+            # `close` may come right after this look, and miss the new thread in `join`. That one ends by itself: the
+            # first thing it hears from the scheduler is that there is no work any more.
             if self._scheduler.is_closed:
                 return
             for number in range(len(self._threads), count):
@@ -70,6 +72,7 @@ class LaneThreads:
             tell_admitted(work.admitted)
             if isinstance(work.action, Run):
                 run = work.action
+                # Without the lock: a profile is sent requests only after its slots are here.
                 slot = self._slots[run.profile][run.lane]
                 try:
                     outcomes = slot.serve(work.requests, self._clock)

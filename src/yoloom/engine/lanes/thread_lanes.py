@@ -106,6 +106,7 @@ class ThreadLanes:
         if self._many is self._alone:
             return
         with self._lock:
+            # Looked at once more: many callers may have found no compiler at the same moment, and one starts it.
             if self._compiler is None and self._compiler_failed is None:
                 compiler = threading.Thread(target=self._compile_for_many, name="yoloom-compile", daemon=True)
                 try:
@@ -143,6 +144,7 @@ class ThreadLanes:
 
     def join(self, limit: TimeLimit) -> list[str]:
         """Wait until lanes and compiler have ended, and free what they held. Returns the names of those that hang."""
+        # The compiler first: until it is done it holds the network, and tries to add lanes (the scheduler refuses).
         compiler, hung = self._compiler, []
         if compiler is not None and compiler is not threading.current_thread():
             compiler.join(limit.left)

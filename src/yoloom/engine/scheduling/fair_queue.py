@@ -134,6 +134,7 @@ class FairQueue:
         shape = self._shape_of[request_id]
         line = self._order[0]
         heapq.heappop(line.ready)
+        # `credit` counts down from the weight: so many of its requests in a row, then the next client's turn.
         line.credit -= 1
         if line.credit <= 0:
             line.credit = line.weight
@@ -156,6 +157,7 @@ class FairQueue:
         for line in [line for line in self._order if line in lines]:
             priority = line.waiting
             others = (priority[one] for one in priority if self._shape_of.get(one, shape) != shape)
+            # Its most urgent request of another shape: what is less urgent than that must not run before it.
             floor = max(others, default=-math.inf)
             own = sorted((one for one in lines[line] if priority[one] >= floor), key=lambda one: (-priority[one], one))
             turns.append((line.weight, deque(own)))
@@ -173,6 +175,7 @@ class FairQueue:
 
     def ready_since(self) -> float:
         """Find the moment when the longest waiting request was ready, infinity for none."""
+        # Dictionaries keep the order of insertion, and time never runs backwards: the first of a shape is its oldest.
         return min((next(iter(alike.values())) for alike in self._by_shape.values()), default=math.inf)
 
     def oldest_of_busiest(self, leaving: Sequence[int] = ()) -> int | None:

@@ -186,6 +186,7 @@ class Policy:
         """Send runs of a profile to these lanes only. Returns the lanes that run now, which are let finish."""
         profile = self._profiles[name]
         profile.usable = frozenset(lanes)
+        # A sorted list is a heap. Busy lanes come back by `finished`, if they are usable then.
         profile.idle = sorted(profile.usable - profile.busy)
         return frozenset(profile.busy)
 
@@ -308,6 +309,7 @@ class Policy:
         profile.running += len(tickets)
         if self._without_place:
             self._give_places()
+        # The lowest number: a few lanes stay warm under little load, where turns would keep all of them half cold.
         lane = heapq.heappop(profile.idle)
         profile.busy.add(lane)
         return Run(profile.name, lane, tuple(tickets))
@@ -336,10 +338,13 @@ class Policy:
 
     def _fits(self, nbytes: int, leaving: Sequence[int] = ()) -> bool:
         """Tell whether a ticket finds a place, once others have left theirs."""
+        # Places: waiting + held - leaving < capacity. Those that run have none: their lane is their place.
         free_places = sum(ticket_id in self._queue for ticket_id in leaving) if leaving else 0
         if len(self._queue) + self._held - free_places >= self.capacity:
             return False
         others = self._bytes - sum(self._charged.get(ticket_id, 0) for ticket_id in leaving)
+        # Bytes: all that are charged - those of the leaving + its own <= max_bytes. Or it is alone: a picture that is
+        # larger than the bound would wait for ever otherwise.
         return not others or others + nbytes <= self.max_bytes
 
     def _take_place(self, ticket: Ticket) -> None:
@@ -380,7 +385,7 @@ class Policy:
             victim = self._queue.oldest_of_busiest(leaving)
             if victim is None:
                 return []
-            leaving.append(victim)
+            leaving.append(victim)  # counted as gone by `_fits`, until there is room or nobody is left
         return leaving
 
     def _leave(self, ticket_id: int) -> bool:
