@@ -13,7 +13,7 @@ from yoloom.bench import bench_report, process_tree
 from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.callers import short
 from yoloom.bench.contenders import BareRuntime, Image, bare, bare_turns, compare, model_turn, ours, side_by_side
-from yoloom.bench.rounds import Progress, Series, Turn, interleave
+from yoloom.bench.rounds import Progress, Turn, interleave
 from yoloom.bench.startup import start_seconds
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Precision
@@ -75,6 +75,28 @@ def measure_model(
         series = interleave(side_by_side(model_turns, bare_loops), settings.rounds, progress, retries=1)
         promise = asdict(model.guarantee())
     compared = compare(series, list(model_turns), runtime.optimal)
+    levels = []
+    for count in model_turns:
+        rival = compared[str(count)]
+        mine, theirs = series[ours(count)].report(), series[rival["ceiling"]].report()
+        same, ratio = series[bare(count)].report(), rival["over_ceiling"]
+        levels.append(
+            BenchLevel(
+                callers=count,
+                images_per_s=mine["images_per_s"]["median"],
+                p50_ms=mine["p50_ms"],
+                p99_ms=mine["p99_ms"],
+                cpu_ms_per_image=mine["cpu_ms_per_image"]["median"],
+                bare=rival["ceiling"],
+                bare_images_per_s=theirs["images_per_s"]["median"],
+                bare_p50_ms=same["p50_ms"],
+                bare_p99_ms=same["p99_ms"],
+                ratio=ratio["median"],
+                ratio_min=ratio["min"],
+                ratio_max=ratio["max"],
+                memory_mib=memory_mib[count],
+            )
+        )
     return BenchReport(
         model=os.fspath(path),
         asked=_plain(options),
@@ -82,7 +104,7 @@ def measure_model(
         images=len(images),
         rounds=settings.rounds,
         seconds=settings.seconds,
-        levels=tuple(_level(series, count, compared[str(count)], memory_mib[count]) for count in model_turns),
+        levels=tuple(levels),
         start_s=dict(start_s),
         empty_mib=_short(empty_mib),
         open_mib=_short(open_mib),
@@ -102,28 +124,6 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
         else:
             plain[name] = value if isinstance(value, (str, int)) else repr(value)
     return plain
-
-
-def _level(
-    series: Mapping[str, Series], count: int, compared: Mapping[str, Any], memory_mib: float | None
-) -> BenchLevel:
-    mine, theirs = series[ours(count)].report(), series[compared["ceiling"]].report()
-    same, ratio = series[bare(count)].report(), compared["over_ceiling"]
-    return BenchLevel(
-        callers=count,
-        images_per_s=mine["images_per_s"]["median"],
-        p50_ms=mine["p50_ms"],
-        p99_ms=mine["p99_ms"],
-        cpu_ms_per_image=mine["cpu_ms_per_image"]["median"],
-        bare=compared["ceiling"],
-        bare_images_per_s=theirs["images_per_s"]["median"],
-        bare_p50_ms=same["p50_ms"],
-        bare_p99_ms=same["p99_ms"],
-        ratio=ratio["median"],
-        ratio_min=ratio["min"],
-        ratio_max=ratio["max"],
-        memory_mib=memory_mib,
-    )
 
 
 def _short(mib: float | None) -> float | None:

@@ -129,11 +129,7 @@ class Registry:
         try:
             pending = self._pending(claim)
             if pending.builder is claim:
-                _settle(pending, build)
-                if pending.exception() is not None:
-                    with self._lock:  # whoever comes next tries again, though others may still hear of this error
-                        if self._engines.get(key) is pending:
-                            del self._engines[key]
+                self._build(pending, claim.key, build)
             return Lease(claim, pending.result())
         except BaseException:
             self._take_back(claim)
@@ -151,6 +147,13 @@ class Registry:
             if pending is None:
                 pending = self._engines[key] = Pending(claim)
             return pending
+
+    def _build(self, pending: Pending, key: Key, build: Callable[[], Engine]) -> None:
+        _settle(pending, build)
+        if pending.exception() is not None:  # whoever comes next tries again, though others may still hear of this one
+            with self._lock:
+                if self._engines.get(key) is pending:
+                    del self._engines[key]
 
     def _take_back(self, claim: Claim) -> None:
         """Undo a claim that ended in an error, or in the middle of any line."""

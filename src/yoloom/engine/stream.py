@@ -118,7 +118,14 @@ async def awaited(future: ResultFuture, seconds: float) -> Results:
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    future.add_quick_callback(functools.partial(_wake, loop, ended))
+
+    def wake(_: Future[Results]) -> None:
+        try:
+            loop.call_soon_threadsafe(ended.set)
+        except RuntimeError:  # the loop was closed, and whoever waited in it is gone
+            log.debug("an event loop was closed before its result came")
+
+    future.add_quick_callback(wake)
     timer = None if seconds == math.inf else loop.call_later(seconds, future.expire)
     try:
         await ended.wait()
@@ -129,10 +136,3 @@ async def awaited(future: ResultFuture, seconds: float) -> Results:
     finally:
         if timer is not None:
             timer.cancel()
-
-
-def _wake(loop: asyncio.AbstractEventLoop, ended: asyncio.Event, _: Future[Results]) -> None:
-    try:
-        loop.call_soon_threadsafe(ended.set)
-    except RuntimeError:  # the loop was closed, and whoever waited in it is gone
-        log.debug("an event loop was closed before its result came")

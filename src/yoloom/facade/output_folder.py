@@ -60,7 +60,19 @@ def open_output(options: SaveOptions, task: str) -> OutputFolder | None:
         return None
     base = Path(options.project or DEFAULT_PROJECT / task) / (options.name or "predict")
     try:
-        return OutputFolder(_create_folder(base, options.exist_ok), options)
+        base.parent.mkdir(parents=True, exist_ok=True)
+        if options.exist_ok:
+            base.mkdir(exist_ok=True)
+            return OutputFolder(base, options)
+        path, number = base, 1
+        while True:
+            # `mkdir` decides the race between callers: of all that try one name, it succeeds for one. Looking first and
+            # creating then would let two of them share a folder.
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                return OutputFolder(path, options)
+            number += 1
+            path = base.with_name(f"{base.name}{number}")
     except OSError as error:
         raise InvalidOption(f"the output folder {base} can not be made: {error.strerror or error}") from error
 
@@ -73,19 +85,3 @@ def plot_options(options: SaveOptions) -> dict[str, bool | int | None]:
         "boxes": options.show_boxes,
         "line_width": options.line_width,
     }
-
-
-def _create_folder(base: Path, exist_ok: bool) -> Path:
-    base.parent.mkdir(parents=True, exist_ok=True)
-    if exist_ok:
-        base.mkdir(exist_ok=True)
-        return base
-    number = 1
-    while True:
-        path = base if number == 1 else base.with_name(f"{base.name}{number}")
-        # `mkdir` decides the race between callers: of all that try one name, it succeeds for one. Looking first and
-        # creating then would let two of them share a folder.
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
-        number += 1

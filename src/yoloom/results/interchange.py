@@ -103,15 +103,10 @@ def to_df(results: ResultsData, normalize: bool, decimals: int) -> Any:
     except ImportError:
         pandas = _require("pandas", "to_df() needs polars or pandas: pip install polars")
         return pandas.DataFrame(rows, columns=list(keys))
-    types = _polars_types(polars, results)
-    return polars.DataFrame(rows, schema={key: types[key] for key in keys})
-
-
-def _polars_types(polars: Any, results: ResultsData) -> dict[str, Any]:
     corners = corner_names(2 if results.obb is None else 4)
     visible = ["visible"] * (results.keypoints is not None and results.keypoints.has_visible)
     numbers = polars.List(polars.Float64)
-    return {
+    types = {
         "name": polars.String,
         "class": polars.Int64,
         "confidence": polars.Float64,
@@ -119,6 +114,7 @@ def _polars_types(polars: Any, results: ResultsData) -> dict[str, Any]:
         "segments": polars.Struct(dict.fromkeys("xy", numbers)),
         "keypoints": polars.Struct(dict.fromkeys(["x", "y", *visible], numbers)),
     }
+    return polars.DataFrame(rows, schema={key: types[key] for key in keys})
 
 
 def to_supervision(results: ResultsData) -> Any:

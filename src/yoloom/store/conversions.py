@@ -113,12 +113,7 @@ class Converter:
             raise InvalidModel(f"{path} can not be read: {error.strerror or error}") from error
 
         def convert() -> ConvertedFile:
-            # The network depends on the file's content, on the converter, and on nothing else.
-            data = mapped_checkpoint(path)
-            content = hashlib.sha256(data).hexdigest()
-            forget(data)
-            parts = ("converted checkpoint", __version__, CONVERTER, content, one_to_one)
-            key = hashlib.sha256(repr(parts).encode()).hexdigest()
+            key = _content_key(path, one_to_one)
             return self._by_content.get((key, None), functools.partial(self._find, path, version, one_to_one, key))
 
         with errors_about(path):
@@ -198,6 +193,15 @@ def _check_version(path: Path, version: Hashable) -> None:
         is_same = False
     if not is_same:
         raise InvalidModel("the file was changed or removed while it is open. Open it again when it is written.")
+
+
+def _content_key(path: Path, one_to_one: bool) -> str:
+    """Return a hash of the content and of all else that the network depends on."""
+    data = mapped_checkpoint(path)
+    content = hashlib.sha256(data).hexdigest()
+    forget(data)
+    parts = ("converted checkpoint", __version__, CONVERTER, content, one_to_one)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 _converter = Converter()

@@ -31,6 +31,8 @@ from yoloom.errors import DownloadFailed, InvalidOption, ModelNotFound, YoloomEr
 from yoloom.system.user_cache import user_cache
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
     from yoloom.store.download import Tick
 
 __all__ = ["KNOWN_NAMES", "RELEASE_URL", "cache_folder", "resolve"]
@@ -129,8 +131,7 @@ def cache_folder() -> Path:
 def _fetch_once(target: Path, url: str, progress: bool | None) -> None:
     from yoloom.store.download import Download  # here, because most calls find their file, and HTTP is slow to import
 
-    has_terminal = sys.stderr is not None and sys.stderr.isatty()
-    shown = has_terminal if progress is None else progress
+    shown = _has_terminal() if progress is None else progress
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _lock(target) as has_waited:
@@ -158,19 +159,22 @@ def _lock(target: Path) -> Iterator[bool]:
     from filelock import FileLock  # here, because it installs fork and exit hooks when imported
 
     lock = FileLock(target.with_name(f".{target.name}.lock"))
-    for patience_s in (0.0, _LOCK_WAIT_S):
-        with suppress(TimeoutError):
-            lock.acquire(timeout=patience_s)
-            break
-    else:
-        raise DownloadFailed(
-            f"Another thread or process has been downloading {target} for more than {_LOCK_WAIT_S:.0f} s: "
-            f"look for a process that is stopped."
-        )
+    waited = _acquire(lock, target)
     try:
-        yield patience_s > 0
+        yield waited
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, target: Path) -> bool:
+    for waited, patience_s in ((False, 0.0), (True, _LOCK_WAIT_S)):
+        with suppress(TimeoutError):
+            lock.acquire(timeout=patience_s)
+            return waited
+    raise DownloadFailed(
+        f"Another thread or process has been downloading {target} for more than {_LOCK_WAIT_S:.0f} s: "
+        f"look for a process that is stopped."
+    )
 
 
 def _show_licence(target: Path, shown: bool) -> None:
@@ -183,6 +187,10 @@ def _show_licence(target: Path, shown: bool) -> None:
         sys.stderr.write(f"{text}\n")
     else:
         _log.warning(text)
+
+
+def _has_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager

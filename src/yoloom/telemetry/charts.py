@@ -178,33 +178,33 @@ def svg_file(width: int, height: int, title: str, unit: str, parts: Sequence[str
 
 def render_image(charts: Sequence[LineChart]) -> Image:
     """Draw charts side by side with OpenCV. Returns (H, W, 3) uint8 BGR; each chart must have points."""
-    return np.hstack([_draw_chart(chart, IMAGE_FRAME) for chart in charts])
-
-
-def _draw_chart(chart: LineChart, frame: PlotArea) -> Image:
-    plot = Plot(chart, frame)
-    canvas = np.full((frame.height, frame.width, 3), 255, np.uint8)
-    right, bottom = frame.width - frame.right, frame.height - frame.bottom
-    for y, text in plot.y_ticks:
-        cv2.line(canvas, (frame.left, round(y)), (right, round(y)), (225, 225, 225), 1)
-        _write(canvas, text, frame.left - 62, round(y) + 5, 0.42)
-    for x, text in plot.x_ticks:
-        cv2.line(canvas, (round(x), bottom), (round(x), bottom + 5), (60, 60, 60), 1)
-        _write(canvas, text, round(x) - 5 * len(text), bottom + 22, 0.42)
-    _write(canvas, chart.title, frame.left, 24, 0.6)
-    _write(canvas, chart.y_label, 8, frame.top - 12, 0.45)
-    _write(canvas, chart.x_label, frame.width // 2 - 10, frame.height - 14, 0.45)
-    for index, (name, spots) in enumerate(plot.lines.items()):
-        color = COLORS[index % len(COLORS)]
-        bgr = [int(color[place : place + 2], 16) for place in (5, 3, 1)]
-        pixels = [(round(x), round(y)) for x, y in spots]
-        cv2.polylines(canvas, [np.array(pixels, np.int32)], False, bgr, 2, cv2.LINE_AA)
-        for pixel in pixels:
-            cv2.circle(canvas, pixel, 4, bgr, -1, cv2.LINE_AA)
-        left = frame.left + 150 * index
-        cv2.rectangle(canvas, (left, frame.top - 22), (left + 12, frame.top - 10), bgr, -1)
-        _write(canvas, name, left + 18, frame.top - 11, 0.45)
-    return canvas
+    canvases = []
+    for chart in charts:
+        frame = IMAGE_FRAME
+        plot = Plot(chart, frame)
+        canvas = np.full((frame.height, frame.width, 3), 255, np.uint8)
+        right, bottom = frame.width - frame.right, frame.height - frame.bottom
+        for y, text in plot.y_ticks:
+            cv2.line(canvas, (frame.left, round(y)), (right, round(y)), (225, 225, 225), 1)
+            _write(canvas, text, frame.left - 62, round(y) + 5, 0.42)
+        for x, text in plot.x_ticks:
+            cv2.line(canvas, (round(x), bottom), (round(x), bottom + 5), (60, 60, 60), 1)
+            _write(canvas, text, round(x) - 5 * len(text), bottom + 22, 0.42)
+        _write(canvas, chart.title, frame.left, 24, 0.6)
+        _write(canvas, chart.y_label, 8, frame.top - 12, 0.45)
+        _write(canvas, chart.x_label, frame.width // 2 - 10, frame.height - 14, 0.45)
+        for index, (name, spots) in enumerate(plot.lines.items()):
+            color = COLORS[index % len(COLORS)]
+            bgr = [int(color[place : place + 2], 16) for place in (5, 3, 1)]
+            pixels = [(round(x), round(y)) for x, y in spots]
+            cv2.polylines(canvas, [np.array(pixels, np.int32)], False, bgr, 2, cv2.LINE_AA)
+            for pixel in pixels:
+                cv2.circle(canvas, pixel, 4, bgr, -1, cv2.LINE_AA)
+            left = frame.left + 150 * index
+            cv2.rectangle(canvas, (left, frame.top - 22), (left + 12, frame.top - 10), bgr, -1)
+            _write(canvas, name, left + 18, frame.top - 11, 0.45)
+        canvases.append(canvas)
+    return np.hstack(canvases)
 
 
 def _write(canvas: Image, text: str, x: int, y: int, size: float) -> None:
