@@ -84,6 +84,11 @@ def is_for_types_only(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
 
 
+@functools.cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
 def statements(node: ast.AST, with_types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.Import, ast.ImportFrom)):
@@ -92,10 +97,11 @@ def statements(node: ast.AST, with_types: bool) -> Iterator[ast.Import | ast.Imp
             yield from statements(child, with_types)
 
 
+@functools.cache
 def imports(module: str, with_types: bool = True) -> set[str]:
     """The modules of the package that one module imports, at its top or anywhere in it."""
     found = set()
-    for node in statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), with_types):
+    for node in statements(tree_of(module), with_types):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         else:

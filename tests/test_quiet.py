@@ -107,6 +107,7 @@ def test_the_logger_of_the_package_has_a_handler_for_nothing() -> None:
     assert logging.getLogger("yoloom").level == logging.NOTSET
 
 
+@pytest.mark.slow
 def test_all_loggers_are_the_packages() -> None:
     """And nothing but the command line writes to stdout or stderr, or warns by other means."""
     for path in sorted(ROOT.rglob("*.py")):

@@ -165,6 +165,7 @@ def test_a_prediction_inside_a_stream_works(model: YOLO) -> None:
         assert bits(nested) == bits(result)
 
 
+@pytest.mark.slow
 def test_a_stream_and_a_future_keep_their_model_open(demo_model: Path) -> None:
     """Seen to end in EngineClosed when only the handle holds the engine's lease."""
     with pytest.warns(ResourceWarning, match="was not closed"):
@@ -367,6 +368,7 @@ def test_closing_one_handle_leaves_the_others(demo_model: Path) -> None:
     second.close()
 
 
+@pytest.mark.slow
 def test_a_forgotten_handle_warns_and_ends_its_engine(demo_model: Path) -> None:
     models = [YOLO(demo_model, threads=1)]
     lanes = list(models[0]._opened.engine.lanes.threads())
@@ -499,6 +501,7 @@ def test_the_guarantee_tells_the_precision(brief: YOLO) -> None:
     assert "bfloat16" in guarantee.because
 
 
+@pytest.mark.slow
 def test_bfloat16_finds_what_float32_finds(model: YOLO, brief: YOLO) -> None:
     for image in IMAGES:
         exact, found = (one(image, conf=0.4, imgsz=320)[0].boxes for one in (model, brief))
@@ -551,6 +554,7 @@ def test_a_model_that_can_not_be_opened_is_one_typed_error(
     assert not [thread for thread in threading.enumerate() if thread.name == "yoloom-compile"]
 
 
+@pytest.mark.slow
 def test_onnxruntime_gives_nearly_the_same_boxes(model: YOLO, demo_model: Path) -> None:
     with YOLO(demo_model, backend="onnxruntime") as other:
         for image in IMAGES:

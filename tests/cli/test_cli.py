@@ -210,6 +210,7 @@ def test_exit_codes(
     assert len(err.splitlines()) == (5 if code is ExitCode.NO_INPUT else 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -225,6 +226,7 @@ def test_the_exit_code_is_the_process_s(pictures: Path, arguments: tuple[object,
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.slow
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
     run = yoloom_cli("info", "nothing.onnx", "--debug", cwd=tmp_path)
     assert run.returncode == 1
@@ -274,6 +276,7 @@ def test_the_commands_are_the_modules_of_their_folder() -> None:
     assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == COMMANDS.keys()
 
 
+@pytest.mark.slow
 def test_version(tmp_path: Path) -> None:
     run = yoloom_cli("--version", cwd=tmp_path)
     assert (run.returncode, run.stdout) == (0, f"yoloom {yoloom.__version__}\n")
@@ -355,6 +358,7 @@ def test_info_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["input"].strip() == "any x 3 x any x any"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
 def test_info_tells_the_precision_and_what_else_there_is(capsys: pytest.CaptureFixture[str], backend: str) -> None:
     offered = [precision.value for precision in find_backend(backend, "cpu").precisions()]
@@ -553,6 +557,7 @@ def test_empty_classes_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> No
 CHECKPOINTS = Path(__file__).parents[1] / "data" / "checkpoints"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["v9-segment", "11-pose", "12-obb", "11-classify"])
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 def test_every_task_in_every_format(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, form: str) -> None:

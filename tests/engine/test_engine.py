@@ -384,6 +384,7 @@ def test_close_while_submitting(backend: FakeBackend, model: Model) -> None:
     assert ended[-1] == "closed"
 
 
+@pytest.mark.slow
 def test_nothing_of_a_request_is_kept_after_it_ended(engine: Engine) -> None:
     now(engine, picture(0))
     result = now(engine, picture(1))

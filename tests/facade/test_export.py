@@ -83,6 +83,7 @@ def test_what_is_asked_for_is_what_the_file_declares(checkpoint: Path) -> None:
         assert ast.literal_eval(notes["args"])["dynamic"] is (shape[0] == "batch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_half_is_half_the_size_and_near(checkpoint: Path, tmp_path: Path, form: str) -> None:
     def size(path: Path) -> int:
@@ -137,6 +138,7 @@ def test_an_openvino_folder_says_what_ultralytics_says(checkpoint: Path) -> None
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_an_onnx_file_becomes_an_openvino_folder(checkpoint: Path, dynamic: bool) -> None:
     source = exported(checkpoint, dynamic=dynamic, **STATIC)
@@ -156,6 +158,7 @@ def test_an_onnx_file_without_notes_becomes_an_openvino_folder(demo_model: Path,
         assert dict(model.names) == dict(other.names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["onnx", "openvino"])
 def test_the_head_that_needs_no_nms(tmp_path: Path, form: str) -> None:
     source = Path(shutil.copy(CHECKPOINTS / "v10-detect.pt", tmp_path))

@@ -74,6 +74,7 @@ def check_members(result: Results, task: str) -> None:
         np.testing.assert_allclose(result.probs.data.sum(), 1, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_results_have_what_their_task_finds(open_model: Open, name: str) -> None:
     model = open_model(name)

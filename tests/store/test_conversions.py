@@ -358,6 +358,7 @@ def damage(entry: Path, how: str) -> None:
         other.replace(entry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "torn", "wrong", "swapped"])
 def test_a_wrong_entry_is_converted_again(
     cache: Path, checkpoint: Path, conversions_made: list[str], expected: bytes, how: str
@@ -453,6 +454,7 @@ def _no_room(self: Path, target: Path) -> Path:
     raise OSError(28, "No space left on device")
 
 
+@pytest.mark.slow
 def test_without_a_cache_the_bytes_are_shared_in_memory(
     checkpoint: Path,
     no_cache: int,

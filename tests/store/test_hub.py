@@ -235,6 +235,7 @@ def test_the_nearest_name_is_suggested(typo: str) -> None:
         hub.resolve(typo)
 
 
+@pytest.mark.slow
 def test_importing_does_nothing(tmp_path: Path) -> None:
     script = "import sys, yoloom.store.hub; sys.exit('filelock' in sys.modules or 'rich' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, env=child_env(HOME=str(tmp_path)), timeout=20)
@@ -438,6 +439,7 @@ def test_a_lock_that_never_comes_free_is_an_error(
     assert not publisher.asked
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_no_torn_file_and_the_next_one_resumes(
     get: Callable[..., Path], publisher: Publisher, cache: Path
 ) -> None:

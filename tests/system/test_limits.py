@@ -143,6 +143,7 @@ def test_a_system_that_does_not_tell(tree: Tree, monkeypatch: pytest.MonkeyPatch
     assert available_memory_bytes(tree(None)) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_the_limits_of_the_process_count(name: str) -> None:
     resource = pytest.importorskip("resource")

@@ -238,6 +238,7 @@ def later_with(
     return predict_later(engine, prediction, IMAGE, RequestTerms(**terms), deliver)
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_full_is_counted_as_failed(
     demo_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +310,7 @@ def test_held_bytes_are_those_of_the_images(engine: Engine, backend: FakeBackend
     assert (found.running, found.waiting, found.weights) == (0, 0, 0)  # the fake has no file
 
 
+@pytest.mark.slow
 def test_weights_are_the_bytes_of_the_file(demo_model: Path) -> None:
     with YOLO(demo_model) as model:
         assert model.statistics().held.weights == demo_model.stat().st_size

@@ -363,6 +363,7 @@ def test_a_log_handler_may_close_the_model_whose_stall_it_hears_of(backend: Fake
     assert outcomes == [None]
 
 
+@pytest.mark.slow
 def test_debug_of_a_model_starts_it_for_all_handles(demo_model: Path) -> None:
     with YOLO(demo_model) as plain:
         assert "yoloom-watchdog" not in thread_names(plain)

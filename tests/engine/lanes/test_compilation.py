@@ -119,6 +119,7 @@ def test_a_network_of_a_fixed_size_is_compiled_twice(tiny_onnx: Callable[..., Pa
     assert backend.compiled == 2
 
 
+@pytest.mark.slow
 def test_nothing_of_the_network_is_kept_by_a_handle_that_was_closed(demo_model: Path) -> None:
     """Seen to fail when what was compiled first is still there to make a second form of."""
     model = YOLO(demo_model, threads=1)

@@ -39,6 +39,7 @@ def changed(module: Module, path: str, **changes: object) -> Module:
     return replace(module, children=children)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)
 def test_outputs_are_those_of_ultralytics(path: Path, runtime: str) -> None:
@@ -152,6 +153,7 @@ def test_deferred_bytes_are_made_when_they_are_written() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_number_of_the_converter_goes_up_with_its_networks() -> None:
     """The cache finds earlier conversions by this number: change both together, or old networks are taken for new."""
     networks = hashlib.sha256()
