@@ -360,11 +360,17 @@ def test_a_loop_that_was_closed_meanwhile_hurts_nobody(engine: Engine, backend: 
     first.result(30)
 
 
+def image_of(future: ResultFuture) -> Any:
+    """What the job of a future holds: in a pipeline of its own, or for a worker that has the pipeline."""
+    job: Any = future._job
+    return job._pipeline.image if hasattr(job, "_pipeline") else job._image
+
+
 def test_a_future_that_has_ended_holds_neither_image_nor_outputs(engine: Engine, backend: FakeBackend) -> None:
     """Seen to hold both for as long as the caller keeps the future."""
     gate, running = held(engine, backend)
     waiting = later(engine, 1)
-    images = [weakref.ref(future._job._pipeline.image) for future in (running, waiting)]  # type: ignore[union-attr]
+    images = [weakref.ref(image_of(future)) for future in (running, waiting)]
     assert running.cancel()
     assert waiting.cancel()
     gate.open()

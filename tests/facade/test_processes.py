@@ -137,7 +137,7 @@ FORKED_WHILE_OTHERS_WORK = (
     from PIL import Image
     from yoloom.images.header import LazyImage
     from yoloom.images import header as lazy_image
-    from yoloom.engine.scheduling import request_terms as terms
+    from yoloom.engine.scheduling import request_terms
     from yoloom.images import decode
 
     warnings.simplefilter("ignore")  # Python itself warns of a fork with threads
@@ -181,7 +181,7 @@ def test_a_child_that_was_forked_while_others_held_locks_opens_a_model(demo_mode
     done = python(
         FORKED_WHILE_OTHERS_WORK
         + """
-    hold(terms._tasks_lock, *decode._pil_locks._locks, *lazy_image._locks._locks)
+    hold(request_terms._tasks_lock, *decode._pil_locks._locks, *lazy_image._locks._locks)
     lazy = LazyImage(image.shape[:2], image.copy)
 
     def work():
@@ -205,7 +205,8 @@ def test_a_handle_of_the_parent_answers_though_others_held_its_locks_at_the_fork
         + """
     model = YOLO(sys.argv[1])
     model(image)
-    hold(terms._tasks_lock, model._switch, model._opened.engine.scheduler._lock, model._opened.engine._pools._lock)
+    lanes, scheduler = model._opened.engine.lanes, model._opened.engine.scheduler
+    hold(request_terms._tasks_lock, model._switch, scheduler._lock, lanes._lanes._lock, lanes._lock)
 
     def work():
         asked = [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from worker_scripts import ScriptServer, script_servers
+from yoloom.engine.engine import Engine
 from yoloom.testing import FakeBackend
 from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.remote_job import RemoteImageJob
@@ -26,11 +27,11 @@ def with_processes(module: ModuleType, patch: pytest.MonkeyPatch) -> Iterator[No
     """While this lasts, the engines that the module's tests make have worker processes."""
     with script_servers() as servers:
 
-        def engine(model: Any, backend: FakeBackend, threads: int, **more: Any) -> worker_engine:
+        def engine(model: Any, backend: FakeBackend, threads: int, **more: Any) -> Engine:
             servers.append(ScriptServer(backend))
             workers = Workers(min(threads, backend.lanes))
             return worker_engine(model, servers[-1].recipe(model), workers, threads, **more)
 
-        patch.setattr(module, "Engine", engine)
+        patch.setattr(module, "thread_engine", engine)
         patch.setattr(module, "LocalImageJob", RemoteImageJob)
         yield

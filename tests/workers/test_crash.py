@@ -231,7 +231,7 @@ def test_an_heir_that_ends_while_it_starts_is_replaced(tmp_path: Path, expected:
     with opened(Recipe("worker_faults:open_faulty_when_folder", plan)) as engine:
         before = [worker.pid for worker in crew(engine)]
         (tmp_path / "now").mkdir()
-        resized = threading.Thread(target=engine.resize, args=(1,))  # the first gets both CPUs, by an heir
+        resized = threading.Thread(target=engine.lanes.resize, args=(1,))  # the first gets both CPUs, by an heir
         resized.start()
         until((tmp_path / "now" / "strike-0").exists)
         assert answers(engine) == expected
@@ -248,7 +248,7 @@ def test_one_that_is_killed_while_its_heir_starts_loses_nothing(
     plan = {"step": "starting", "how": "SIGSTOP", "times": 1, "folder": str(tmp_path / "now")}
     with opened(Recipe("worker_faults:open_faulty_when_folder", plan)) as engine:
         (tmp_path / "now").mkdir()
-        resized = threading.Thread(target=engine.resize, args=(1,))
+        resized = threading.Thread(target=engine.lanes.resize, args=(1,))
         resized.start()
         until((tmp_path / "now" / "strike-0").exists)  # the heir is stopped: there is time
         os.kill(crew(engine)[0].pid or 0, getattr(signal, how))

@@ -21,6 +21,9 @@ LEFT_OUT = {
     "test_the_first_form_serves_all_when_the_second_can_not_be_compiled",
     "test_a_file_that_changes_while_it_is_open_gets_no_second_form",
     "test_an_engine_whose_compiler_was_interrupted_closes",
+    "test_a_closed_engine_compiles_nothing",
+    # The picture goes to a worker, which copies it in any case.
+    "test_callers_that_wait_behind_others_hold_one_copy_of_their_picture",
     # A precision is part of the recipe, and found in the worker.
     "test_both_forms_have_the_precision_of_the_engine",
     "test_precisions_differ_in_the_fake",
