@@ -11,7 +11,7 @@ import numpy as np
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.image_job import ImageJob, source_path
 from yoloom.engine.scheduling.request_terms import RequestTerms, resolve_client
-from yoloom.engine.stream import ResultStream
+from yoloom.engine.stream import ResultStream, awaited
 from yoloom.errors import InvalidOption, PartialFailure, YoloomError
 from yoloom.facade.open_model import OpenModel
 from yoloom.facade.output_folder import open_output, plot_options
@@ -82,15 +82,13 @@ class Call:
             image = copied_bytes(image)
         elif isinstance(image, (np.ndarray, bytearray)):
             image = image.copy()
-        return self._awaited(image, job, terms, self._helpers_delivery())
+        deliver = self._helpers_delivery()
 
-    async def _awaited(
-        self, image: Any, job: ImageJob, terms: RequestTerms, deliver: Callable[[Results], Results]
-    ) -> Results:
-        from yoloom.engine.stream import awaited  # whoever awaits this has imported asyncio
+        async def predict() -> Results:
+            future = predict_nonblocking(self._engine, job, image, terms, deliver)
+            return await awaited(future, terms.deadline - monotonic())
 
-        future = predict_nonblocking(self._engine, job, image, terms, deliver)
-        return await awaited(future, terms.deadline - monotonic())
+        return predict()
 
     def all(self, sources: Iterable[Any]) -> list[Results | YoloomError]:
         """Predict all images within one timeout. Raises PartialFailure at the end, unless errors are returned."""

@@ -41,24 +41,20 @@ def outline(mask: NDArray[np.uint8]) -> NDArray[np.float32]:
         return pieces[0].astype(np.float32)
     bridges = [_nearest(one, other) for one, other in pairwise(pieces)]
     first, last = _loop(pieces[0], bridges[0][0]), _loop(pieces[-1], bridges[-1][1])
-    doors = [(arrive, leave) for (_, arrive), (leave, _) in pairwise(bridges)]
-    between = [_ways(piece, *door) for piece, door in zip(pieces[1:-1], doors, strict=True)]
-    there = [way for way, _ in between]
-    back = [way for _, way in reversed(between)]
-    return np.concatenate([first, *there, last, *back]).astype(np.float32)
+    there: list[Points] = []
+    back: list[Points] = []
+    for piece, ((_, arrive), (leave, _)) in zip(pieces[1:-1], pairwise(bridges), strict=True):
+        # The way on from one bridge to the next does not pass the piece's first point; the way back does.
+        loop = _loop(piece, arrive) if arrive <= leave else _loop(piece[::-1], len(piece) - 1 - arrive)
+        steps = abs(leave - arrive)
+        there.append(loop[: steps + 1])
+        back.append(loop[steps:])
+    return np.concatenate([first, *there, last, *reversed(back)]).astype(np.float32)
 
 
 def _loop(piece: Points, start: int) -> Points:
     """Go once around, from the point `start` and back to it."""
     return np.concatenate([piece[start:], piece[: start + 1]])
-
-
-def _ways(piece: Points, arrive: int, leave: int) -> tuple[Points, Points]:
-    """Return the way on from one bridge to the next, which does not pass the piece's first point, and the way back."""
-    if arrive > leave:
-        piece, arrive, leave = piece[::-1], len(piece) - 1 - arrive, len(piece) - 1 - leave
-    loop = _loop(piece, arrive)
-    return loop[: leave - arrive + 1], loop[leave - arrive :]
 
 
 def _nearest(one: Points, other: Points) -> tuple[int, int]:

@@ -134,7 +134,15 @@ class Converter:
     def _find(self, path: Path, version: Hashable, one_to_one: bool, key: str) -> ConvertedFile:
         def produce(write: Write) -> None:
             write_converted(mapped_checkpoint(path), write, one_to_one)
-            _check_version(path, version)  # before the entry gets its name: its key is that of the old content
+            # Before the entry gets its name, for its key is that of the old content.
+            try:
+                is_same = file_identity((path,)) == version
+            except OSError:
+                is_same = False
+            if not is_same:
+                raise InvalidModel(
+                    "the file was changed or removed while it is open. Open it again when it is written."
+                )
 
         cache = self._find_cache()
         entry = None if cache is None else cache.find(key)
@@ -183,16 +191,6 @@ def write_converted(data: memoryview, write: Write, one_to_one: bool) -> None:
     from yoloom.formats.checkpoint import convert
 
     convert.write_converted(data, write, one_to_one)
-
-
-def _check_version(path: Path, version: Hashable) -> None:
-    """Raise InvalidModel when the file was changed meanwhile: what was read of it belongs to no content."""
-    try:
-        is_same = file_identity((path,)) == version
-    except OSError:
-        is_same = False
-    if not is_same:
-        raise InvalidModel("the file was changed or removed while it is open. Open it again when it is written.")
 
 
 def _content_key(path: Path, one_to_one: bool) -> str:

@@ -231,10 +231,8 @@ def _content_fault(path: Path, suffix: str) -> str | None:
     with path.open("rb") as file:
         if _HTML.match(file.read(256)):
             return "it is a web page (the sign-in page of a network or proxy?)"
-    return _checkpoint_fault(path) if suffix == ".pt" else _onnx_fault(path)
-
-
-def _checkpoint_fault(path: Path) -> str | None:
+    if suffix != ".pt":
+        return _onnx_fault(path)
     try:
         with zipfile.ZipFile(path) as archive:
             torn = archive.testzip()

@@ -131,22 +131,17 @@ class Check:
         hang = baseline.hang
         if references is not None and baseline.unsteady is None:
             began = time.perf_counter()
-            hang = self._run_concurrently(references, baseline)
+            laps, slowest_s = self._settings.laps(baseline.mean_s), baseline.slowest_s
+            self._rest()
+            hang = self._run_laps(range(laps), f"lap {{}} of {laps}", references, slowest_s)
+            suspected = find_leaks(self._rests[1:])
+            if suspected and hang is None:  # as many laps again, where something seems to leak
+                self._ran_again = True
+                words = f"lap {{}}: does {suspected[0].what} go on growing?"
+                hang = self._run_laps(range(laps, 2 * laps), words, references, slowest_s)
+                self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
             self._at_once_s = time.perf_counter() - began
         return self._report(0 if references is None else references.distinct, baseline, hang)
-
-    def _run_concurrently(self, references: References, baseline: Baseline) -> Hang | None:
-        """Run the laps, and as many again where something seems to leak."""
-        laps = self._settings.laps(baseline.mean_s)
-        self._rest()
-        hang = self._run_laps(range(laps), f"lap {{}} of {laps}", references, baseline.slowest_s)
-        suspected = find_leaks(self._rests[1:])
-        if suspected and hang is None:
-            self._ran_again = True
-            words = f"lap {{}}: does {suspected[0].what} go on growing?"
-            hang = self._run_laps(range(laps, 2 * laps), words, references, baseline.slowest_s)
-            self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
-        return hang
 
     def _run_laps(self, laps: range, words: str, references: References, slowest_s: float) -> Hang | None:
         """Run as many of these laps as there is time for; the first of all whatever it takes."""

@@ -15,6 +15,7 @@ whose outputs differ from those of the form for one caller in a single bit is ou
 from __future__ import annotations
 
 import dataclasses
+import enum
 import itertools
 import logging
 import math
@@ -94,6 +95,15 @@ class Tuning:
     seconds: float
 
 
+class Stage(enum.Enum):
+    """Steps of a tuning, in order: each varies one thing of the best plan so far."""
+
+    STREAMS = "streams"
+    LANES = "lanes"
+    PAIRS = "pairs"
+    LARGER_BATCHES = "larger batches"
+
+
 class Tuner:
     """Measures plans of one model; nothing else should compute meanwhile.
 
@@ -128,10 +138,10 @@ class Tuner:
         default = Plan()
         expected = self._alone()
         best = default
-        for stage in (self._other_streams, self._other_lanes, self._pairs, self._pairs_of_pairs):
+        for stage in Stage:
             if self._rates and self._clock() - started > PATIENCE * self._seconds:
                 break  # a run takes far longer than a turn: what is known by now must do
-            others = [plan for plan in stage(best) if self._has_bits(plan, expected)]
+            others = [plan for plan in self._next_plans(stage, best) if self._has_bits(plan, expected)]
             if others or not self._rates:
                 best = self._fastest(list(dict.fromkeys([default, best, *others])), ROUNDS)
         if best != default:
@@ -139,24 +149,19 @@ class Tuner:
             self._fastest([default, best], 2 * ROUNDS)
         return self._chosen(best, default, self._clock() - started)
 
-    def _other_streams(self, _: Plan) -> list[Plan]:
-        given = self._lanes(Plan()) - 1
-        return [Plan(streams) for streams in stream_candidates(self._threads) if streams != given]
-
-    def _other_lanes(self, best: Plan) -> list[Plan]:
-        lanes = self._lanes(best)
-        return [dataclasses.replace(best, lanes=count) for count in (lanes - 1, lanes + 1) if count >= 1]
-
-    def _pairs(self, best: Plan) -> list[Plan]:
-        return self._batches(best, 2)
-
-    def _pairs_of_pairs(self, best: Plan) -> list[Plan]:
-        return self._batches(best, LARGEST_BATCH) if best.batch == 2 else []
-
-    def _batches(self, best: Plan, batch: int) -> list[Plan]:
+    def _next_plans(self, stage: Stage, best: Plan) -> list[Plan]:
+        """List the plans that a stage tries beside the best one so far."""
+        if stage is Stage.STREAMS:
+            default = self._lanes(Plan()) - 1
+            return [Plan(streams) for streams in stream_candidates(self._threads) if streams != default]
+        if stage is Stage.LANES:
+            lanes = self._lanes(best)
+            return [dataclasses.replace(best, lanes=count) for count in (lanes - 1, lanes + 1) if count >= 1]
         if self._model.input.batch is not None:
             return []  # such a graph computes its whole batch in any case
-        plan = dataclasses.replace(best, batch=batch)
+        if stage is Stage.LARGER_BATCHES and best.batch != 2:
+            return []  # pairs have not won, so larger ones will not
+        plan = dataclasses.replace(best, batch=2 if stage is Stage.PAIRS else LARGEST_BATCH)
         try:
             self._profile(plan)
         except InvalidOption:
