@@ -663,7 +663,7 @@ def test_pitfall_13_no_wait_is_without_an_end(model: YOLO, backend: FakeBackend)
     gate, first = held(model, backend)
     futures: list[Any] = [
         model.submit(picture(0)),
-        model.submit(picture(1), timeout=0.01),
+        model.submit(picture(1), timeout=30),
         model.submit(picture(2), on_full="latest"),
         model.submit(picture(3), client="other"),
         first,
