@@ -13,7 +13,15 @@ from yoloom.errors import YoloomError
 PACKAGE = Path(yoloom.__file__).parent
 REPOSITORY = Path(__file__).parent.parent
 DESIGN = (REPOSITORY / "docs" / "design.md").read_text(encoding="utf-8")
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/design.md", "docs/decisions.md", "docs/extending.md", "docs/workers.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/design.md",
+    "docs/decisions.md",
+    "docs/extending.md",
+    "docs/gpu.md",
+    "docs/workers.md",
+]
 
 MOST_STEPS = 30
 
