@@ -1,8 +1,10 @@
-"""Plain values without behaviour: frozen objects and dictionaries, and counts in words."""
+"""Plain values without behaviour: frozen objects and dictionaries, counts in words, and JSON that is valid."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError
 from typing import Any, NoReturn, TypeVar
 
@@ -53,3 +55,24 @@ class FrozenDict(dict[K, V]):
 def counted(number: int, noun: str) -> str:
     """Return the number with its noun: "1 lane", "2 lanes"."""
     return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def strict_json(value: Any, **options: Any) -> str:
+    """Return JSON that any reader takes: a number that is none, which JSON does not have, becomes null.
+
+    Args:
+        value: Lists, dicts, texts, numbers, None.
+        options: As for `json.dumps`.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:  # the rare case costs a second pass, the others none
+        return json.dumps(_with_nulls(value), allow_nan=False, **options)
+
+
+def _with_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_nulls(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_nulls(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

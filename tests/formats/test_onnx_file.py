@@ -527,3 +527,11 @@ def test_cut_short_anywhere(tiny_onnx: Factory, ultralytics_notes: Notes) -> Non
         except InvalidModel:
             pass
     assert sound < 12
+
+
+@pytest.mark.parametrize("name", ["m.onnx", "m.xml"])
+def test_pointer_of_git_lfs(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    (tmp_path / "m.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(InvalidModel, match="git lfs pull"):
+        read_model(tmp_path / name)

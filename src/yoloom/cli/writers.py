@@ -7,13 +7,14 @@ when an error is the reason: whatever was written is complete.
 from __future__ import annotations
 
 import csv
-import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
 from yoloom.cli.table import Row, print_table
 from yoloom.results.results import Results
+from yoloom.values import strict_json
 
 Write = Callable[[Results], None]
 """Writes the results of one image."""
@@ -77,7 +78,7 @@ def table(out: TextIO) -> Iterator[Write]:
 
     def write(results: Results) -> None:
         for detection, box in zip(results.summary(), _upright_boxes(results), strict=True):
-            corners = (value if value == "" else round(value) for value in box)
+            corners = (value if value == "" or not math.isfinite(value) else round(value) for value in box)
             rows.append((results.path, detection["class"], detection["name"], detection["confidence"], *corners))
         if not len(results):
             rows.append((results.path, "", "(no detections)", "", "", "", "", ""))
@@ -101,7 +102,7 @@ def _record(results: Results) -> str:
         "height": height,
         "detections": results.summary(),
     }
-    return json.dumps(record)
+    return strict_json(record)
 
 
 def _upright_boxes(results: Results) -> list[tuple[Any, ...]]:

@@ -229,14 +229,19 @@ class _Walk:
         return tuple(columns for part in parts for columns in part)
 
     def _computed(self, node: Node, depth: int) -> Source:
-        first = [self.sources(name, depth + 1) for name in node.inputs if name and name not in self._graph.constants]
-        kinds = {columns.source for part in first for columns in part}
+        constants = [self._graph.constants[name] for name in node.inputs if name in self._graph.constants]
+        others = [self.sources(name, depth + 1) for name in node.inputs if name and name not in self._graph.constants]
+        others = [part for part in others if part != (Columns(Source.CONSTANT),)]
+        kinds = {columns.source for part in others for columns in part}
+        if not kinds:
+            return Source.CONSTANT
         if kinds == {Source.INDEX}:
             return Source.INDEX
-        if node.op == "Mul" and kinds == {Source.SIGMOID} and len(first) == 2:
+        if node.op == "Mul" and kinds == {Source.SIGMOID} and len(others) == 2:
             return Source.SIGMOID
-        if node.op == "Add" and kinds == {Source.LINEAR} and len(first) == 1:
-            return Source.LINEAR  # with its bias
+        scales = all(constant.values is not None and len(constant.values) == 1 for constant in constants)
+        if kinds == {Source.LINEAR} and len(others) == 1 and (node.op == "Add" or (node.op == "Mul" and scales)):
+            return Source.LINEAR  # with its bias, or as one runtime writes the factors of Gemm
         return Source.ARITHMETIC
 
     def _moved(self, node: Node, place: int, depth: int) -> tuple[Columns, ...]:

@@ -283,11 +283,18 @@ class Head:
         return len(self._columns) > 1 and self._columns[-1].source is Source.INDEX
 
     def _selects(self) -> bool:
-        """Tell whether the graph chooses among its anchors: TopK and suppression do, a mere maximum does not."""
+        """Tell whether the graph chooses among its anchors, and does not merely take the best class of each."""
         graph = self._graph
-        return graph is not None and any(
-            node.op in ("TopK", "NonMaxSuppression") for node in graph.ancestors(self._output)
-        )
+        if graph is None:
+            return False
+        for node in graph.ancestors(self._output):
+            if node.op == "TopK":
+                count = graph.constants.get(node.inputs[1])
+                if count is None or count.values != (1,):
+                    return True
+            elif node.op == "NonMaxSuppression":
+                return True
+        return False
 
     def _anchors_of_a_cell(self, count: int | None) -> int | None:
         """Return how many anchors each cell has when there are `count` in all; None where that fits no grid."""

@@ -34,6 +34,18 @@ LAYOUTS = tuple(layout.value for layout in Layout if layout is not Layout.CANDID
 """The values that `YOLO(path, layout=...)` takes: those which a file can have."""
 
 
+def lfs_pointer(path: Path) -> str | None:
+    """Return the message for a file that only points to one in Git LFS; None for any other. Raises OSError."""
+    mark = b"version https://git-lfs"
+    with path.open("rb") as opened:
+        if opened.read(len(mark)) != mark:
+            return None
+    return (
+        f"{path} is a pointer of Git LFS and not the model itself: fetch it with `git lfs pull`, or download it from "
+        "where it is published."
+    )
+
+
 @dataclass(frozen=True)
 class ModelFile:
     """The files that hold a network which runtimes read as it is. Immutable. Thread safety: any number of threads.

@@ -14,7 +14,7 @@ from pathlib import Path
 from yoloom.errors import InvalidModel
 from yoloom.formats.graph import MOST_VALUES, Constant, Graph, Node
 from yoloom.formats.head_layout import Dims, Signature
-from yoloom.formats.model import ModelFile
+from yoloom.formats.model import ModelFile, lfs_pointer
 from yoloom.formats.protobuf import fields, mapped, messages, text, unpacked
 
 _MODEL_GRAPH, _MODEL_METADATA = 7, 14
@@ -28,7 +28,6 @@ _ATTRIBUTE_NAME, _ATTRIBUTE_INTEGER, _ATTRIBUTE_TENSOR = 1, 3, 5
 _DIMS, _DATA_TYPE, _FLOATS, _INT32S, _INT64S, _RAW_DATA = 1, 2, 4, 5, 7, 9
 _TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64", 16: "bfloat16"}
 _FORMATS = {1: "f", 2: "B", 3: "b", 6: "i", 7: "q", 10: "e", 11: "d"}  # of `struct`
-_POINTER = b"version https://git-lfs"
 
 
 def read_onnx(file: ModelFile) -> tuple[Signature, Mapping[str, str]]:
@@ -49,16 +48,10 @@ def read_onnx(file: ModelFile) -> tuple[Signature, Mapping[str, str]]:
 
 
 def _no_onnx(path: Path, error: Exception) -> InvalidModel:
-    with path.open("rb") as opened:
-        beginning = opened.read(len(_POINTER))
-    if beginning == _POINTER:
-        return InvalidModel(
-            f"{path} is a pointer of Git LFS and not the model itself: fetch it with `git lfs pull`, or download it "
-            "from where it is published."
-        )
     size = path.stat().st_size
     return InvalidModel(
-        f"{path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. Copy or export it again."
+        lfs_pointer(path)
+        or f"{path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. Copy or export it again."
     )
 
 

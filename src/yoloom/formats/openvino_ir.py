@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from yoloom.errors import InvalidModel, ModelNotFound
 from yoloom.formats.graph import MOST_VALUES, Constant, Graph, Node
 from yoloom.formats.head_layout import Dims, Signature
-from yoloom.formats.model import ModelFile
+from yoloom.formats.model import ModelFile, lfs_pointer
 
 _METADATA = "metadata.yaml"
 _MOST_ALIASES = 8
@@ -73,7 +73,7 @@ def read_openvino_ir(file: ModelFile) -> tuple[Signature, Mapping[str, Any]]:
         LookupError,
         struct.error,
     ) as error:  # a size that is no number, an unknown encoding
-        raise InvalidModel(f"{xml} is no OpenVINO model, or a damaged one: {error}") from error
+        raise InvalidModel(lfs_pointer(xml) or f"{xml} is no OpenVINO model, or a damaged one: {error}") from error
     if not inputs or not outputs:
         raise InvalidModel(f"{xml} declares no network: {len(inputs)} inputs and {len(outputs)} outputs.")
     notes = file.files[2] if len(file.files) > 2 else None

@@ -41,7 +41,10 @@ def check_exists(path: Path) -> None:
     except OSError:  # a name that is too long
         exists = False
     if not exists:
-        raise ModelNotFound(f"no such model: {path}")
+        text = str(path)
+        raise ModelNotFound(
+            f"no such model: {text if len(text) <= 300 else f'{text[:40]}... ({len(text)} characters)'}"
+        )
 
 
 def describe(

@@ -25,6 +25,23 @@ _EXPECTED = (
     "an image is a path, encoded bytes, a PIL image, or an array (H, W), (H, W, 1), (H, W, 3) BGR or (H, W, 4) BGRA"
 )
 
+_LOOKALIKES: tuple[tuple[tuple[bytes, ...], str], ...] = (
+    (
+        (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif", b"ftyphevc"),
+        " It is HEIC: convert it to JPEG, or open it with pillow-heif and pass the PIL image.",
+    ),
+    ((b"version https://git-lfs",), " It is a pointer of Git LFS: fetch the picture itself with `git lfs pull`."),
+    (
+        (b"\0\5\x16\7",),
+        " It is a Mac's side file (AppleDouble) and no picture: delete it, or run `dot_clean`.",
+    ),
+    ((b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), " It is a web page: the download went wrong."),
+    ((b"%PDF",), " It is a PDF: render its pages, and pass those."),
+    ((b"<svg", b"<?xml"), " It is XML, such as SVG: render it, and pass the pixels."),
+)
+_LIST_HINT = " For a list of paths pass the list itself: model(open(path).read().split())."
+_LONGEST_PATH = 300  # characters of a path that a message prints
+
 
 def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = False) -> NDArray[np.uint8]:
     """Decode one picture into memory that nobody else holds.
@@ -75,9 +92,20 @@ def read_encoded(source: object) -> Encoded | None:
     try:
         return Encoded(path.read_bytes(), str(path))
     except (FileNotFoundError, ValueError):  # a name with a zero byte in it
-        raise SourceNotFound(f"no such image: {path}") from None
+        raise SourceNotFound(f"no such image: {short_path(path)}") from None
     except OSError as error:
-        raise ImageDecodeError(f"{path} can not be read: {error.strerror or error}") from error
+        raise ImageDecodeError(f"{short_path(path)} can not be read: {error.strerror or error}") from error
+
+
+def short_path(path: os.PathLike[str] | str) -> str:
+    """Print a path for a message; of a text that is far too long to be one, its beginning and a hint."""
+    text = os.fsdecode(path)
+    if len(text) <= _LONGEST_PATH:
+        return text
+    return (
+        f"{text[:40]}... ({len(text)} characters; if this is base64, pass the bytes: base64.b64decode(text, "
+        "validate=True))"
+    )
 
 
 def copied_bytes(source: bytes | bytearray | memoryview) -> bytes:
@@ -103,7 +131,9 @@ def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
     except cv2.error as error:  # absurd sizes in the header
         raise ImageDecodeError(f"{what}: OpenCV can not decode it: {error}") from error
     if image is None:
-        raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(data)} bytes).")
+        hint = next((hint for marks, hint in _LOOKALIKES if data[4:].startswith(marks) or data.startswith(marks)), "")
+        hint = hint or (_LIST_HINT if what.lower().endswith((".txt", ".csv")) else "")
+        raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(data)} bytes).{hint}")
     _check_size(image.shape, what, max_pixels)
     return np.asarray(image, np.uint8)
 
@@ -143,7 +173,12 @@ def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
             return _from_array(np.asarray(upright, np.uint16), max_pixels, borrow=False)
         rgb = np.asarray(upright.convert("RGB"), np.uint8)
     except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
-        raise ImageDecodeError(f"the PIL image can not be decoded: {error}") from error
+        reason = str(error) or type(error).__name__
+        if getattr(source, "fp", None) is None and "close" not in reason:
+            reason += ", its file may be closed"
+        raise ImageDecodeError(
+            f"the PIL image can not be decoded: {reason}. Predict before its file is closed, or call its load() first."
+        ) from error
     return np.ascontiguousarray(rgb[:, :, ::-1])
 
 
@@ -157,6 +192,8 @@ def _check_size(shape: tuple[int, ...], what: str, max_pixels: int) -> None:
 
 
 def _hint(source: object) -> str:
+    if hasattr(source, "read"):
+        return " Pass what it holds: source.read(), or source.getvalue() of a BytesIO."
     shape: tuple[Any, ...] = getattr(source, "shape", ())
     if len(shape) == 4:
         return " Pass the images of a batch as a list."

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import importlib
 import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from yoloom.errors import BackendUnavailable
 from yoloom.results.boxes import OBB
 from yoloom.results.data import ResultsData
+from yoloom.values import strict_json
 
 Row = dict[str, Any]
 
@@ -83,7 +83,7 @@ def _rounded(values: NDArray[np.float32], decimals: int) -> list[float]:
 
 def to_json(rows: list[Row]) -> str:
     """Return the rows of a summary as compact JSON."""
-    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
+    return strict_json(rows, separators=(",", ":"), ensure_ascii=False)
 
 
 def to_csv(rows: list[Row], keys: Sequence[str]) -> str:

@@ -20,6 +20,8 @@ VIDEO_SUFFIXES = frozenset(
     for name in "asf avi m4v mkv mov mp4 mpeg mpg ts wmv webm".split()  # noqa: SIM905
 )
 
+_LONGEST_TEXT = 300  # characters of a path that a message prints
+
 
 def expand(source: Any) -> list[Any]:
     """Return the single images that a source stands for.
@@ -59,7 +61,7 @@ def _expand_item(source: Any) -> list[Any]:
     if not text:
         raise SourceNotFound("expected the path of an image, a folder or a pattern, got an empty text.")
     if "://" in text:
-        raise UnsupportedSource(f"{text}: addresses are not read; fetch the picture and pass its bytes.")
+        raise UnsupportedSource(f"{_brief(text)}: addresses are not read; fetch the picture and pass its bytes.")
     path = Path(text)
     try:
         is_folder, is_pattern = path.is_dir(), not path.exists() and glob.has_magic(text)
@@ -90,10 +92,21 @@ def _matches(pattern: str) -> list[Path]:
     paths = sorted(Path(match) for match in glob.glob(pattern, recursive=True))  # noqa: PTH207  patterns may be absolute
     images = [path for path in paths if _is_image(path)]
     if not paths:
-        raise SourceNotFound(f"{pattern}: nothing matches this pattern.")
+        folder = os.path.dirname(pattern)  # noqa: PTH120  a Path would drop what `glob` keeps
+        hint = ""
+        if glob.has_magic(folder) and os.path.isdir(folder):  # noqa: PTH112
+            hint = (
+                " Brackets in a pattern stand for one character; the folder of that name is "
+                f"{_brief(glob.escape(folder))!r} in a pattern."
+            )
+        raise SourceNotFound(f"{_brief(pattern)}: nothing matches this pattern.{hint}")
     if not images:
         raise NoImagesFound(f"{pattern}: {len(paths)} files match, none of them an image.")
     return images
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:40]}... ({len(text)} characters)"
 
 
 def _is_image(path: Path) -> bool:

@@ -114,7 +114,9 @@ def find_global(module: str, name: str) -> Global:
     if module in _YOLOV5_MODULES:
         raise UnsupportedModel(
             "a checkpoint of the original YOLOv5 repository (or one of its kin), whose networks differ from those of "
-            f"the ultralytics package. {_WAY_OUT}"
+            f"the ultralytics package. {_WAY_OUT} The export of YOLOv5 itself writes the names and the stride by which "
+            "yoloom tells its rows, with objectness, from others; where a file lacks them, say "
+            "YOLO(path, layout='objectness', names=[...])."
         )
     text = full if len(full) < 100 else full[:100] + "..."
     raise UnsupportedModel(
