@@ -24,7 +24,8 @@ _INITIALIZER_NAME = 8
 _VALUE_NAME, _VALUE_TYPE = 1, 2
 _TYPE_TENSOR, _ELEMENT_TYPE, _TENSOR_SHAPE, _SHAPE_DIM, _DIM_VALUE = 1, 1, 2, 1, 1
 _NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE = 1, 2, 4, 5
-_ATTRIBUTE_NAME, _ATTRIBUTE_INTEGER, _ATTRIBUTE_TENSOR = 1, 3, 5
+_ATTRIBUTE_INTEGER, _ATTRIBUTE_TENSOR = 3, 5
+_LOOKED_AT = (b"\n\4axis", b"\n\5value")  # attributes, which begin with their name
 _DIMS, _DATA_TYPE, _FLOATS, _INT32S, _INT64S, _RAW_DATA = 1, 2, 4, 5, 7, 9
 _TYPES = {1: "float32", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "float16", 11: "float64", 16: "bfloat16"}
 _FORMATS = {1: "f", 2: "B", 3: "b", 6: "i", 7: "q", 10: "e", 11: "d"}  # of `struct`
@@ -69,19 +70,20 @@ def declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
             parts[number].append(value)
     if not parts[_GRAPH_NODE]:
         raise ValueError("the graph has no nodes")
-    # Files of IR version 3 list their weights among the inputs.
-    weights = {text(tensor, _INITIALIZER_NAME) for tensor in parts[_GRAPH_INITIALIZER]}
+    constants = dict(map(_named_constant, parts[_GRAPH_INITIALIZER]))
+    weights = constants.keys()  # files of IR version 3 list them among the inputs
     inputs = [value for value in parts[_GRAPH_INPUT] if text(value, _VALUE_NAME) not in weights]
-    graph = _graph(parts, inputs, [text(value, _VALUE_NAME) for value in parts[_GRAPH_OUTPUT]])
+    graph = _graph(parts[_GRAPH_NODE], constants, inputs, [text(value, _VALUE_NAME) for value in parts[_GRAPH_OUTPUT]])
     element_type = _element_type(inputs[0]) if inputs else ""
     outputs = [_dims(value) for value in parts[_GRAPH_OUTPUT]]
     return Signature([_dims(value) for value in inputs], outputs, element_type, graph), notes
 
 
-def _graph(parts: Mapping[int, list[memoryview]], inputs: list[memoryview], outputs: list[str]) -> Graph:
-    constants = {text(tensor, _INITIALIZER_NAME): _constant(tensor) for tensor in parts[_GRAPH_INITIALIZER]}
+def _graph(
+    operators: list[memoryview], constants: dict[str, Constant], inputs: list[memoryview], outputs: list[str]
+) -> Graph:
     nodes = []
-    for message in parts[_GRAPH_NODE]:
+    for message in operators:
         taken: list[str] = []
         given: list[str] = []
         op, axis, tensor = "", None, None
@@ -92,12 +94,12 @@ def _graph(parts: Mapping[int, list[memoryview]], inputs: list[memoryview], outp
                 (taken if number == _NODE_INPUT else given).append(str(value, "utf-8"))
             elif number == _NODE_OP:
                 op = str(value, "utf-8")
-            elif number == _NODE_ATTRIBUTE and text(value, _ATTRIBUTE_NAME) in ("axis", "value"):
+            elif number == _NODE_ATTRIBUTE and bytes(value[:7]).startswith(_LOOKED_AT):
                 integers = [_signed(field) for key, _, field in fields(value) if key == _ATTRIBUTE_INTEGER]
                 axis = integers[-1] if integers else axis
                 tensor = next(messages(value, _ATTRIBUTE_TENSOR), tensor)
         if op == "Constant":
-            constants.update({name: Constant(()) if tensor is None else _constant(tensor) for name in given})
+            constants.update({name: Constant(()) if tensor is None else _named_constant(tensor)[1] for name in given})
         else:
             nodes.append(Node(op, taken, given, axis))
     return Graph.folded(nodes, constants, text(inputs[0], _VALUE_NAME) if inputs else "", outputs)
@@ -109,7 +111,7 @@ def _signed(value: int | memoryview) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
-def _constant(tensor: memoryview) -> Constant:
+def _named_constant(tensor: memoryview) -> tuple[str, Constant]:
     shape: list[int] = []
     kind = 0
     data: dict[int, memoryview] = {}
@@ -120,14 +122,15 @@ def _constant(tensor: memoryview) -> Constant:
             kind = value
         elif isinstance(value, memoryview):
             data[number] = value
+    name = str(data.get(_INITIALIZER_NAME, b""), "utf-8")
     count = math.prod(shape)
     if not 0 < count <= MOST_VALUES or kind not in _FORMATS:
-        return Constant(tuple(shape))
+        return name, Constant(tuple(shape))
     raw = data.get(_RAW_DATA, data.get(_FLOATS) if kind == 1 else None)
     if raw is not None and len(raw) == count * struct.calcsize(_FORMATS[kind]):
-        return Constant(tuple(shape), struct.unpack(f"<{count}{_FORMATS[kind]}", raw))
+        return name, Constant(tuple(shape), struct.unpack(f"<{count}{_FORMATS[kind]}", raw))
     integers = unpacked(data.get(_INT64S if kind == 7 else _INT32S, memoryview(b""))) if kind in (2, 3, 6, 7) else []
-    return Constant(tuple(shape), tuple(map(float, integers)) if len(integers) == count else None)
+    return name, Constant(tuple(shape), tuple(map(float, integers)) if len(integers) == count else None)
 
 
 def _element_type(value: memoryview) -> str:

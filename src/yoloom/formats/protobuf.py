@@ -46,22 +46,24 @@ def fields(message: memoryview) -> Iterator[Field]:
     Raises:
         ValueError: The bytes are no message, or end too early.
     """
-    at = 0
-    while at < len(message):
-        key, at = _read_varint(message, at)
+    at, end = 0, len(message)
+    while at < end:
+        # Nearly all keys and lengths are one byte, and a file has ten thousands of them.
+        key, at = (message[at], at + 1) if message[at] < 0x80 else _read_varint(message, at)
         number, wire_type = key >> 3, key & 7  # a key is (number << 3) | wire type
         if wire_type == VARINT:
             value, at = _read_varint(message, at)
             yield number, wire_type, value
             continue
         if wire_type == BYTES:
-            length, at = _read_varint(message, at)
+            short = at < end and message[at] < 0x80
+            length, at = (message[at], at + 1) if short else _read_varint(message, at)
         elif wire_type in (FIXED64, FIXED32):
             length = 8 if wire_type == FIXED64 else 4
         else:
             raise ValueError(f"wire type {wire_type} does not exist")
-        if number == 0 or at + length > len(message):
-            raise ValueError(f"field {number} needs {length} bytes, {max(len(message) - at, 0)} are left")
+        if number == 0 or at + length > end:
+            raise ValueError(f"field {number} needs {length} bytes, {max(end - at, 0)} are left")
         yield number, wire_type, message[at : at + length]
         at += length
 
