@@ -15,6 +15,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, NoReturn, overload
 
+import numpy as np
+
 from yoloom.engine.insight.statistics import Statistics
 from yoloom.engine.insight.watchdog import patience_of
 from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy
@@ -240,7 +242,7 @@ class YOLO:
         """
         if source is None:
             raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
-        images = expand(source)
+        images = [source] if isinstance(source, np.ndarray) else expand(source)
         call = self._call(options, errors, timeout)
         if stream:
             return call.stream(images)

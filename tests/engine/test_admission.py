@@ -638,7 +638,7 @@ def test_places_that_many_left_wake_as_many_that_wait(engine: Engine, backend: F
     waiting = [threading.Thread(target=now, args=(engine, seed)) for seed in (5, 6)]
     for thread in waiting:
         thread.start()
-    while engine.scheduler._policy.waiting_for_place < 2:
+    while engine.scheduler.policy.waiting_for_place < 2:
         threading.Event().wait(0.001)
     newest = later(engine, 9, client=Client("camera"), on_full=OnFull.LATEST)
     while engine.statistics().waiting < 3:

@@ -350,7 +350,7 @@ def test_close_frees_a_caller_that_waits_for_a_place(engine: Engine, backend: Fa
 
     caller = threading.Thread(target=blocked)
     caller.start()
-    while not engine.scheduler._policy.waiting_for_place:
+    while not engine.scheduler.policy.waiting_for_place:
         threading.Event().wait(0.001)
     closer = threading.Thread(target=engine.close)
     closer.start()
@@ -547,7 +547,7 @@ def test_asynchronous_callers_in_a_full_queue_stop_nobody(backend: FakeBackend, 
     futures: list[ResultFuture] = []
     filler = threading.Thread(target=lambda: futures.extend(later(engine, path) for _ in range(4)))
     filler.start()  # files: they fill the queue beside the undelivered result, and wait for the helper
-    while engine.statistics().waiting + engine.scheduler._policy.held < 4:
+    while engine.statistics().waiting + engine.scheduler.policy.held < 4:
         threading.Event().wait(0.001)
     gate.open()
     filler.join(30)

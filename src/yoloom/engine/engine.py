@@ -133,10 +133,11 @@ class Engine:
 
     def admit(self, request: Request) -> bool:
         """Give the request a place in the queue, see `Scheduler.admit`. Raises ForkedEngine as well."""
-        self.check_process()
+        if os.getpid() != self._pid:
+            self.check_process()
         admitted = self.scheduler.admit(request)
         # Once it has its place: the first of many callers waits for no thread to start, and for no compiler.
-        if self.scheduler.contended and not self.lanes.serves_many:
+        if self.scheduler.policy.contended and not self.lanes.serves_many:
             self.lanes.prepare_for_many()
         return admitted
 

@@ -57,7 +57,7 @@ class Scheduler:
         # sleeps until a deadline or until a batch is due wakes by itself.
         self._work = LifoCondition(self._lock)
         self._settled = self._lock.condition()  # `drain` waits here until nothing waits or runs
-        self._policy = policy
+        self.policy = policy
         self._waiting: dict[int, Request] = {}  # for a place or for their turn
         self._running: dict[int, Request] = {}
         self._undelivered: dict[int, Request] = {}  # of futures that have not ended, wherever they are
@@ -67,17 +67,12 @@ class Scheduler:
     @property
     def capacity(self) -> int:
         """Number of requests that may wait."""
-        return self._policy.capacity
+        return self.policy.capacity
 
     @property
     def max_bytes(self) -> float:
         """Bytes of decoded pictures that may wait, run, or be on their way to their callers."""
-        return self._policy.max_bytes
-
-    @property
-    def contended(self) -> bool:
-        """Whether lanes for many callers would help. A glance without the lock: it may be outdated a moment later."""
-        return self._policy.contended
+        return self.policy.max_bytes
 
     @property
     def is_closed(self) -> bool:
@@ -112,21 +107,21 @@ class Scheduler:
                 self.insight.counters.ended(request, "expired")
                 raise too_late()
             if not (self._waiting or self._running):
-                self.insight.lanes.moved(now)  # an idle engine does not stand still: its watchdog counts from here
+                self.insight.lanes.moved_at = now  # an idle engine does not stand still: its watchdog counts from here
             # First of all: Ctrl-C may strike after any line, and `cancel` must find the request.
             self._waiting[request.id] = request
             if request.keeps_place:
                 self._undelivered[request.id] = request
-            answer, dropped_ids = self._policy.admit(Ticket(request.id, terms, request.nbytes), terms.on_full)
+            answer, dropped_ids = self.policy.admit(Ticket(request.id, terms, request.nbytes), terms.on_full)
             if answer is Admission.REJECTED:
                 del self._waiting[request.id]
                 self._undelivered.pop(request.id, None)
                 self.insight.counters.ended(request, "full")
-                raise _queue_full(self._policy, request)
+                raise _queue_full(self.policy, request)
             if answer is Admission.ADMITTED:
                 self.insight.counters.admitted(request, now)
             dropped = self._take_out(dropped_ids, "dropped") if dropped_ids else []
-            admitted = self._newly_admitted() if self._policy.admitted else []
+            admitted = self._newly_admitted() if self.policy.admitted else []
             if terms.deadline < math.inf:
                 self._work.notify()  # an idle lane must know until when to sleep
         if admitted:
@@ -148,8 +143,8 @@ class Scheduler:
             request.image = image
             now = request.timeline.prepared = self._clock()
             nbytes = image.nbytes
-            self._policy.prepared(request.id, image.canvas_hw, now, None if nbytes == request.nbytes else nbytes)
-            admitted = self._newly_admitted() if self._policy.admitted else []
+            self.policy.prepared(request.id, image.canvas_hw, now, None if nbytes == request.nbytes else nbytes)
+            admitted = self._newly_admitted() if self.policy.admitted else []
             self._work.notify()
             is_next = len(self._waiting) == 1
         if admitted:
@@ -166,7 +161,7 @@ class Scheduler:
         with self._lock:
             # Known here and not to the policy: interrupted in the middle of `admit`.
             # A request that a lane has taken a moment ago is in neither: then the lane ends it, and nobody else.
-            is_mine = self._policy.cancel(request.id) or request.id in self._waiting
+            is_mine = self.policy.cancel(request.id) or request.id in self._waiting
             if is_mine:
                 self._take_out([request.id], reason_of(error))
                 self._notify_settled()
@@ -189,7 +184,7 @@ class Scheduler:
             # Also when it still runs: `finish` then sees `keeps_place` off, and frees the place itself. Never both.
             held, request.holds, request.keeps_place = request.holds, False, False
             if held:
-                self._policy.delivered(request.id)
+                self.policy.delivered(request.id)
             admitted = self._newly_admitted()
         tell_admitted(admitted)
 
@@ -199,7 +194,7 @@ class Scheduler:
         """Send requests to the lanes of a profile, unless the engine has closed."""
         with self._lock:
             if not self._closed:
-                self._policy.add_profile(name, offer)
+                self.policy.add_profile(name, offer)
                 self.insight.lanes.add_profile(name, offer)
                 self._work.notify_all()
 
@@ -210,12 +205,12 @@ class Scheduler:
             The lanes that have a request now, which are let finish.
         """
         with self._lock:
-            if not self._policy.has_profile(name):  # the engine has closed before it was added
+            if not self.policy.has_profile(name):  # the engine has closed before it was added
                 return frozenset()
             # In one step under the lock: a lane that is neither usable from here on nor busy now has no request, and
             # gets none. So the caller may take its worker away.
-            changed = lanes != self._policy.usable_lanes(name)
-            busy = self._policy.use_lanes(name, lanes)
+            changed = lanes != self.policy.usable_lanes(name)
+            busy = self.policy.use_lanes(name, lanes)
             self.insight.lanes.add_profile(name, LaneOffer(shown))
             if changed:
                 self._work.notify_all()
@@ -228,16 +223,16 @@ class Scheduler:
             # sleeping, and this one finds nothing and waits again.
             while not self._closed:
                 now = self._clock()
-                action = self._policy.next_action(now)
+                action = self.policy.next_action(now)
                 if isinstance(action, Run):
                     requests = [self._waiting.pop(ticket_id) for ticket_id in action.tickets]
                     self._running.update((request.id, request) for request in requests)
                     self.insight.lanes.started(action, requests, now)
-                    if self._waiting and self._policy.needs_a_clock:
+                    if self._waiting and self.policy.needs_a_clock:
                         self._work.notify()  # this lane may have been the one that knew until when to sleep
-                    return Work(action, requests, self._newly_admitted() if self._policy.admitted else [])
+                    return Work(action, requests, self._newly_admitted() if self.policy.admitted else [])
                 if isinstance(action, Expire):
-                    self.insight.lanes.moved(now)
+                    self.insight.lanes.moved_at = now
                     expired = self._take_out(action.tickets, "expired")
                     self._notify_settled()
                     return Work(action, expired, self._newly_admitted())
@@ -265,8 +260,8 @@ class Scheduler:
                     held.add(request.id)
                 ended.append((request, outcome))
             # Under the same lock as the pops above: a snapshot shows a request in a lane, or ended, nothing between.
-            self._policy.finished(run, held)
-            admitted = self._newly_admitted() if self._policy.admitted else []
+            self.policy.finished(run, held)
+            admitted = self._newly_admitted() if self.policy.admitted else []
             if self._closing:
                 self._notify_settled()
         # From here on without the lock: what is called belongs to callers, and may ask this scheduler something.
@@ -281,7 +276,7 @@ class Scheduler:
         """Take nothing new. Returns the requests that had no place yet; the caller ends them."""
         with self._lock:
             self._closing = True
-            return self._take_out(self._policy.turn_away(), "closed")
+            return self._take_out(self.policy.turn_away(), "closed")
 
     def drain(self, limit: TimeLimit) -> None:
         """Wait until nothing waits or runs."""
@@ -293,7 +288,7 @@ class Scheduler:
         with self._lock:
             self._closed = True
             # All in one step with `_closed`: a lane that wakes in between finds it closed, and takes nothing.
-            self._policy.drain()
+            self.policy.drain()
             waiting = self._take_out(list(self._waiting), "failed")  # also those that Ctrl-C cut off from the policy
             self._work.notify_all()
             self._settled.notify_all()
@@ -335,7 +330,7 @@ class Scheduler:
     def _snapshot(self) -> EngineSnapshot:
         now, lanes, counters = self._clock(), self.insight.lanes, self.insight.counters
         requests = tuple(self._waiting.values())
-        bound = self._policy.max_bytes
+        bound = self.policy.max_bytes
         return EngineSnapshot(
             name=self._name,
             now=now,
@@ -344,7 +339,7 @@ class Scheduler:
             waiting=tuple(request for request in requests if request.admitted),
             running=lanes.running(),
             waiters=tuple(request.terms.client for request in requests if not request.admitted),
-            charged_bytes=self._policy.charged_bytes,
+            charged_bytes=self.policy.charged_bytes,
             max_bytes=None if bound == math.inf else int(bound),
             counts=dict(counters.counts),
             refusals=Refused(**counters.refused),
@@ -366,7 +361,7 @@ class Scheduler:
 
     def _newly_admitted(self) -> list[Request]:
         """Count those that have got a place; the caller tells them, without the lock."""
-        admitted = [self._waiting[ticket_id] for ticket_id in self._policy.take_admitted()]
+        admitted = [self._waiting[ticket_id] for ticket_id in self.policy.take_admitted()]
         for request in admitted:
             self.insight.counters.admitted(request, self._clock())
         if admitted:
@@ -374,7 +369,7 @@ class Scheduler:
         return admitted
 
     def _is_settled(self) -> bool:
-        return self._closed or not (self._policy.waiting or self._policy.running)
+        return self._closed or not (self.policy.waiting or self.policy.running)
 
     def _notify_settled(self) -> None:
         # Only `drain` waits for it, after `turn_away`: before, nobody needs to be woken after each run.

@@ -56,7 +56,7 @@ class Call:
         if options.classes is not None:
             class_ids(options.classes, opened.model.names)
         self._opened = opened
-        self._engine = opened.engine
+        self._engine = opened.lease.engine
         self._options = options
         self._save = save
         self._return_errors = errors == "return"

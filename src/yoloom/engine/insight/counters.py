@@ -137,16 +137,12 @@ class LaneActivity:
         self._offers: dict[str, LaneOffer] = {}
         self._active: dict[tuple[str, int], _ActiveRun] = {}
         self._broken: set[tuple[str, int]] = set()
-        self._moved_at = -math.inf
+        self.moved_at = -math.inf
         self._batches = Counter[int]()
 
     def add_profile(self, name: str, offer: LaneOffer) -> None:
         """Show the lanes of a profile from now on."""
         self._offers[name] = offer
-
-    def moved(self, now: float) -> None:
-        """Note that a lane did something, or that there is something to do again."""
-        self._moved_at = now
 
     def started(self, run: Run, requests: Sequence[Request], now: float) -> None:
         """Note that the calling thread begins a run."""
@@ -156,7 +152,7 @@ class LaneActivity:
             request.timeline.batch = batch
         self._batches[batch] += 1
         self._active[run.profile, run.lane] = _ActiveRun(run, now, threading.current_thread(), requests)
-        self._moved_at = now
+        self.moved_at = now
 
     def finished(self, run: Run, broken: bool, now: float) -> None:
         """Note the end of a run. broken: the lane has no context any more."""
@@ -166,7 +162,7 @@ class LaneActivity:
             self._broken.add(key)
         elif self._broken:
             self._broken.discard(key)
-        self._moved_at = now
+        self.moved_at = now
 
     def clear(self) -> None:
         """Forget the profiles: the lanes have ended."""
@@ -177,7 +173,7 @@ class LaneActivity:
     def still_since(self, has_requests: bool, now: float) -> float:
         """Find since when nothing has moved, or the oldest run has gone on; `now` when neither is so."""
         oldest = min((active.since for active in self._active.values()), default=now)
-        return min(oldest, self._moved_at) if has_requests or self._active else oldest
+        return min(oldest, self.moved_at) if has_requests or self._active else oldest
 
     def running(self) -> tuple[Request, ...]:
         """List the requests of all runs."""

@@ -69,7 +69,8 @@ class LaneThreads:
 
     def _serve(self) -> None:
         while (work := self._scheduler.next_work()) is not None:
-            tell_admitted(work.admitted)
+            if work.admitted:
+                tell_admitted(work.admitted)
             if isinstance(work.action, Run):
                 run = work.action
                 # Without the lock: a profile is sent requests only after its slots are here.

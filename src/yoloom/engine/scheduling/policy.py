@@ -81,7 +81,7 @@ class LaneOffer:
 class _ProfileLanes:
     """The lanes of one profile: which are idle, busy, and usable."""
 
-    __slots__ = ("busy", "idle", "name", "offer", "running", "usable")
+    __slots__ = ("busy", "idle", "name", "offer", "usable")
 
     def __init__(self, name: str, offer: LaneOffer) -> None:
         self.name = name
@@ -89,7 +89,6 @@ class _ProfileLanes:
         self.idle = list(range(offer.count))  # heap
         self.busy: set[int] = set()
         self.usable: Set[int] = frozenset(self.idle)
-        self.running = 0  # tickets, not lanes
 
 
 QUIET_STREAK = 2
@@ -133,6 +132,7 @@ class Policy:
         # Whether more than one request is there, or other engines compute, so that a profile for many would help. An
         # attribute, because callers glance at it without the lock: they read the old value or the new one, never half.
         self.contended = False
+        self.running = 0  # tickets that lanes have now
         self._quiet_streak = QUIET_STREAK
         self._is_contended = is_contended
         for name, offer in offers.items():
@@ -147,11 +147,6 @@ class Policy:
     def waiting_for_place(self) -> int:
         """Tickets that wait for a place."""
         return len(self._without_place)
-
-    @property
-    def running(self) -> int:
-        """Tickets that run now."""
-        return sum(lanes.running for lanes in self._profiles.values())
 
     @property
     def held(self) -> int:
@@ -286,7 +281,7 @@ class Policy:
             return Expire(expired)
         profile = self._for_many if self.contended else self._for_one
         if profile is None or not profile.idle:
-            return SleepUntil(self.next_deadline)
+            return SleepUntil(self.next_deadline if self._deadlines else math.inf)
         offer = profile.offer
         tickets: list[int] = []
         if offer.max_wait_s and self._queue.peek() is not None:
@@ -306,7 +301,7 @@ class Policy:
             tickets = [first[0]]
             if offer.batch > 1:
                 tickets += self._queue.take_matching(first[1], offer.batch - 1)
-        profile.running += len(tickets)
+        self.running += len(tickets)
         if self._without_place:
             self._give_places()
         # The lowest number: a few lanes stay warm under little load, where turns would keep all of them half cold.
@@ -317,7 +312,7 @@ class Policy:
     def finished(self, run: Run, held: Set[int] = frozenset()) -> None:
         """Free a lane. held: those of its tickets that keep a place until they are delivered."""
         profile = self._profiles[run.profile]
-        profile.running -= len(run.tickets)
+        self.running -= len(run.tickets)
         profile.busy.discard(run.lane)
         if run.lane in profile.usable:
             heapq.heappush(profile.idle, run.lane)
