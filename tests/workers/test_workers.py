@@ -295,7 +295,7 @@ def test_options_that_do_not_exist_end_before_a_process_is_started(demo_model: P
     with pytest.raises(InvalidOption, match="backend"):
         YOLO(demo_model, workers=1, backend="abacus")
     with pytest.raises(UnknownDevice):
-        YOLO(demo_model, workers=1, device="cuda")
+        YOLO(demo_model, workers=1, device="tpu")
     with pytest.raises(InvalidOption, match="precision"):
         YOLO(demo_model, workers=1, precision=threading.Lock())  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="start_method"):

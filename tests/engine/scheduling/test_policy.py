@@ -734,3 +734,19 @@ def test_lanes_that_are_not_to_be_used_get_nothing_and_come_back() -> None:
         assert isinstance(run, Run)
         lanes.append(run.lane)
     assert lanes == [0, 5]
+
+
+def test_lanes_of_a_profile_that_was_never_added_are_not_known() -> None:
+    policy = Policy(4, {LATENCY: LaneOffer(2)})
+    assert [policy.has_profile(name) for name in (LATENCY, THROUGHPUT)] == [True, False]
+    assert policy.usable_lanes(LATENCY) == {0, 1}
+    policy.use_lanes(LATENCY, {1})
+    assert policy.usable_lanes(LATENCY) == {1}
+
+
+def test_a_clock_is_needed_for_deadlines_and_for_batches_that_wait_for_company() -> None:
+    policy = Policy(4, {LATENCY: LaneOffer(1)})
+    assert not policy.needs_a_clock
+    policy.admit(ticket(1, deadline=5.0))
+    assert policy.needs_a_clock
+    assert Policy(4, {LATENCY: LaneOffer(1, batch=2, max_wait_s=0.1)}).needs_a_clock
