@@ -251,5 +251,6 @@ CASES = [
         "float32, subtracts 0.45, divides by 0.22", "none", lambda: with_input("subtracts 0.45, divides by 0.22"), RAW
     ),
     Case("float32, divides by 12", "none", lambda: with_input("divides by 12"), REFUSED),
+    Case("float32, flips the channels", "none", lambda: with_input("flips the channels"), f"{RAW}, fed as BGR"),
     Case("float32, reverses the channels", "none", lambda: with_input("reverses the channels"), f"{RAW}, fed as BGR"),
 ]

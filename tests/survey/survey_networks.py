@@ -231,6 +231,9 @@ def with_input(
         value = net.add("Div", net.add("Sub", value, net.constant(0.45)), net.constant(0.22))
     elif kind == "reverses the channels":
         value = net.add("Gather", value, net.constant((2, 1, 0), np.int64), axis=1)
+    elif kind == "flips the channels":
+        slices = [net.constant([number], np.int64) for number in (-1, -(2**31), 1, -1)]  # start, end, axis, step
+        value = net.add("Slice", value, *slices)
     elif kind == "divides by 12":
         value = net.add("Div", value, net.constant(12))
     boxes = net.pixels(net.reshape(net.conv(4, 8, value), 1, 4, -1))

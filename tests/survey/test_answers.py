@@ -183,9 +183,10 @@ def test_networks_that_scale_by_themselves_see_the_same_picture(
     np.testing.assert_allclose(found, expected, atol=2e-2)
 
 
-def test_channels_that_the_network_reverses_are_not_reversed_twice(save: Save, backend: str) -> None:
+@pytest.mark.parametrize("kind", ["reverses the channels", "flips the channels"])
+def test_channels_that_the_network_reverses_are_not_reversed_twice(save: Save, backend: str, kind: str) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
-    reverse = boxes_of(save(with_input("reverses the channels")), backend, picture)
+    reverse = boxes_of(save(with_input(kind)), backend, picture)
     np.testing.assert_allclose(reverse, boxes_of(save(with_input("none")), backend, picture), atol=2e-2)
 
 
@@ -295,3 +296,15 @@ def test_command_ends_with_a_message(save: Save, tmp_path: Path, capsys: pytest.
 def test_refusal_says_the_argument(save: Save) -> None:
     with pytest.raises(UnsupportedModel, match=r"YOLO\(path, layout='objectness'\)"):
         YOLO(save(planted(EIGHT)))
+
+
+def test_layout_on_the_command_line(save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cv2
+
+    path = save(planted((1, 84, 6), {(0, 5): (22, 16, 42, 32, 0.5, 1)}))
+    cv2.imwrite(str(tmp_path / "white.png"), WHITE)
+    arguments = ["predict", str(path), str(tmp_path / "white.png"), "--format", "jsonl"]
+    assert main([*arguments, "--layout", "rows"]) == 0
+    assert json.loads(capsys.readouterr().out)["detections"][0]["confidence"] == 0.5
+    assert main(arguments) != 0
+    assert "layout='rows'" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from yoloom._version import __version__
 from yoloom.cli.exit_codes import HELP, ExitCode
+from yoloom.formats.model import LAYOUTS
 from yoloom.runtime.precision import PRECISIONS
 from yoloom.runtime.registry import BACKENDS
 
@@ -21,6 +22,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     """Add MODEL and the options that say how it is opened."""
     add_model_file(parser)
     add_task_and_backend(parser)
+    parser.add_argument(
+        "--layout", help=f"{', '.join(LAYOUTS)}: if the file does not prove its output, see docs/formats.md"
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
     add_precision(parser)
 

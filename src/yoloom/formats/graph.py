@@ -143,7 +143,9 @@ class Graph:
             node = takers[0]
             factors = [self.constants[name].values for name in node.inputs if name in self.constants]
             factor = max((abs(number) for number in factors[0] or ()), default=0.0) if factors else 0.0
-            if node.op == "Gather" and node.axis in (1, 3, -1, -3) and factors and factors[0] == (2.0, 1.0, 0.0):
+            is_gathered = node.op == "Gather" and node.axis in (1, -3) and factors[:1] == [(2, 1, 0)]
+            is_flipped = node.op == "Slice" and factors.count((-1,)) > 1 and (1,) in factors  # start, step and axis
+            if is_gathered or is_flipped:
                 bgr = not bgr
             elif node.op in ("Mul", "Div", "DequantizeLinear") and factor and node.inputs[0] == value:
                 scale = scale / factor if node.op == "Div" else scale * factor

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         device=arguments.device,
         threads=arguments.threads,
         precision=arguments.precision,
+        layout=arguments.layout,
     ) as model:
         facts = _facts(model)
     for warning in facts["budget"]["warnings"]:

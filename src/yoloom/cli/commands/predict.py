@@ -73,6 +73,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
             device=arguments.device,
             threads=arguments.threads,
             precision=arguments.precision,
+            layout=arguments.layout,
             workers=arguments.workers,
         ) as model:
             failures |= _predict(model, inputs.images, arguments.format, options)

@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     """Measure, keep the fastest plan, and show what was measured."""
     threads = cpu_threads(arguments.threads)
     backend = find_backend(arguments.backend or CPU_BACKENDS[0], "cpu")
-    model = describe(locate(arguments.model), arguments.task)
+    model = describe(locate(arguments.model), arguments.task, layout=arguments.layout)
     subject = Subject(model, backend, threads)
     report_line(f"measuring for about {arguments.seconds:g} seconds; nothing else should use the CPUs meanwhile")
     tuning = tune(subject, arguments.seconds)
