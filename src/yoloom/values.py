@@ -5,30 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import FrozenInstanceError
 from typing import Any, NoReturn, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
-
-
-class Frozen:
-    """Base of objects whose attributes are set once, in `__init__`, with `_store`.
-
-    Thread safety: any number of threads.
-    """
-
-    __slots__ = ("__weakref__",)
-
-    def _store(self, **attributes: object) -> None:
-        for name, value in attributes.items():
-            object.__setattr__(self, name, value)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be assigned")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be deleted")
 
 
 class FrozenDict(dict[K, V]):

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, TypeVar
+from dataclasses import FrozenInstanceError
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from yoloom.errors import InputError
 from yoloom.results.arrays import Array, frozen, require_cpu
-from yoloom.values import Frozen
 
 T = TypeVar("T", bound="TorchLike")
 R = TypeVar("R", bound="ResultRows")
+
+
+class Frozen:
+    """Base of objects whose attributes are set once, in `__init__`, with `_store`.
+
+    Thread safety: any number of threads.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    def _store(self, **attributes: object) -> None:
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be assigned")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be deleted")
 
 
 class TorchLike(Frozen):

@@ -220,7 +220,8 @@ class Policy:
         self._quiet_streak = min(self._quiet_streak + 1, QUIET_STREAK) if alone else 0
         self.contended = self._quiet_streak < QUIET_STREAK
         # Before those that make room leave: a client that always has something keeps its place among the turns.
-        self._take_place(ticket)
+        self._queue.add(ticket.id, terms.client, terms.priority)
+        self._charge(ticket.id, ticket.nbytes)
         if terms.deadline < math.inf:
             self._keep_deadline(ticket)
         if leaving:
@@ -342,10 +343,6 @@ class Policy:
         # larger than the bound would wait for ever otherwise.
         return not others or others + nbytes <= self.max_bytes
 
-    def _take_place(self, ticket: Ticket) -> None:
-        self._queue.add(ticket.id, ticket.terms.client, ticket.terms.priority)
-        self._charge(ticket.id, ticket.nbytes)
-
     def _charge(self, ticket_id: int, nbytes: int) -> None:
         """Set what a ticket is charged for its picture.
 
@@ -364,7 +361,8 @@ class Policy:
             self._waiters.take()
             ticket, shape, ready_since = self._without_place.pop(first)
             self._quiet_streak, self.contended = 0, True
-            self._take_place(ticket)
+            self._queue.add(ticket.id, ticket.terms.client, ticket.terms.priority)
+            self._charge(first, ticket.nbytes)
             if shape is not None:
                 self._queue.ready(first, shape, ready_since)
             self.admitted.append(first)
