@@ -155,7 +155,7 @@ class Head:
         if declared.suppressed:
             if suppressed_columns is not None and columns not in (None, suppressed_columns):
                 raise self._contradiction(f"rows of {suppressed_columns} values from a head that suppresses by itself")
-            if self._ends_in_scores():
+            if not self._extras and self._ends_in_scores():  # keypoints end in a score each, behind the class
                 raise self._contradiction("a class in the last column, as the metadata says, and not a score")
             return Layout.END2END
         if self._channels_first():
