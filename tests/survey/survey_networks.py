@@ -173,6 +173,17 @@ def yolov10(notes: Notes, few: int | str = 40, classes: int = 3) -> onnx.ModelPr
     return net.model({net.add("GatherElements", columns, order, axis=1): (1, few, 6)}, notes)
 
 
+def yolo26_pose(notes: Notes) -> onnx.ModelProto:
+    """A head that selects, with two keypoints behind: the last column is the visibility of the last one."""
+    net = Net()
+    best = net.add("TopK", net.scores(), net.constant([1], np.int64), outputs=2, axis=1)
+    number = net.add("Cast", f"{best}.1", to=TensorProto.FLOAT)
+    points = [part for _ in range(2) for part in (net.pixels(net.levels(2)), net.scores(1))]
+    return net.model(
+        {net.swapped(net.add("Concat", net.boxes(), best, number, *points, axis=1)): (1, ANCHORS, 12)}, notes
+    )
+
+
 def deepstream(notes: Notes) -> onnx.ModelProto:
     """DeepStream-Yolo: one score and class of each anchor, before suppression."""
     net = Net()

@@ -277,7 +277,9 @@ class Head:
         return first > 0 and all(source is Source.SIGMOID for source in sources[first:])
 
     def _ends_in_scores(self) -> bool:
-        return bool(self._columns) and self._columns[-1].source in (Source.SIGMOID, Source.SOFTMAX)
+        """Tell whether a detector's last column is a score; that of a pose is the visibility of its last keypoint."""
+        is_detector = self._task == "detect" and bool(self._columns)
+        return is_detector and self._columns[-1].source in (Source.SIGMOID, Source.SOFTMAX)
 
     def _ends_in_class(self) -> bool:
         return len(self._columns) > 1 and self._columns[-1].source is Source.INDEX
