@@ -42,7 +42,7 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class SaveOptions:
-    """What one call writes to disk or shows on a screen beside its results.
+    """Files that one call writes, and whether it shows pictures, beside its results.
 
     Thread safety: any number of threads.
 

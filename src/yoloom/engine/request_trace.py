@@ -88,7 +88,7 @@ _OUTCOMES: Mapping[type[BaseException], str] = {
 
 
 class RequestTrace:
-    """What tells OpenTelemetry of a request, or, where nobody listens, nothing. Shared freely; the first `end` counts.
+    """Spans of a request for OpenTelemetry; nothing where nobody listens. Shared freely; the first `end` counts.
 
     As a context manager it ends with its block.
     """

@@ -1,4 +1,4 @@
-"""What goes into post-processing and what comes out: the layout of raw outputs, and the detections of one image."""
+"""Input and output of post-processing: the layout of raw outputs, and the detections of one image."""
 
 from __future__ import annotations
 

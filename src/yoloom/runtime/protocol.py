@@ -185,7 +185,7 @@ class Measured(Protocol):
 
     @property
     def guarantee(self) -> Guarantee:
-        """What was measured when it was compiled."""
+        """The guarantee that was measured when it was compiled."""
 
 
 @runtime_checkable

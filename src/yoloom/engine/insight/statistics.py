@@ -1,4 +1,4 @@
-"""What an engine did so far, and what it holds at this moment, in numbers."""
+"""Numbers of an engine: its work so far, and its load at this moment."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ProfilePlan:
 
 @dataclass(frozen=True)
 class LaneState:
-    """What one lane of a form does at a moment. Immutable: shared freely.
+    """State of one lane at a moment. Immutable: shared freely.
 
     state: "idle", "running", or "broken": its last run failed, and the next one gets a new context. running_ms: for how
     long it has been at its run, 0 when it is at none. requests: the ids of what it runs. thread: the name of the
@@ -113,7 +113,7 @@ class WorkerStatistics:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What an engine did so far, at one moment. Immutable: shared freely. `to_dict` gives it as JSON takes it.
+    """Work of an engine so far, at one moment. Immutable: shared freely. `to_dict` gives it as JSON takes it.
 
     admitted, succeeded, failed, expired, cancelled, dropped: requests since the model was opened; every admitted one is
     in exactly one of the others once it has ended, as what its caller heard: one whose results can not be made or

@@ -38,7 +38,7 @@ class OpenGate:
         """Nothing to give back."""
 
     def is_contended(self) -> bool:
-        """Nobody else is known."""
+        """Always False: no other engine is known."""
         return False
 
     def leave(self) -> None:

@@ -75,7 +75,7 @@ class PlanCache:
         return path
 
     def entries(self) -> list[PlanEntry]:
-        """What is there and sound, by name. Nothing behind a symbolic link."""
+        """Sound files of the folder, by name. Nothing behind a symbolic link."""
         found = []
         for path in own_files(self.folder, "*.json"):
             with suppress(OSError):  # somebody removed it just now
@@ -110,7 +110,7 @@ def _digest(value: Any) -> str:
 
 
 def _entry(path: Path, content: bytes, about: Mapping[str, str] | None = None) -> PlanEntry | None:
-    """What a file says; None where it is not sound, or for something else than `about`."""
+    """The content of a file; None where it is not sound, or for something else than `about`."""
     if len(content) > LARGEST_BYTES:
         return None
     try:

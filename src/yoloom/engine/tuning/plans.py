@@ -39,7 +39,7 @@ log = SafeLogger("yoloom.plans")
 
 @dataclass(frozen=True)
 class Subject:
-    """What a plan is measured for. Immutable: shared freely."""
+    """The subject of a measured plan. Immutable: shared freely."""
 
     model: Model
     backend: Backend

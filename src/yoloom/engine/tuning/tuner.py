@@ -199,7 +199,7 @@ class Tuner:
         return window.rate(runs) * len(batch)
 
     def _runs(self, context: Context, batch: Batch, window: _Window) -> list[_Run]:
-        """What a lane does until the window is over."""
+        """Run one lane until the window is over."""
         runs: list[_Run] = []
         while not runs or runs[-1].ended < window.end:
             started = self._clock()
@@ -318,7 +318,7 @@ class _Window:
 def _in_threads(
     lane: Callable[[Context], list[_Run]], contexts: Sequence[Context], window: _Window
 ) -> list[list[_Run]]:
-    """What each lane does, all at once. Raises the first error of any; a lane that fails ends the others."""
+    """Run the work of each lane, all at once. Raises the first error of any; a lane that fails ends the others."""
     runs, errors = [list[_Run]() for _ in contexts], list[Exception]()
 
     def work(number: int) -> None:

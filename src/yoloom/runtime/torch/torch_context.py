@@ -36,7 +36,7 @@ _MOST_COUNTED = 4096  # sizes of images that are counted while they run without 
 
 
 class LaneOwner(Protocol):
-    """What the lanes of one compiled network share. Thread safety: any number of threads."""
+    """State that the lanes of one compiled network share. Thread safety: any number of threads."""
 
     network: TorchNetwork
     sizes: BatchSizes

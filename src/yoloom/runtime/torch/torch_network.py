@@ -91,11 +91,11 @@ class TorchNetwork:
         return self._candidates(MOST_CANDIDATES, *ranking), *others, *ranking
 
     def outputs(self, tensors: Tensors) -> Tensors:
-        """What of the tensors of a run is for the caller."""
+        """Choose the tensors of a run that are for the caller."""
         return tensors[:-_RANKING] if self.layout is Layout.CANDIDATES else tensors
 
     def measured(self, tensors: Tensors) -> Tensors:
-        """What of the tensors of a run says how far two runs are apart: no order that a near tie could turn round."""
+        """Choose the tensors that say how far two runs are apart: no order that a near tie could turn round."""
         if self.layout is Layout.CANDIDATES:
             return tensors[1:-_RANKING] + tensors[-_RANKING : 1 - _RANKING]
         return (tensors[0][:, :, _SCORE],) if self.layout is Layout.END2END else tensors
