@@ -80,9 +80,8 @@ class RequestTerms(NamedTuple):
         urgency = priority if priority == 0 and type(priority) is int else number("priority", priority)
         if not math.isfinite(urgency):
             raise InvalidOption(f"priority must be a finite number, got {shown(priority)}.")
-        policy = full if isinstance(full, OnFull) else on_full(full)
         timeout_s = None if timeout is None else positive_seconds(timeout)
-        return cls(math.inf, resolve_client(client), urgency, policy, timeout_s)
+        return cls(math.inf, resolve_client(client), urgency, on_full(full), timeout_s)
 
     def starting(self, now: float) -> RequestTerms:
         """Set the deadline of a request that begins now."""
