@@ -80,6 +80,9 @@ class SaveOptions:
         return self.save or self.save_txt or self.save_crop
 
 
+SAVES_NOTHING = SaveOptions()
+
+
 def _class_list(name: str, value: Any) -> tuple[int | str, ...]:
     return tuple(item if isinstance(item, str) else integer(name, item) for item in listed(name, value))
 
@@ -159,9 +162,10 @@ def _parse(values: Mapping[str, Any], nms: Set[bool]) -> tuple[PredictOptions, S
         _refuse_unavailable(name, value, nms)
     chosen = {name: value for name, value in values.items() if name in _CHECKS and value is not None}
     checked = {name: _CHECKS[name](name, value) for name, value in chosen.items()}
+    saving = {name: checked[name] for name in checked if name in _SAVE_CHECKS}
     return (
         PredictOptions(**{name: checked[name] for name in checked if name in _PREDICT_CHECKS}),
-        SaveOptions(**{name: checked[name] for name in checked if name in _SAVE_CHECKS}),
+        SaveOptions(**saving) if saving else SAVES_NOTHING,
     )
 
 

@@ -22,7 +22,7 @@ from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocki
 from yoloom.engine.image_job import LocalImageJob
 from yoloom.engine.lanes.cpu_gate import CpuGate
 from yoloom.engine.lanes.lane import ContextSlot
-from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms, resolve_client
+from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms, calling_client, named_client
 from yoloom.engine.stream import awaited
 from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, InvalidOption, QueueFull, RuntimeFailed
 from yoloom.formats.model import Model
@@ -587,15 +587,15 @@ def test_threads_and_tasks_are_clients_by_default() -> None:
 
     async def two_tasks() -> set[Client]:
         async def mine() -> Client:
-            return resolve_client(None)
+            return calling_client()
 
         return set(await asyncio.gather(mine(), mine()))
 
-    assert resolve_client(None) == resolve_client(None)
-    assert len({resolve_client(None), *barrier_run(2, lambda _: resolve_client(None))}) == 3
+    assert calling_client() == calling_client()
+    assert len({calling_client(), *barrier_run(2, lambda _: calling_client())}) == 3
     assert len(asyncio.run(two_tasks())) == 2
-    assert resolve_client("door") == resolve_client(Client("door"))
-    assert resolve_client(threading.get_ident()) != resolve_client(None)
+    assert named_client("door") == named_client(Client("door"))
+    assert named_client(threading.get_ident()) != calling_client()
 
 
 def test_the_errors_of_a_queue_have_their_http_status() -> None:

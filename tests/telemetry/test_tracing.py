@@ -23,7 +23,6 @@ from yoloom import YOLO
 from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.image_job import LocalImageJob
-from yoloom.engine.request_trace import NO_TRACE
 from yoloom.engine.scheduling.request_terms import OnFull, RequestTerms
 from yoloom.errors import DeadlineExceeded, EngineClosed, InvalidImage, QueueFull, RuntimeFailed
 from yoloom.options import PredictOptions
@@ -191,7 +190,7 @@ def test_the_batch_is_told(engine: Engine, backend: FakeBackend, spans: InMemory
 
 def test_without_a_provider_nothing_is_recorded(engine: Engine) -> None:
     assert "opentelemetry.trace" in sys.modules
-    assert engine.new_request(RequestTerms(), lambda _: None).trace is NO_TRACE
+    assert engine.new_request(RequestTerms(), lambda _: None).trace is None
 
 
 def test_a_span_that_is_not_sampled_costs_nothing_more(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +198,7 @@ def test_a_span_that_is_not_sampled_costs_nothing_more(engine: Engine, monkeypat
 
     silent = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     monkeypatch.setattr(tracing, "_tracer", lambda: (trace, silent.get_tracer("yoloom")))
-    assert engine.new_request(RequestTerms(), lambda _: None).trace is NO_TRACE
+    assert engine.new_request(RequestTerms(), lambda _: None).trace is None
 
 
 PROGRAM = """

@@ -14,6 +14,7 @@ import functools
 import itertools
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -24,9 +25,9 @@ from yoloom.engine.insight.watchdog import Insight
 from yoloom.engine.lanes.compilation import Compilation
 from yoloom.engine.lanes.lanes import Lanes
 from yoloom.engine.lanes.thread_lanes import ThreadLanes, gate_of
-from yoloom.engine.request import Image, Request, Signal
+from yoloom.engine.request import Image, Request, Signal, too_late
 from yoloom.engine.request_trace import begin_trace
-from yoloom.engine.scheduler import Scheduler, too_late
+from yoloom.engine.scheduler import Scheduler
 from yoloom.engine.scheduling.policy import Policy
 from yoloom.engine.scheduling.queue_policy import QUEUE_SIZE
 from yoloom.engine.scheduling.request_terms import RequestTerms
@@ -40,6 +41,7 @@ from yoloom.sync.deadline_timer import DeadlineTimer
 from yoloom.sync.thread_pool import ThreadPools
 from yoloom.system.files import files_bytes
 from yoloom.system.safe_log import SafeLogger
+from yoloom.telemetry.tracing import TRACING
 
 log = SafeLogger("yoloom.engine")
 
@@ -128,7 +130,8 @@ class Engine:
     ) -> Request:
         """Make a request that nobody knows yet, see `Request`."""
         request = Request(next(self._ids), terms, on_end, on_admitted, keeps_place, self._clock(), nbytes)
-        request.trace = begin_trace(self.model, request.id, request.timeline, self._clock)
+        if TRACING in sys.modules:  # else this program does not trace
+            request.trace = begin_trace(self.model, request.id, request.timeline, self._clock)
         return request
 
     def admit(self, request: Request) -> bool:
@@ -149,20 +152,12 @@ class Engine:
         """End a waiting request with `error`, see `Scheduler.cancel`."""
         self.scheduler.cancel(request, error)
 
-    def wait(self, request: Request, signal: Signal) -> None:
-        """Block until the request has ended, at the latest at its deadline. Raises its error."""
-        self._wait_for(request, signal)
-        if request.error is not None:
-            request.raise_error()
+    def wait(self, request: Request, signal: Signal, for_place: bool = False) -> None:
+        """Block until the request has ended, or has a place, at the latest at its deadline. Raises its error.
 
-    def wait_for_place(self, request: Request, admitted: Signal) -> None:
-        """Block until the request has a place, at the latest at its deadline. Raises its error when it gets none."""
-        self._wait_for(request, admitted)
-        # The signal comes also when it has ended without a place, or its caller would wait for one for ever.
-        if not request.admitted:
-            request.raise_error()
-
-    def _wait_for(self, request: Request, signal: Signal) -> None:
+        for_place: the signal is that of its place. It comes also when the request has ended without one, or its caller
+        would wait for ever.
+        """
         deadline = request.terms.deadline
         try:
             came = signal.wait(math.inf if deadline == math.inf else deadline - self._clock())
@@ -174,6 +169,9 @@ class Engine:
             # caller hears all the same: expired.
             self.cancel(request, too_late())
             raise too_late()
+        # One that has a place may have ended meanwhile: its error is for the one who waits for its end.
+        if request.error is not None and not (for_place and request.admitted):
+            request.raise_error()
 
     def seconds_left(self, request: Request) -> float:
         """Return the seconds until its deadline, at least 0; infinity for none."""

@@ -10,6 +10,7 @@ predict_nonblocking  admit (never waits), prepare once there is a place ─▶ f
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import math
 import os
@@ -19,9 +20,7 @@ from concurrent.futures import Future
 from yoloom.engine.engine import Engine
 from yoloom.engine.image_job import ImageJob
 from yoloom.engine.pipeline import Ownership
-from yoloom.engine.request import Request, Signal
-from yoloom.engine.request_trace import NO_TRACE
-from yoloom.engine.scheduler import too_late
+from yoloom.engine.request import Request, Signal, too_late
 from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import Cancelled, EngineClosed, ForkedEngine, RuntimeFailed, YoloomError
 from yoloom.results.results import Results
@@ -50,7 +49,7 @@ def predict_now(
     # One thread waits for it, once: a lock is enough, where a future has a condition, a list and a state of its own.
     signal = Signal()
     request = engine.new_request(terms, signal.set, nbytes=job.expected_nbytes(source))
-    with request.trace:
+    with request.trace or contextlib.nullcontext():
         try:
             engine.admit(request)
             if _prepare(engine, request, job, source, Ownership.BORROWED):
@@ -73,14 +72,13 @@ def predict_later(
     """
     admitted = Signal()
     future = ResultFuture(engine, job, source, terms, deliver, lambda _: admitted.set)
-    with future.request.trace.unless_raised():
-        try:
-            if not engine.admit(future.request):
-                engine.wait_for_place(future.request, admitted)
-            future.prepare(source, Ownership.COPY)
-        except BaseException as error:
-            _take_back(engine, future.request, error)
-            raise
+    try:
+        if not engine.admit(future.request):
+            engine.wait(future.request, admitted, for_place=True)
+        future.prepare(source, Ownership.COPY)
+    except BaseException as error:
+        _take_back(engine, future.request, error)
+        raise
     return future
 
 
@@ -99,13 +97,12 @@ def predict_nonblocking(
         deliver,
         lambda future: lambda _: future.prepare_on_helper(source, Ownership.OWNED),
     )
-    with future.request.trace.unless_raised():
-        try:
-            if engine.admit(future.request):
-                future.prepare(source, Ownership.OWNED)
-        except BaseException as error:
-            _take_back(engine, future.request, error)
-            raise
+    try:
+        if engine.admit(future.request):
+            future.prepare(source, Ownership.OWNED)
+    except BaseException as error:
+        _take_back(engine, future.request, error)
+        raise
     return future
 
 
@@ -139,7 +136,7 @@ class ResultFuture(Future[Results]):
         self.request = engine.new_request(
             terms, self._ended, on_admitted(self), keeps_place=True, nbytes=job.expected_nbytes(source)
         )
-        if self.request.trace is not NO_TRACE:
+        if self.request.trace is not None:
             super().add_done_callback(self.request.trace.end_with)
 
     # ---- For its caller
@@ -312,6 +309,8 @@ def _take_back(engine: Engine, request: Request, error: BaseException) -> None:
     """Give back the place of a request whose beginning was interrupted, at any line."""
     if not isinstance(error, ForkedEngine):  # then the engine's lock is another process's
         engine.cancel(request, Cancelled("the caller was interrupted before the request could wait."))
+    if request.trace is not None:
+        request.trace.end(error)  # for one with a future, too: that is in nobody's hands yet
 
 
 def _deliver(engine: Engine, request: Request, job: ImageJob, deliver: Deliver) -> Results:

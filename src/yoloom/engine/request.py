@@ -10,11 +10,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.engine.request_trace import NO_TRACE, RequestTrace, Timeline
+from yoloom.engine.request_trace import RequestTrace, Timeline
 from yoloom.engine.scheduling.request_terms import RequestTerms
-from yoloom.errors import YoloomError
+from yoloom.errors import DeadlineExceeded, YoloomError
 from yoloom.runtime.protocol import RawOutputs
 from yoloom.sync.clock import clamped
+from yoloom.system.safe_log import SafeLogger
+
+log = SafeLogger("yoloom.engine")
 
 
 class Image(Protocol):
@@ -106,7 +109,7 @@ class Request:
         self.id = request_id
         self.terms = terms
         self.timeline = Timeline(asked)
-        self.trace: RequestTrace = NO_TRACE
+        self.trace: RequestTrace | None = None
         self.on_end = on_end
         self.on_admitted = on_admitted
         self.keeps_place = keeps_place
@@ -120,10 +123,18 @@ class Request:
         self.error: YoloomError | None = None
         self.run_ms = 0.0
 
-    def succeed(self, outputs: RawOutputs, run_ms: float) -> None:
-        """End with outputs."""
-        self.outputs, self.run_ms, self.image = outputs, run_ms, None
-        self.on_end(self)
+    def end(self, outcome: Outcome) -> None:
+        """End as its run has. What its callbacks raise goes to the log: it must not end the lane."""
+        try:
+            if outcome.late:
+                self.fail(too_late())
+            elif outcome.error is not None:
+                self.fail(outcome.error)
+            else:
+                self.outputs, self.run_ms, self.image = outcome.outputs, outcome.run_ms, None
+                self.on_end(self)
+        except Exception:
+            log.exception("a request could not be ended")
 
     def fail(self, error: YoloomError) -> None:
         """End with an error."""
@@ -158,6 +169,11 @@ class Request:
 
 def _discard(request: Request) -> None:
     request.outputs = None
+
+
+def too_late() -> DeadlineExceeded:
+    """Make the error of a caller whose time is over."""
+    return DeadlineExceeded("the request's time ran out before its result was there; allow more, or send less at once.")
 
 
 class Signal:

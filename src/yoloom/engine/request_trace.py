@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, Future
 from typing import Any
@@ -12,7 +11,7 @@ from yoloom.errors import Cancelled, DeadlineExceeded, Dropped, EngineClosed, Qu
 from yoloom.formats.model import Model
 from yoloom.sync.clock import Clock
 from yoloom.sync.once import Once
-from yoloom.telemetry.tracing import API, Span, begin_span
+from yoloom.telemetry.tracing import Span, begin_span
 
 UNKNOWN = math.nan
 
@@ -88,32 +87,11 @@ _OUTCOMES: Mapping[type[BaseException], str] = {
 
 
 class RequestTrace:
-    """Spans of a request for OpenTelemetry; nothing where nobody listens. Shared freely; the first `end` counts.
+    """The span of a request in OpenTelemetry. As a context manager it ends with its block.
 
-    As a context manager it ends with its block.
+    Thread safety: any number of threads; the first `end` counts.
     """
 
-    __slots__ = ()
-
-    def end(self, error: BaseException | None = None) -> None:
-        """The request has its result, or its error."""
-
-    def end_with(self, future: Future[Any]) -> None:
-        """End as a future has."""
-
-    def unless_raised(self) -> RequestTrace:
-        """A context manager that ends only when its block raises."""
-        return self
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None: ...
-
-
-NO_TRACE = RequestTrace()
-
-
-class _Recorded(RequestTrace):
     __slots__ = ("_ended", "_span", "_timeline")
 
     def __init__(self, span: Span, timeline: Timeline) -> None:
@@ -122,6 +100,7 @@ class _Recorded(RequestTrace):
         self._ended = Once()
 
     def end(self, error: BaseException | None = None) -> None:
+        """Record the stages, and the outcome: the request has its result, or its error."""
         if not self._ended.take():
             return
         for name, start_s, end_s in self._timeline.stages():
@@ -137,30 +116,21 @@ class _Recorded(RequestTrace):
         self._span.end(attributes, None if outcome == "cancelled" else error)
 
     def end_with(self, future: Future[Any]) -> None:
+        """End as a future has."""
         self.end(CancelledError() if future.cancelled() else future.exception())
 
-    def unless_raised(self) -> RequestTrace:
-        return _UnlessRaised(self)
+    def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
         self.end(error)
 
 
-class _UnlessRaised(RequestTrace):
-    __slots__ = ("_trace",)
+def begin_trace(model: Model, request_id: int, timeline: Timeline, clock: Clock) -> RequestTrace | None:
+    """Begin the span of a request in the thread, or task, that asks: its current span is the parent.
 
-    def __init__(self, trace: RequestTrace) -> None:
-        self._trace = trace
-
-    def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
-        if error is not None:
-            self._trace.end(error)
-
-
-def begin_trace(model: Model, request_id: int, timeline: Timeline, clock: Clock) -> RequestTrace:
-    """For the thread, or task, that asks: its current span is the parent."""
-    if API not in sys.modules:  # this program does not trace
-        return NO_TRACE
+    Returns:
+        None where nobody records it.
+    """
     known = {"yoloom.model": model.graph.path.name, "yoloom.task": model.task, "yoloom.request": request_id}
     span = begin_span(SPAN, known, timeline.asked, clock)
-    return NO_TRACE if span is None else _Recorded(span, timeline)
+    return None if span is None else RequestTrace(span, timeline)

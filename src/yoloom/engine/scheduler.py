@@ -20,15 +20,12 @@ from yoloom.engine.insight.counters import reason_of
 from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.engine.insight.statistics import Refused
 from yoloom.engine.insight.watchdog import Insight
-from yoloom.engine.request import Image, Outcome, Request
+from yoloom.engine.request import Image, Outcome, Request, too_late
 from yoloom.engine.scheduling.policy import Admission, Expire, LaneOffer, Policy, Run, Ticket
-from yoloom.errors import DeadlineExceeded, Dropped, EngineClosed, QueueFull, YoloomError
+from yoloom.errors import Dropped, EngineClosed, QueueFull, YoloomError
 from yoloom.sync.clock import Clock, TimeLimit, clamped
 from yoloom.sync.counted_lock import CountedLock, LifoCondition
 from yoloom.sync.stacks import thread_name
-from yoloom.system.safe_log import SafeLogger
-
-log = SafeLogger("yoloom.engine")
 
 
 class Work(NamedTuple):
@@ -268,7 +265,7 @@ class Scheduler:
         if admitted:
             tell_admitted(admitted)
         for request, outcome in ended:
-            _end_safely(request, outcome)
+            request.end(outcome)
 
     # ---- The end, in three steps: turn away, drain, stop
 
@@ -392,21 +389,3 @@ def _queue_full(policy: Policy, request: Request) -> QueueFull:
         f"the queue holds {policy.charged_bytes} bytes of pictures of {policy.max_bytes:.0f}, and this one takes "
         f"{request.nbytes}; come back later."
     )
-
-
-def _end_safely(request: Request, outcome: Outcome) -> None:
-    """End a request; what its callbacks raise ends neither the lane, nor keeps it from the next one."""
-    try:
-        if outcome.late:
-            request.fail(too_late())
-        elif outcome.error is not None:
-            request.fail(outcome.error)
-        else:
-            request.succeed(outcome.outputs, outcome.run_ms)
-    except Exception:
-        log.exception("a request could not be ended")
-
-
-def too_late() -> DeadlineExceeded:
-    """Make the error of a caller whose time is over."""
-    return DeadlineExceeded("the request's time ran out before its result was there; allow more, or send less at once.")

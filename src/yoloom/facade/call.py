@@ -10,13 +10,13 @@ import numpy as np
 
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
 from yoloom.engine.image_job import ImageJob, source_path
-from yoloom.engine.scheduling.request_terms import RequestTerms, resolve_client
+from yoloom.engine.scheduling.request_terms import RequestTerms, named_client
 from yoloom.engine.stream import ResultStream, awaited
 from yoloom.errors import InvalidOption, PartialFailure, YoloomError
 from yoloom.facade.open_model import OpenModel
 from yoloom.facade.output_folder import open_output, plot_options
 from yoloom.images.decode import copied_bytes
-from yoloom.options import PredictOptions, SaveOptions, class_ids
+from yoloom.options import SAVES_NOTHING, PredictOptions, SaveOptions, class_ids
 from yoloom.results.results import Results
 from yoloom.sources.frame import Frame, FrameId
 from yoloom.sync.clock import monotonic
@@ -63,7 +63,7 @@ class Call:
         self._terms = terms
         self._has_client = has_client
         self._max_pixels = max_pixels
-        self._output = open_output(save, opened.model.task) if save.writes else None
+        self._output = None if save is SAVES_NOTHING else open_output(save, opened.model.task)
 
     def now(self, source: Any) -> Results:
         """Predict one image in the calling thread."""
@@ -124,7 +124,7 @@ class Call:
         if isinstance(source, Frame):
             frame, source = source.id, source.image
             if not self._has_client:  # a stream of many sources is many clients
-                terms = terms._replace(client=resolve_client(("source", frame.source_id)))
+                terms = terms._replace(client=named_client(("source", frame.source_id)))
         save_dir = None if self._output is None else self._output.path
         job = self._engine.lanes.new_job(
             self._opened.model, self._options, source_path(source, index), self._max_pixels, save_dir, frame

@@ -13,7 +13,7 @@ from typing import Any
 
 from yoloom.sync.clock import Clock
 
-API = "opentelemetry.trace"
+TRACING = "opentelemetry.trace"
 """In `sys.modules` when the program may trace."""
 
 
@@ -59,7 +59,7 @@ def begin_span(name: str, attributes: Mapping[str, Any], started_s: float, clock
         clock: of all times of this span.
 
     Returns:
-        None when no provider records it. `API` must be imported.
+        None when no provider records it. `TRACING` must be imported.
     """
     api, tracer = _tracer()
     started_ns = time.time_ns() - round((clock() - started_s) * 1e9)
@@ -72,5 +72,5 @@ def begin_span(name: str, attributes: Mapping[str, Any], started_s: float, clock
 @functools.cache
 def _tracer() -> tuple[Any, Any]:
     # Imported again, which waits for another thread that is in the middle of it.
-    api = import_module(API)
+    api = import_module(TRACING)
     return api, api.get_tracer("yoloom")

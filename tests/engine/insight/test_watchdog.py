@@ -23,7 +23,7 @@ from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.engine.insight.statistics import LaneState
 from yoloom.engine.insight.watchdog import PATIENCE_S, Stall, StallEvent, Watchdog, patience_of
 from yoloom.engine.request import Image, Request
-from yoloom.engine.scheduling.request_terms import Client, RequestTerms, label_of, resolve_client
+from yoloom.engine.scheduling.request_terms import Client, RequestTerms, calling_client, label_of, named_client
 from yoloom.errors import EngineClosed, InvalidOption
 from yoloom.options import PredictOptions
 from yoloom.sync.clock import monotonic
@@ -126,7 +126,7 @@ def waiting(client: Client, is_ready: bool = True) -> Request:
 
 
 def test_the_report_says_who_holds_and_who_waits() -> None:
-    door, thread_a, thread_b = resolve_client("door"), Client("thread a"), Client("thread b")
+    door, thread_a, thread_b = named_client("door"), Client("thread a"), Client("thread b")
     snapshot = EngineSnapshot(
         name="best.pt",
         now=112.5,
@@ -173,14 +173,14 @@ def test_the_report_of_a_lock_names_its_holder() -> None:
 
 def test_clients_are_told_by_the_name_they_gave_or_have() -> None:
     async def of_task() -> str:
-        return label_of(resolve_client(None))
+        return label_of(calling_client())
 
     async def in_a_task() -> str:
         return await asyncio.create_task(of_task(), name="the-task")
 
     assert asyncio.run(in_a_task()) == "task the-task"
-    assert label_of(resolve_client(None)) == f"thread {threading.current_thread().name}"
-    assert label_of(resolve_client(("door", 3))) == "('door', 3)"
+    assert label_of(calling_client()) == f"thread {threading.current_thread().name}"
+    assert label_of(named_client(("door", 3))) == "('door', 3)"
     assert label_of(Client("door")) == "'door'"
 
 
@@ -191,12 +191,12 @@ def test_a_run_that_hangs_is_reported_with_all_who_wait(
     engine: Engine, backend: FakeBackend, clock: ManualClock, watchdog: Watchdog, caplog: pytest.LogCaptureFixture
 ) -> None:
     gate, first = held(engine, backend)
-    waiting = [later(engine, client=resolve_client("door")) for _ in range(3)]
+    waiting = [later(engine, client=named_client("door")) for _ in range(3)]
     elsewhere = predict_nonblocking(
         engine,
         LocalImageJob(engine.model, PredictOptions(), "image.jpg"),
         IMAGE,
-        RequestTerms(client=resolve_client(None)),
+        RequestTerms(client=calling_client()),
     )
     deadline = monotonic() + 30
     while not engine.statistics().applying:

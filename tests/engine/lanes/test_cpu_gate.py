@@ -438,7 +438,7 @@ def test_a_forked_child_has_a_gate_of_its_own() -> None:
     """Seen to fail (the child waits for ever) with the parent's gate, whose lock was held when it was copied."""
     warnings.simplefilter("ignore")  # Python itself warns of a fork with threads
     gate = module.cpu_gate()
-    with gate._lock:
+    with gate.lock:
         child = os.fork()
         if child == 0:
             signal.alarm(10)

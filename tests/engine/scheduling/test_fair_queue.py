@@ -63,7 +63,7 @@ def test_what_is_not_ready_holds_up_nobody() -> None:
     made.add(2, A, 0)
     made.ready(2, ())
     assert served(made) == [2]
-    assert 1 in made
+    assert 1 in made.waiting
     made.ready(1, ())
     assert served(made) == [1]
 
@@ -73,7 +73,7 @@ def test_what_was_removed_is_skipped() -> None:
     assert made.remove(1)
     assert not made.remove(1)
     assert served(made) == [3, 2]
-    assert len(made) == 0
+    assert len(made.waiting) == 0
 
 
 def test_company_has_the_same_shape_and_comes_in_turns() -> None:

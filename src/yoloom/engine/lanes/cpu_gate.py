@@ -91,11 +91,30 @@ class Share:
 
     def take(self, cpus: int, seconds: float) -> bool:
         """Wait for the turn of a run on so many CPUs, for `seconds` at most. False when it did not come."""
-        return self._gate.take(self, cpus, seconds)
+        gate = self._gate
+        with gate.lock:
+            if self.has_left:
+                return True  # a last run of an engine that has closed already
+            # Alone, as nearly always: no clock, no queue, no books. A model by itself pays for a comparison of tuples.
+            if gate.busy in ((), (self,)):
+                self.computing += cpus
+                gate.busy = (self,)
+                return True
+        return gate.take_in_turn(self, cpus, seconds)
 
     def give_back(self, cpus: int) -> None:
         """Say that the run which was taken for has ended."""
-        self._gate.give_back(self, cpus)
+        gate = self._gate
+        with gate.lock:
+            if self.has_left:
+                return
+            if gate.busy != (self,) or self.waiting:
+                gate.pass_on(self, cpus)
+                return
+            self.computing -= cpus
+            if not self.computing:  # alone: there is nobody to keep books for
+                self.left_at = gate.clock()
+                gate.busy = ()
 
     def leave(self) -> None:
         """Give up everything, since the engine has closed: a run that hangs holds no CPU of others any more."""
@@ -110,10 +129,10 @@ class CpuGate:
 
     def __init__(self, count_cpus: Callable[[], int] = available_cpus, clock: Clock = monotonic) -> None:
         self._count_cpus = count_cpus
-        self._clock = clock
+        self.clock = clock
         self.cpus = count_cpus()  # replaced when an engine is opened: a program may have limited itself before
         # Guards all that follows, and what the shares say of it. Held for a few lines; no runtime runs under it.
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._counted_until = 0.0
         self._had_s = 0.0  # CPU seconds that every busy engine has had at least: where a new one begins
         self.busy: tuple[Share, ...] = ()  # those that compute, wait, or are expected; replaced, never changed
@@ -125,17 +144,13 @@ class CpuGate:
 
     def is_recent(self, moment: float) -> bool:
         """Tell whether a moment lies less than GRACE_S back."""
-        return self._clock() - moment < GRACE_S
+        return self.clock() - moment < GRACE_S
 
-    def take(self, share: Share, cpus: int, seconds: float) -> bool:
-        """Wait for the turn of a run of this share, see `Share.take`."""
-        with self._lock:
+    def take_in_turn(self, share: Share, cpus: int, seconds: float) -> bool:
+        """Wait for the turn of a run of this share among those of others, see `Share.take`."""
+        with self.lock:
+            # All is as it is now: since the share's own look, it may have left, or be alone again.
             if share.has_left:
-                return True  # a last run of an engine that has closed already
-            # Alone, as nearly always: no clock, no queue, no books. A model by itself pays for a comparison of tuples.
-            if self.busy in ((), (share,)):
-                share.computing += cpus
-                self.busy = (share,)
                 return True
             now = self._count()
             if share.is_absent:
@@ -154,25 +169,16 @@ class CpuGate:
             granted = self._settled(share, waiter)
         return granted
 
-    def give_back(self, share: Share, cpus: int) -> None:
-        """Free the CPUs of a run, and start what waits for them."""
-        with self._lock:
-            if share.has_left:
-                return
-            if self.busy == (share,) and not share.waiting:  # alone: there is nobody to keep books for
-                share.computing -= cpus
-                if not share.computing:
-                    share.left_at = self._clock()
-                    self.busy = ()
-                return
-            now = self._count()
-            share.computing -= cpus
-            self._leave(share, now)
-            self._grant(now)
+    def pass_on(self, share: Share, cpus: int) -> None:
+        """Count a run that has just ended, and start what waits for its CPUs. Under the lock."""
+        now = self._count()
+        share.computing -= cpus
+        self._leave(share, now)
+        self._grant(now)
 
     def leave(self, share: Share) -> None:
         """Take back everything that a share has, for good."""
-        with self._lock:
+        with self.lock:
             now = self._count()
             share.has_left, share.computing, share.returns_quickly = True, 0, False
             self._leave(share, now)
@@ -183,7 +189,7 @@ class CpuGate:
         # In parts of GRACE_S while somebody is expected back: that he stays away is an event which nobody signals.
         left = seconds
         while left > 0:
-            with self._lock:
+            with self.lock:
                 self._grant(self._count())
                 expected = any(share.is_absent or share.returns_quickly for share in self.busy)
                 part = min(left, GRACE_S) if expected else left
@@ -193,7 +199,7 @@ class CpuGate:
 
     def _settled(self, share: Share, waiter: _Waiter) -> bool:
         """Tell whether the turn came, even at the last moment; a waiter that goes without it leaves nothing behind."""
-        with self._lock:
+        with self.lock:
             if not waiter.granted:
                 now = self._count()
                 share.waiting.remove(waiter)
@@ -203,7 +209,7 @@ class CpuGate:
 
     def _count(self) -> float:
         """Count the CPU time of all busy engines up to now, and return now."""
-        now = self._clock()
+        now = self.clock()
         # CPU seconds = CPUs x seconds, for every run that is under way.
         for share in self.busy:
             share.used_s += share.computing * (now - self._counted_until)

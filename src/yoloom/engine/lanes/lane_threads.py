@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from yoloom.engine.lanes.lane import LaneSlot
-from yoloom.engine.request import Outcome
-from yoloom.engine.scheduler import Scheduler, tell_admitted, too_late
+from yoloom.engine.request import Outcome, too_late
+from yoloom.engine.scheduler import Scheduler, tell_admitted
 from yoloom.engine.scheduling.policy import LaneOffer, Run
 from yoloom.errors import RuntimeFailed
 from yoloom.sync.clock import Clock, TimeLimit

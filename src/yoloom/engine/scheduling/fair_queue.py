@@ -43,21 +43,18 @@ class FairQueue:
     """The waiting requests of all clients, in the order of turns.
 
     Thread safety: one thread at a time.
+
+    Attributes:
+        waiting: Each request with the line of its client. For others to look at.
     """
 
     def __init__(self) -> None:
         self._lines: dict[Hashable, _Line] = {}  # of clients that have something waiting
         self._order: deque[_Line] = deque()  # those that had something ready, whose turn it is first
-        self._owner: dict[int, _Line] = {}
+        self.waiting: dict[int, _Line] = {}
         self._shape_of: dict[int, Shape] = {}  # of those that are ready
         self._by_shape: dict[Shape, dict[int, float]] = {}  # shape -> id -> when it was ready, the earliest first
         self._left = 0  # lines in the order whose client has nothing any more
-
-    def __len__(self) -> int:
-        return len(self._owner)
-
-    def __contains__(self, request_id: int) -> bool:
-        return request_id in self._owner
 
     def add(self, request_id: int, client: Client, priority: float) -> None:
         """Let a request wait. The weight is the one that its client named last."""
@@ -66,11 +63,11 @@ class FairQueue:
             line = self._lines[client.key] = _Line(client.key, client.weight)
         line.weight = client.weight
         line.waiting[request_id] = priority
-        self._owner[request_id] = line
+        self.waiting[request_id] = line
 
     def ready(self, request_id: int, shape: Shape, now: float = 0.0) -> bool:
         """Allow a waiting request to be served, in batches with others of its shape; False when it does not wait."""
-        line = self._owner.get(request_id)
+        line = self.waiting.get(request_id)
         if line is None:
             return False
         heapq.heappush(line.ready, (-line.waiting[request_id], request_id))
@@ -84,7 +81,7 @@ class FairQueue:
 
     def remove(self, request_id: int) -> bool:
         """Take a request out; False when it did not wait."""
-        line = self._owner.pop(request_id, None)
+        line = self.waiting.pop(request_id, None)
         if line is None:
             return False
         shape = self._shape_of.pop(request_id, None)
@@ -105,8 +102,8 @@ class FairQueue:
 
     def clear(self) -> tuple[int, ...]:
         """Take all requests out, and return their ids."""
-        gone = tuple(self._owner)
-        for table in (self._owner, self._shape_of, self._by_shape, self._lines, self._order):
+        gone = tuple(self.waiting)
+        for table in (self.waiting, self._shape_of, self._by_shape, self._lines, self._order):
             table.clear()
         self._left = 0
         return gone
@@ -152,7 +149,7 @@ class FairQueue:
             return []
         lines: dict[_Line, list[int]] = {}
         for request_id in self._by_shape[shape]:
-            lines.setdefault(self._owner[request_id], []).append(request_id)
+            lines.setdefault(self.waiting[request_id], []).append(request_id)
         turns: list[tuple[int, deque[int]]] = []
         for line in [line for line in self._order if line in lines]:
             priority = line.waiting
@@ -183,7 +180,7 @@ class FairQueue:
 
         Among equal clients, the one that has waited longest. leaving: requests that count as gone.
         """
-        gone = Counter(line for one in leaving if (line := self._owner.get(one)) is not None)
+        gone = Counter(line for one in leaving if (line := self.waiting.get(one)) is not None)
         busiest = max(self._lines.values(), key=lambda line: len(line.waiting) - gone[line], default=None)
         if busiest is None or len(busiest.waiting) == gone[busiest]:
             return None

@@ -141,7 +141,7 @@ class Policy:
     @property
     def waiting(self) -> int:
         """Tickets that have a place and do not run yet."""
-        return len(self._queue)
+        return len(self._queue.waiting)
 
     @property
     def waiting_for_place(self) -> int:
@@ -215,7 +215,7 @@ class Policy:
             if terms.deadline < math.inf:
                 self._keep_deadline(ticket)
             return Admission.WAITING, ()
-        alone = not (self._queue or self.running or self._is_contended())
+        alone = not (self._queue.waiting or self.running or self._is_contended())
         # One quiet moment proves nothing: between two images of a flood the engine is empty for an instant as well.
         self._quiet_streak = min(self._quiet_streak + 1, QUIET_STREAK) if alone else 0
         self.contended = self._quiet_streak < QUIET_STREAK
@@ -280,9 +280,10 @@ class Policy:
         # First those that are too late: a lane must never run what its caller has given up.
         if self._deadlines and self._deadlines[0][0] <= now and (expired := self._take_expired(now)):
             return Expire(expired)
+        deadline = self.next_deadline if self._deadlines else math.inf
         profile = self._for_many if self.contended else self._for_one
         if profile is None or not profile.idle:
-            return SleepUntil(self.next_deadline if self._deadlines else math.inf)
+            return SleepUntil(deadline)
         offer = profile.offer
         tickets: list[int] = []
         if offer.max_wait_s and self._queue.peek() is not None:
@@ -292,13 +293,13 @@ class Policy:
             if due > now:
                 shape = self._queue.full_shape(offer.batch)
                 if shape is None:
-                    return SleepUntil(min(due, self.next_deadline))
+                    return SleepUntil(min(due, deadline))
                 # None, when a more urgent request of each client has another shape: then it is that one's turn.
                 tickets = self._queue.take_matching(shape, offer.batch)
         if not tickets:
             first = self._queue.take()
             if first is None:
-                return SleepUntil(self.next_deadline)
+                return SleepUntil(deadline)
             tickets = [first[0]]
             if offer.batch > 1:
                 tickets += self._queue.take_matching(first[1], offer.batch - 1)
@@ -335,8 +336,8 @@ class Policy:
     def _fits(self, nbytes: int, leaving: Sequence[int] = ()) -> bool:
         """Tell whether a ticket finds a place, once others have left theirs."""
         # Places: waiting + held - leaving < capacity. Those that run have none: their lane is their place.
-        free_places = sum(ticket_id in self._queue for ticket_id in leaving) if leaving else 0
-        if len(self._queue) + self._held - free_places >= self.capacity:
+        free_places = sum(ticket_id in self._queue.waiting for ticket_id in leaving) if leaving else 0
+        if len(self._queue.waiting) + self._held - free_places >= self.capacity:
             return False
         others = self._bytes - sum(self._charged.get(ticket_id, 0) for ticket_id in leaving)
         # Bytes: all that are charged - those of the leaving + its own <= max_bytes. Or it is alone: a picture that is
@@ -408,4 +409,4 @@ class Policy:
         heapq.heappush(self._deadlines, (ticket.terms.deadline, ticket.id))
 
     def _is_here(self, ticket_id: int) -> bool:
-        return ticket_id in self._queue or ticket_id in self._without_place
+        return ticket_id in self._queue.waiting or ticket_id in self._without_place

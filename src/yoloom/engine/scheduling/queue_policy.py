@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from yoloom.engine.scheduling.request_terms import OnFull, on_full
+from yoloom.engine.scheduling.request_terms import OnFull
 from yoloom.errors import InvalidOption
 from yoloom.system.memory import available_memory_bytes
 from yoloom.validation import positive, shown
@@ -35,7 +35,7 @@ class QueuePolicy:
     """
 
     size: int = QUEUE_SIZE
-    on_full: str = OnFull.WAIT.value
+    on_full: str = OnFull.WAIT
     max_bytes: int | None = None
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class QueuePolicy:
         if size > MAX_QUEUE_SIZE:
             raise InvalidOption(f"size must be at most {MAX_QUEUE_SIZE}, got {shown(self.size)}.")
         object.__setattr__(self, "size", size)
-        object.__setattr__(self, "on_full", on_full(self.on_full).value)
+        object.__setattr__(self, "on_full", OnFull(self.on_full))
         if self.max_bytes is not None:
             object.__setattr__(self, "max_bytes", positive("max_bytes", self.max_bytes))
 

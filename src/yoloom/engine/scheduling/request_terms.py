@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Hashable
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from yoloom.errors import InvalidOption
 from yoloom.sync.fork import after_fork_in_child
@@ -20,13 +20,18 @@ from yoloom.validation import number, positive, positive_seconds, shown
 MAX_WEIGHT = 1000
 
 
-class OnFull(enum.Enum):
-    """Fate of a request that finds no place in the queue."""
+class OnFull(str, enum.Enum):
+    """Fate of a request that finds no place in the queue. Each member equals its name as users write it."""
 
     WAIT = "wait"  # its caller waits for a place, until its deadline
     REJECT = "reject"  # it ends with QueueFull
     DROP_OLDEST = "drop_oldest"  # the oldest request of the client that has most waiting ends with Dropped
     LATEST = "latest"  # always, not only when full: the waiting requests of its own client end with Dropped
+
+    @classmethod
+    def _missing_(cls, value: object) -> NoReturn:
+        names = ", ".join(repr(policy.value) for policy in cls)
+        raise InvalidOption(f"on_full must be one of {names}, got {shown(value)}.")
 
 
 @dataclass(frozen=True)
@@ -68,36 +73,26 @@ class RequestTerms(NamedTuple):
     timeout_s: float | None = None
 
     @classmethod
-    def parse(cls, timeout: Any, client: Any, priority: Any, full: Any) -> RequestTerms:
+    def parse(cls, timeout: Any, client: Any, priority: Any, on_full: Any) -> RequestTerms:
         """Check the values of a caller. Raises InvalidOption.
 
         Args:
             timeout: Seconds, or None.
-            client: See `resolve_client`.
+            client: See `named_client`; None for the calling task or thread.
             priority: A finite number.
-            full: Name of an `OnFull`.
+            on_full: Name of an `OnFull`.
         """
         urgency = priority if priority == 0 and type(priority) is int else number("priority", priority)
         if not math.isfinite(urgency):
             raise InvalidOption(f"priority must be a finite number, got {shown(priority)}.")
         timeout_s = None if timeout is None else positive_seconds(timeout)
-        return cls(math.inf, resolve_client(client), urgency, on_full(full), timeout_s)
+        owner = calling_client() if client is None else named_client(client)
+        fate = on_full if isinstance(on_full, OnFull) else OnFull(on_full)
+        return cls(math.inf, owner, urgency, fate, timeout_s)
 
     def starting(self, now: float) -> RequestTerms:
         """Set the deadline of a request that begins now."""
         return self if self.timeout_s is None else self._replace(deadline=now + self.timeout_s)
-
-
-_ON_FULL = {policy.value: policy for policy in OnFull} | {policy: policy for policy in OnFull}
-
-
-def on_full(value: Any) -> OnFull:
-    """Find the policy of a name. Raises InvalidOption."""
-    try:
-        return _ON_FULL[value]
-    except (KeyError, TypeError):
-        names = ", ".join(repr(policy.value) for policy in OnFull)
-        raise InvalidOption(f"on_full must be one of {names}, got {shown(value)}.") from None
 
 
 class _CallerMark:
@@ -121,13 +116,8 @@ def _reset_after_fork() -> None:
     _tasks_lock, _tasks = threading.Lock(), weakref.WeakKeyDictionary()
 
 
-def resolve_client(client: Any) -> Client:
-    """Find the client that was named by a `Client`, a text, a number or a tuple; else the calling task or thread.
-
-    Raises InvalidOption.
-    """
-    if client is None:
-        return _calling_client()
+def named_client(client: Any) -> Client:
+    """Find the client that was named by a `Client`, a text, a number or a tuple. Raises InvalidOption."""
     if isinstance(client, Client):
         weight = positive("weight", client.weight)
         if weight > MAX_WEIGHT:
@@ -142,7 +132,8 @@ def label_of(client: Client) -> str:
     return repr(client.key[1] if named else client.key)  # type: ignore[index]
 
 
-def _calling_client() -> Client:
+def calling_client() -> Client:
+    """Find the client that stands for the calling task or thread."""
     asyncio = sys.modules.get("asyncio")  # a program that runs tasks has imported it
     try:
         task = None if asyncio is None else asyncio.current_task()
