@@ -245,6 +245,6 @@ class TargetFailed(TargetError):
 
 
 class BackendUnavailable(YoloomError, ImportError):
-    """A backend whose package is not installed; the message says how to install it."""
+    """A backend, or a library, whose package is not installed, or too old; the message says how to install it."""
 
     http_status = 501

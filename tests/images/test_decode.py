@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
+from PIL.PngImagePlugin import PngInfo
 
 from scenes import scene
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InputError, InvalidImage, SourceNotFound
@@ -83,6 +84,151 @@ def test_exif_orientation(orientation: int) -> None:
     assert np.array_equal(image, cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR))
     upright = decode_image(Image.open(io.BytesIO(file.getvalue())))
     assert np.abs(image.astype(int) - upright).mean() < 2  # two JPEG decoders
+
+
+# ---- Orientation: one for all ways in
+
+
+def turned(container: str, orientation: int, **options: Any) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    quarters = np.kron([[9, 99], [160, 250]], np.ones((32, 48))).astype(np.uint8)  # all turns differ
+    Image.fromarray(np.dstack([quarters] * 3)).save(file, container, exif=exif, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("container", ["AVIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_every_container_lies_the_same_by_every_way(tmp_path: Path, container: str, orientation: int) -> None:
+    # Before: an AVIF lay on its side as a path or bytes, and upright as a PIL image.
+    if container == "AVIF" and not features.check("avif"):
+        pytest.skip("Pillow without AVIF")
+    content = turned(container, orientation)
+    path = tmp_path / "turned"
+    path.write_bytes(content)
+    images = [decode_image(source) for source in (content, path, Image.open(path))]
+    assert {image.shape for image in images} == {(64, 96, 3) if orientation <= 4 else (96, 64, 3)}
+    corner = int(images[0][5, 5, 0])
+    assert abs(corner - {1: 9, 2: 99, 3: 250, 4: 160, 5: 9, 6: 160, 7: 250, 8: 99}[orientation]) < 8
+    assert all(np.abs(images[0].astype(int) - image).mean() < 2 for image in images[1:])
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+@pytest.mark.parametrize("brand", [b"avif", b"mif1"])
+def test_avif_by_any_of_its_brands(brand: bytes) -> None:
+    content = turned("AVIF", 6)
+    content = content[:8] + brand + content[12:]  # some encoders write a general one of the family first
+    assert decode_image(content).shape == (96, 64, 3)
+
+
+XMP = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>"""
+
+
+@pytest.mark.parametrize("container", ["AVIF", "JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [False, True])
+def test_what_only_xmp_says_turns_nothing(container: str, exif: bool) -> None:
+    # PIL believes XMP where EXIF is silent, OpenCV never does: a picture lay in two ways.
+    if container == "AVIF" and not features.check("avif"):
+        pytest.skip("Pillow without AVIF")
+    file = io.BytesIO()
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", XMP.decode())
+    options: dict[str, Any] = {"pnginfo": text} if container == "PNG" else {"xmp": XMP}
+    if exif:
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 8
+    Image.new("RGB", (96, 64)).save(file, container, **options)
+    image = Image.open(io.BytesIO(file.getvalue()))
+    assert image.getexif()[0x0112] == (8 if exif else 6)
+    expected = (96, 64, 3) if exif else (64, 96, 3)
+    assert decode_image(file.getvalue()).shape == decode_image(image).shape == expected
+
+
+# ---- Pictures that are cut short
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize(
+    ("container", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("JPEG", {"restart_marker_rows": 1}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "jpeg"}),
+        ("GIF", {}),
+        pytest.param("AVIF", {}, marks=pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")),
+    ],
+)
+def test_a_part_of_a_picture_is_refused(container: str, options: dict[str, Any], share: float) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((160, 120), 60).convert("RGB").save(file, container, **options)
+    whole = file.getvalue()
+    assert decode_image(whole).shape == (120, 160, 3)
+    with pytest.raises(ImageDecodeError):
+        decode_image(whole[: int(len(whole) * share)])
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 500])
+def test_a_cut_jpeg_is_refused_whatever_opencv_says(monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
+    # OpenCV 4 fills the rest with grey, and says nothing.
+    thumbnail = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(thumbnail, "JPEG")
+    exif = b"Exif\0\0" + thumbnail.getvalue()  # has an end of its own
+    file = io.BytesIO()
+    Image.effect_noise((160, 120), 60).convert("RGB").save(file, "JPEG", exif=exif)
+    monkeypatch.setattr(decode.cv2, "imdecode", lambda *_: np.full((120, 160, 3), 128, np.uint8))
+    assert decode_image(file.getvalue() + bytes(1000)).shape == (120, 160, 3)
+    with pytest.raises(ImageDecodeError, match="cut short"):
+        decode_image(file.getvalue()[:-cut])
+
+
+# ---- Pixels whose range nobody knows
+
+
+RAMP = np.linspace(0, 1, 48).reshape(6, 8)
+
+
+@pytest.mark.parametrize(
+    "pixels", [RAMP.astype(np.float32), (RAMP * 255).astype(np.float32), (RAMP * 65535).astype(np.int32)]
+)
+def test_pil_modes_without_a_range_are_refused(pixels: np.ndarray) -> None:
+    # PIL cuts them to 0..255 without a word: a picture of 0..1 becomes black, one of 16 bits white.
+    image = Image.fromarray(pixels)
+    assert image.mode in ("I", "F")
+    with pytest.raises(InvalidImage, match=f"PIL mode '{image.mode}'.*scale it to 0..255"):
+        decode_image(image)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
+def test_pil_modes_of_16_bits_keep_their_range(mode: str) -> None:
+    levels = np.array([[0, 255, 256], [4095, 32768, 65535]], np.uint16)
+    data = levels.astype(">u2" if mode == "I;16B" else "<u2").tobytes()
+    expected = (levels >> 8).astype(np.uint8)
+    assert np.array_equal(decode_image(Image.frombytes(mode, (3, 2), data)), np.dstack([expected] * 3))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"])
+def test_pil_modes_of_8_bits_keep_white(mode: str) -> None:
+    image = Image.new("RGB", (4, 3), (255, 255, 255)).convert("RGBA" if mode == "RGBX" else mode.replace("PA", "P"))
+    assert decode_image(image).min() > 250
+
+
+def test_a_pil_mode_that_does_not_convert_is_named() -> None:
+    with pytest.raises(InvalidImage, match="mode 'La'"):
+        decode_image(Image.new("La", (4, 3)))
+
+
+@pytest.mark.parametrize("pixels", [RAMP, np.dstack([RAMP] * 3), RAMP * 255])
+def test_a_map_of_floats_is_refused(pixels: np.ndarray) -> None:
+    # OpenCV cuts its numbers to bytes, and gives gray ones without the axis of channels.
+    content = encoded(".pfm", pixels.astype(np.float32))
+    with pytest.raises(InvalidImage, match="map of floats"):
+        decode_image(content)
 
 
 # ---- Arrays

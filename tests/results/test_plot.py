@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
 from yoloom import Results
-from yoloom.errors import InvalidOption
+from yoloom.errors import BackendUnavailable, InvalidOption
 from yoloom.results.drawing.box_drawing import OPACITY, SHIFT, subpixels
 from yoloom.results.drawing.style import Color, palette_color
 
@@ -304,3 +306,20 @@ def test_points_between_pixels() -> None:
     far = subpixels([[np.nan, np.inf], [-np.inf, 1e30]], SHAPE)
     assert np.abs(far).min() >= max(SHAPE) << SHIFT
     assert far.dtype == np.int32
+
+
+# ---- OpenCV 4, which another package may have put over ours
+
+
+@pytest.mark.parametrize("made", [lambda: make(boxes=BOXES), segment, lambda: make(probs=np.array([0.2, 0.7, 0.1]))])
+def test_labels_without_fonts_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: Callable[[], Results]
+) -> None:
+    # Before, they ended in an AttributeError.
+    monkeypatch.delattr(cv2, "FontFace")
+    result = made()
+    with pytest.raises(BackendUnavailable, match=r"OpenCV 5.*pip install --force-reinstall.*labels=False"):
+        result.plot()
+    with pytest.raises(BackendUnavailable, match="labels are written by OpenCV 5"):
+        result.save(tmp_path / "a.jpg")
+    assert result.plot(labels=False, probs=False).shape == (*SHAPE, 3)

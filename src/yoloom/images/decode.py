@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,17 @@ _LOOKALIKES: tuple[tuple[tuple[bytes, ...], str], ...] = (
     ((b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"), " It is a web page: the download went wrong."),
     ((b"%PDF",), " It is a PDF: render its pages, and pass those."),
     ((b"<svg", b"<?xml"), " It is XML, such as SVG: render it, and pass the pixels."),
+    (
+        (b"II*\0", b"MM\0*"),
+        " If it holds floats or numbers of 32 bits, whose range it does not say: scale them to 0..255, and pass uint8.",
+    ),
 )
+_FLOAT_MAPS = (b"PF\n", b"Pf\n", b"PF ", b"Pf ", b"PF\r", b"Pf\r")
+_PIL_IMAGE = "the PIL image"
+_ORIENTATION = 274  # the tag of EXIF
+_NOTES = frozenset({"xmp", "XML:com.adobe.xmp", "Raw profile type exif"})  # where PIL looks for it as well
+_OF_UNKNOWN_RANGE = ("I", "F")  # modes of PIL: signed numbers of 32 bits, and floats
+_OPENCV_TURNS_WEBP = int(cv2.__version__.partition(".")[0]) >= 5
 _LIST_HINT = " For a list of paths pass the list itself: model(open(path).read().split())."
 _LONGEST_PATH = 300  # characters of a path that a message prints
 
@@ -49,8 +60,8 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
     Thread safety: any number of threads, also with the same PIL image.
 
     Args:
-        source: a path or encoded bytes (decoded by OpenCV, EXIF orientation applied), a PIL image, or an array of uint8
-            or uint16: gray, BGR or BGRA.
+        source: a path or encoded bytes (decoded by OpenCV, AVIF by Pillow; the container's orientation is applied), a
+            PIL image, or an array of uint8 or uint16: gray, BGR or BGRA.
         max_pixels: the largest picture that is accepted.
         borrow: return `source` itself where it is a plain, contiguous (H, W, 3) array of uint8.
 
@@ -61,7 +72,7 @@ def decode_image(source: object, max_pixels: int = MAX_PIXELS, borrow: bool = Fa
         SourceNotFound: for a path that names no file.
         ImageDecodeError: for bytes that are no image, or are cut short.
         ImageTooLarge: for more than `max_pixels`, before their memory is taken.
-        InvalidImage: for an array that is no image, or a source of another kind.
+        InvalidImage: for an array that is no image, a source of another kind, or pixels whose range nobody knows.
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, max_pixels, borrow)
@@ -126,6 +137,12 @@ def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
         raise ImageDecodeError(f"{what}: the image header is damaged: {error}") from error
     if size_hw is not None:
         _check_size(size_hw, what, max_pixels)
+    if _is_left_to_pil(data):
+        return _from_pil(_opened_by_pil(data, what), max_pixels, what)
+    if data.startswith(_FLOAT_MAPS):
+        raise InvalidImage(f"{what}: a map of floats, whose range it does not say: scale it to 0..255, and pass uint8.")
+    if _is_cut_jpeg(data):  # some decoders fill the rest with grey, and say nothing
+        raise ImageDecodeError(f"{what}: the JPEG is cut short ({len(data)} bytes): copy or download it again.")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # absurd sizes in the header
@@ -160,26 +177,80 @@ def _from_array(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[n
     return np.array(pixels[:, :, :3], np.uint8, order="C", copy=True)
 
 
-def _from_pil(source: Any, max_pixels: int) -> NDArray[np.uint8]:
-    from PIL import ImageOps
+def _is_left_to_pil(data: bytes) -> bool:
+    """Tell whether a container says how its picture lies, and OpenCV does not listen.
 
-    _check_size((source.height, source.width), "the PIL image", max_pixels)
+    That is AVIF, whose properties `irot` and `imir` turn and mirror it, and for OpenCV 4 also WebP with EXIF.
+    """
+    if data[4:8] == b"ftyp":
+        brands = data[8 : max(16, min(int.from_bytes(data[:4], "big"), 256))]
+        return b"avif" in brands or b"avis" in brands
+    has_exif = data[:4] == b"RIFF" and data[8:16] == b"WEBPVP8X" and bool(data[20:21] and data[20] & 8)
+    return has_exif and not _OPENCV_TURNS_WEBP
+
+
+def _opened_by_pil(data: bytes, what: str) -> Any:
+    from PIL import Image, features
+
+    try:
+        return Image.open(io.BytesIO(data))
+    except Exception as error:  # each of its formats has errors of its own
+        hint = "" if features.check("avif") else " AVIF needs Pillow 11.3 or newer: pip install --upgrade pillow."
+        raise ImageDecodeError(
+            f"{what}: not an image that Pillow reads, or cut short ({len(data)} bytes).{hint}"
+        ) from error
+
+
+def _is_cut_jpeg(data: bytes) -> bool:
+    """Tell whether a JPEG has no end behind the start of its pixels. Thumbnails, which have ends, lie before that."""
+    at = 2
+    while data[:2] == b"\xff\xd8" and data[at : at + 1] == b"\xff" and at + 4 <= len(data):
+        marker = data[at + 1]
+        if marker == 0xDA:
+            return data.rfind(b"\xff\xd9") < at
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return False
+
+
+def _from_pil(source: Any, max_pixels: int, what: str = _PIL_IMAGE) -> NDArray[np.uint8]:
+    _check_size((source.height, source.width), what, max_pixels)
     if 0 in source.size:
         raise InvalidImage(f"expected an image with at least one pixel, got PIL size {source.size}.")
     try:
         with _pil_locks.of(source):
-            upright = ImageOps.exif_transpose(source)
-        if upright.mode.startswith("I;16"):
-            return _from_array(np.asarray(upright, np.uint16), max_pixels, borrow=False)
-        rgb = np.asarray(upright.convert("RGB"), np.uint8)
+            upright = _upright(source)
     except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
         reason = str(error) or type(error).__name__
         if getattr(source, "fp", None) is None and "close" not in reason:
             reason += ", its file may be closed"
-        raise ImageDecodeError(
-            f"the PIL image can not be decoded: {reason}. Predict before its file is closed, or call its load() first."
-        ) from error
+        hint = "Predict before its file is closed, or call its load() first."
+        if what != _PIL_IMAGE:
+            hint = "It may be cut short: copy or download it again."
+        raise ImageDecodeError(f"{what} can not be decoded: {reason}. {hint}") from error
+    if upright.mode in _OF_UNKNOWN_RANGE:
+        raise InvalidImage(
+            f"expected an image of 8 or 16 bits, got PIL mode {upright.mode!r}, whose range it does not say: scale it "
+            "to 0..255, and pass np.asarray(image).astype(np.uint8)."
+        )
+    if upright.mode.startswith("I;16"):
+        return _from_array(np.asarray(upright, np.uint16), max_pixels, borrow=False)
+    try:
+        rgb = np.asarray(upright.convert("RGB"), np.uint8)
+    except ValueError as error:
+        raise InvalidImage(f"expected an image that PIL converts to RGB, got mode {upright.mode!r}: {error}.") from None
     return np.ascontiguousarray(rgb[:, :, ::-1])
+
+
+def _upright(source: Any) -> Any:
+    """Turn a copy as EXIF says. XMP and ImageMagick's notes, which PIL believes too, are not read from files either."""
+    from PIL import Image, ImageOps
+
+    if not _NOTES.isdisjoint(source.info):
+        exif = Image.Exif()
+        exif.load(source.info.get("exif", b""))
+        if _ORIENTATION not in exif:
+            return source.copy()
+    return ImageOps.exif_transpose(source)
 
 
 def _check_size(shape: tuple[int, ...], what: str, max_pixels: int) -> None:

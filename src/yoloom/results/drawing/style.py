@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.errors import InvalidOption
+from yoloom.errors import BackendUnavailable, InvalidOption
+from yoloom.system.opencv_import import REPAIR
 from yoloom.validation import number, shown
 
 Color: TypeAlias = tuple[int, int, int]  # blue, green, red
@@ -124,7 +125,7 @@ FONT_WEIGHT = 500  # medium: readable at 10 pixels, not heavy at 60
 
 
 class LabelWriter:
-    """Writes labels on one canvas.
+    """Writes labels on one canvas. Raises BackendUnavailable where OpenCV has no fonts, before version 5.
 
     Thread safety: owned by the thread that made it.
 
@@ -138,6 +139,11 @@ class LabelWriter:
     # given with every call, because the default is the one that the thread used last.
 
     def __init__(self, canvas: NDArray[np.uint8], style: DrawingStyle) -> None:
+        if not hasattr(cv2, "FontFace"):  # OpenCV 4, which some other package brought
+            raise BackendUnavailable(
+                f"labels are written by OpenCV 5, and cv2 is version {cv2.__version__} here: {REPAIR}; or plot with "
+                "labels=False."
+            )
         self._canvas = canvas
         self._style = style
         self._font = cv2.FontFace("sans")
