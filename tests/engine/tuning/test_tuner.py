@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yoloom.engine.tuning.tuner import ROUNDS, RUNS, Tuner, _Run, _Window, stream_candidates
+from yoloom.engine.tuning.tuner import ROUNDS, RUNS, Tuner, _Entrant, _Run, _Window, stream_candidates
 from yoloom.errors import RuntimeFailed
 from yoloom.formats.model import Model
 from yoloom.formats.read import read_model
@@ -30,7 +30,8 @@ class Scripted(Tuner):
         self.luck = luck
         self.turns: list[Plan] = []
 
-    def _turn(self, plan: Plan) -> float:
+    def _turn(self, entrant: _Entrant) -> float:
+        plan = entrant.plan
         self.turns.append(plan)
         lucky = self.luck if plan != Plan() and self.turns.count(plan) <= 3 * ROUNDS else 1.0
         return 100 * self.rates.get(plan, 0.9) * lucky

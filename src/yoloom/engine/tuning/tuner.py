@@ -22,14 +22,14 @@ import math
 import statistics
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
 from yoloom.runtime.plan import Plan
-from yoloom.runtime.protocol import Backend, Batch, Compiled, Context, Precision, Profile
+from yoloom.runtime.protocol import Backend, Batch, Compiled, Context, Precision
 from yoloom.sync.clock import Clock, monotonic
 from yoloom.values import counted
 
@@ -104,6 +104,26 @@ class Stage(enum.Enum):
     LARGER_BATCHES = "larger batches"
 
 
+@dataclass
+class _Entrant:
+    """One plan that is tried, with its lanes, and the rates of its turns. Owned by the tuner's thread.
+
+    ratios: each rate to the default's of the same round.
+    """
+
+    plan: Plan
+    streams: int
+    contexts: list[Context]
+    images: Batch
+    rates: list[float] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+
+    def candidate(self) -> Candidate:
+        """Sum up the turns."""
+        rate, ratio = statistics.median(self.rates), statistics.median(self.ratios)
+        return Candidate(self.plan, self.streams, len(self.contexts), len(self.images), rate, ratio)
+
+
 class Tuner:
     """Measures plans of one model; nothing else should compute meanwhile.
 
@@ -126,44 +146,58 @@ class Tuner:
         self._seconds = seconds
         self._turn_s = seconds / _TURNS
         self._clock = clock
-        self._compiled: dict[int | None, Compiled] = {}
+        self._compiled: dict[int | None, Compiled] = {}  # by the streams that the plan asks for
         self._contexts: dict[int | None, list[Context]] = {}
-        self._rates: dict[Plan, list[float]] = {}
-        self._ratios: dict[Plan, list[float]] = {}
+        self._entrants: dict[Plan, _Entrant] = {}
         self._images = _images(model)
 
     def tune(self) -> Tuning:
         """Measure, and choose. Raises what the backend raises."""
         started = self._clock()
-        default = Plan()
+        default = self._entrant(Plan())
         expected = self._alone()
-        best = default
+        best, is_measured = default, False
         for stage in Stage:
-            if self._rates and self._clock() - started > PATIENCE * self._seconds:
+            if is_measured and self._clock() - started > PATIENCE * self._seconds:
                 break  # a run takes far longer than a turn: what is known by now must do
-            others = [plan for plan in self._next_plans(stage, best) if self._has_bits(plan, expected)]
-            if others or not self._rates:
-                best = self._fastest(list(dict.fromkeys([default, best, *others])), ROUNDS)
-        if best != default:
-            self._ratios[best].clear()  # it was the best of many, some of that by luck
+            entrants = [self._entrant(plan) for plan in self._next_plans(stage, best)]
+            others = [entrant for entrant in entrants if self._has_bits(entrant, expected)]
+            if others or not is_measured:
+                plans = dict.fromkeys(entrant.plan for entrant in (default, best, *others))
+                best, is_measured = self._fastest([self._entrants[plan] for plan in plans], ROUNDS), True
+        if best is not default:
+            best.ratios.clear()  # it was the best of many, some of that by luck
             self._fastest([default, best], 2 * ROUNDS)
         return self._chosen(best, default, self._clock() - started)
 
-    def _next_plans(self, stage: Stage, best: Plan) -> list[Plan]:
+    def _entrant(self, plan: Plan) -> _Entrant:
+        """Find the entrant of a plan, compiled when it is the first with so many streams."""
+        if plan not in self._entrants:
+            profile = self._backend.profiles(self._model, self._threads, plan)[-1]
+            if plan.streams not in self._compiled:
+                self._compiled[plan.streams] = self._backend.compile(self._model, profile, self._precision)
+            compiled = self._compiled[plan.streams]
+            contexts, lanes = self._contexts.setdefault(plan.streams, []), plan.lanes or compiled.lanes
+            contexts.extend(compiled.context() for _ in range(lanes - len(contexts)))
+            streams = plan.streams or max(1, compiled.lanes - 1)
+            self._entrants[plan] = _Entrant(plan, streams, contexts[:lanes], self._images[: profile.max_batch])
+        return self._entrants[plan]
+
+    def _next_plans(self, stage: Stage, best: _Entrant) -> list[Plan]:
         """List the plans that a stage tries beside the best one so far."""
         if stage is Stage.STREAMS:
-            default = self._lanes(Plan()) - 1
+            default = len(self._entrant(Plan()).contexts) - 1
             return [Plan(streams) for streams in stream_candidates(self._threads) if streams != default]
         if stage is Stage.LANES:
-            lanes = self._lanes(best)
-            return [dataclasses.replace(best, lanes=count) for count in (lanes - 1, lanes + 1) if count >= 1]
+            lanes = len(best.contexts)
+            return [dataclasses.replace(best.plan, lanes=count) for count in (lanes - 1, lanes + 1) if count >= 1]
         if self._model.input.batch is not None:
             return []  # such a graph computes its whole batch in any case
-        if stage is Stage.LARGER_BATCHES and best.batch != 2:
+        if stage is Stage.LARGER_BATCHES and best.plan.batch != 2:
             return []  # pairs have not won, so larger ones will not
-        plan = dataclasses.replace(best, batch=2 if stage is Stage.PAIRS else LARGEST_BATCH)
+        plan = dataclasses.replace(best.plan, batch=2 if stage is Stage.PAIRS else LARGEST_BATCH)
         try:
-            self._profile(plan)
+            self._backend.profiles(self._model, self._threads, plan)
         except InvalidOption:
             return []
         return [plan]
@@ -174,92 +208,59 @@ class Tuner:
         context = self._backend.compile(self._model, alone, self._precision).context()
         return [_bits(context.run(image[None]), 0) for image in self._images]
 
-    def _has_bits(self, plan: Plan, expected: Sequence[bytes]) -> bool:
-        outputs = self._places(plan)[0].run(self._batch(plan))
-        same = all(_bits(outputs, row) == expected[row] for row in range(self._size(plan)))
+    def _has_bits(self, entrant: _Entrant, expected: Sequence[bytes]) -> bool:
+        outputs = entrant.contexts[0].run(entrant.images)
+        same = all(_bits(outputs, row) == expected[row] for row in range(len(entrant.images)))
         if not same:
-            log.warning("%s: a plan with other bits than one image alone is left out: %s", self._model.graph.path, plan)
+            path = self._model.graph.path
+            log.warning("%s: a plan with other bits than one image alone is left out: %s", path, entrant.plan)
         return same
 
-    def _fastest(self, plans: Sequence[Plan], rounds: int) -> Plan:
-        """Give each plan a turn in each round, beginning with another one; the first of `plans` is the default."""
+    def _fastest(self, entrants: Sequence[_Entrant], rounds: int) -> _Entrant:
+        """Give each a turn in each round, beginning with another one; the first of `entrants` is the default."""
         for number in range(rounds):
-            shift = number % len(plans)
-            found = {plan: self._turn(plan) for plan in [*plans[shift:], *plans[:shift]]}
-            for plan, rate in found.items():
-                self._rates.setdefault(plan, []).append(rate)
-                self._ratios.setdefault(plan, []).append(rate / found[plans[0]])
-        return max(plans, key=lambda plan: statistics.median(self._ratios[plan]))
+            shift = number % len(entrants)
+            order = [*entrants[shift:], *entrants[:shift]]
+            found = {entrant.plan: self._turn(entrant) for entrant in order}
+            for entrant in order:
+                entrant.rates.append(found[entrant.plan])
+                entrant.ratios.append(found[entrant.plan] / found[entrants[0].plan])
+        return max(entrants, key=lambda entrant: statistics.median(entrant.ratios))
 
-    def _turn(self, plan: Plan) -> float:
+    def _turn(self, entrant: _Entrant) -> float:
         """Images per second of all lanes together."""
-        contexts, batch = self._places(plan), self._batch(plan)
-        window = _Window(len(contexts), self._turn_s)
-        runs = _in_threads(lambda context: self._runs(context, batch, window), contexts, window)
-        return window.rate(runs) * len(batch)
+        window = _Window(len(entrant.contexts), self._turn_s)
 
-    def _runs(self, context: Context, batch: Batch, window: _Window) -> list[_Run]:
-        """Run one lane until the window is over."""
-        runs: list[_Run] = []
-        while not runs or runs[-1].ended < window.end:
-            started = self._clock()
-            context.run(batch)
-            runs.append(_Run(started, self._clock()))
-            if len(runs) == WARM_UPS:
-                window.warm(runs[-1])
-        return runs
+        def lane(context: Context) -> list[_Run]:
+            runs: list[_Run] = []
+            while not runs or runs[-1].ended < window.end:
+                started = self._clock()
+                context.run(entrant.images)
+                runs.append(_Run(started, self._clock()))
+                if len(runs) == WARM_UPS:
+                    window.warm(runs[-1])
+            return runs
 
-    def _chosen(self, best: Plan, default: Plan, seconds: float) -> Tuning:
-        candidates = tuple(self._candidate(plan) for plan in self._rates)
-        winner, usual = self._candidate(best), self._candidate(default)
+        return window.rate(_in_threads(lane, entrant.contexts, window)) * len(entrant.images)
+
+    def _chosen(self, best: _Entrant, default: _Entrant, seconds: float) -> Tuning:
+        candidates = tuple(entrant.candidate() for entrant in self._entrants.values() if entrant.rates)
+        winner, usual = best.candidate(), default.candidate()
         against = f"{usual.images_per_s:.1f} images/s of the default ({usual.words})"
         tried = f"{counted(len(candidates), 'plan')} in turns of {self._turn_s:.2f} s"
-        if winner.ratio > 1 + MARGIN and sorted(self._ratios[best])[1] > 1:  # of six rounds, it lost one at the most
+        if winner.ratio > 1 + MARGIN and sorted(best.ratios)[1] > 1:  # of six rounds, it lost one at the most
             because = f"{winner.words}: {winner.ratio:.2f} times the {against}; {tried}"
-            return Tuning(dataclasses.replace(best, because=because), candidates, seconds)
-        others = [candidate for candidate in candidates if candidate.plan != default]
+            return Tuning(dataclasses.replace(best.plan, because=because), candidates, seconds)
+        others = [candidate for candidate in candidates if candidate.plan != default.plan]
         second = max(others, key=lambda candidate: candidate.ratio, default=None)
         beside = f", the best other had {second.ratio:.2f} times as many ({second.words})" if second else ""
         because = f"nothing beats the {against} by more than {MARGIN:.0%}{beside}; {tried}"
-        return Tuning(dataclasses.replace(default, because=because), candidates, seconds)
-
-    def _candidate(self, plan: Plan) -> Candidate:
-        return Candidate(
-            plan,
-            plan.streams or max(1, self._form(plan).lanes - 1),
-            self._lanes(plan),
-            self._size(plan),
-            statistics.median(self._rates[plan]),
-            statistics.median(self._ratios[plan]),
-        )
-
-    def _lanes(self, plan: Plan) -> int:
-        return plan.lanes or self._form(plan).lanes
-
-    def _size(self, plan: Plan) -> int:
-        return self._profile(plan).max_batch
-
-    def _batch(self, plan: Plan) -> Batch:
-        return self._images[: self._size(plan)]
-
-    def _profile(self, plan: Plan) -> Profile:
-        return self._backend.profiles(self._model, self._threads, plan)[-1]
-
-    def _form(self, plan: Plan) -> Compiled:
-        if plan.streams not in self._compiled:
-            profile = self._profile(plan)
-            self._compiled[plan.streams] = self._backend.compile(self._model, profile, self._precision)
-        return self._compiled[plan.streams]
-
-    def _places(self, plan: Plan) -> list[Context]:
-        contexts, count = self._contexts.setdefault(plan.streams, []), self._lanes(plan)
-        contexts.extend(self._form(plan).context() for _ in range(count - len(contexts)))
-        return contexts[:count]
+        return Tuning(dataclasses.replace(default.plan, because=because), candidates, seconds)
 
 
 def stream_candidates(threads: int) -> list[int]:
     """Numbers of streams worth a try: all threads on one image, one thread for each, and powers of two between."""
-    powers = [1 << exponent for exponent in range(threads.bit_length()) if 1 << exponent <= threads]
+    powers = [1 << exponent for exponent in range(threads.bit_length())]
     return sorted({1, *powers[-MOST_STREAMS:], threads})
 
 
