@@ -54,13 +54,19 @@ __all__ = [
     "errors",
 ]
 
-if not TYPE_CHECKING:
+_ELSEWHERE = frozenset({"NAS", "RTDETR", "SAM", "FastSAM", "YOLOE", "YOLOWorld"})
+
+if TYPE_CHECKING:
+    from yoloom.facade.elsewhere import NAS, RTDETR, SAM, YOLOE, FastSAM, YOLOWorld  # noqa: F401
+else:
 
     def __getattr__(name: str) -> Any:
-        """`yoloom.verify` is there without an import of its own, and costs nothing before."""
+        """`yoloom.verify` and the classes of Ultralytics that are not here cost nothing until they are asked for."""
         if name == "verify":
             return import_module("yoloom.verify")
+        if name in _ELSEWHERE:
+            return getattr(import_module("yoloom.facade.elsewhere"), name)
         raise AttributeError(f"module 'yoloom' has no attribute {name!r}")
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), "verify"})
+        return sorted({*__all__, "verify", "__version__"})

@@ -5,7 +5,8 @@ YoloomError
 ├── InputError            the caller's image, option or path
 │   ├── SourceNotFound, NoImagesFound, UnsupportedSource
 │   ├── InvalidImage ── ImageDecodeError, ImageTooLarge
-│   └── InvalidOption ── UnknownOption, UnsupportedOption, UnknownClass, UnknownDevice
+│   ├── InvalidOption ── UnknownOption, UnsupportedOption, UnknownClass, UnknownDevice
+│   └── UnsupportedFeature
 ├── ModelError            the model file
 │   ├── ModelNotFound, InvalidModel, InvalidOutput, DownloadFailed
 │   └── UnsupportedModel ── UnsupportedTask
@@ -94,6 +95,12 @@ class UnknownClass(InvalidOption):
 
 class UnknownDevice(InvalidOption):
     """A device that does not exist on this machine or for this backend."""
+
+
+class UnsupportedFeature(InputError, AttributeError):
+    """A method or class of Ultralytics that yoloom does not have."""
+
+    http_status = 501
 
 
 class PartialFailure(InputError):

@@ -59,6 +59,7 @@ class SaveOptions:
         project: folder in which the output's folder is made; None for the default.
         name: of the output's folder; None for the default.
         exist_ok: use the output's folder where it exists, in place of a new one beside it.
+        save_dir: the output's folder itself, in place of project and name.
     """
 
     save: bool = False
@@ -73,6 +74,7 @@ class SaveOptions:
     project: str | None = None
     name: str | None = None
     exist_ok: bool = False
+    save_dir: str | None = None
 
     @property
     def writes(self) -> bool:
@@ -102,19 +104,48 @@ _SAVE_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "line_width": positive,
     "project": text,
     "name": text,
+    "save_dir": text,
 }
 _CHECKS = {**_PREDICT_CHECKS, **_SAVE_CHECKS}
-# Options of Ultralytics that mean nothing here: the engine plans its own batches, and logging has its own switch.
-_ACCEPTED_AND_IDLE = frozenset({"batch", "verbose", "stream_buffer", "dnn", "compile", "channels_last", "data"})
-# Options of Ultralytics that yoloom does not have, with the values that ask for nothing, as None does.
-_NEUTRAL: Mapping[str, tuple[Any, ...]] = {
-    "augment": (False,),
-    "embed": (),
-    "half": (False,),
-    "quantize": (),
-    "save_frames": (False,),
-    "vid_stride": (1,),
-    "visualize": (False,),
+# Options of Ultralytics that have no part in a prediction from pictures: there either, or because the engine plans its
+# own batches, logging has its own switch, and a CPU computes in float32 whatever `half` says, as there.
+_HOW_IT_RUNS = (
+    "batch cache channels_last compile data dnn half mode model profile save_frames seed stream_buffer task tracker "
+    "verbose vid_stride workers"
+)
+_OF_TRAINING = (
+    "amp angle auto_augment bgr box close_mosaic cls cls_pw cls_remap copy_paste copy_paste_mode cos_lr cutmix degrees "
+    "deterministic dfl dgrad dis distill_model dlam dlog dropout epochs erasing fliplr flipud fraction freeze hsv_h "
+    "hsv_s hsv_v kobj lr0 lrf mask_ratio mixup momentum mosaic multi_scale nbs optimizer overlap_mask patience "
+    "perspective plots pose pretrained resume rle save_json save_period scale shear single_cls split time translate "
+    "val warmup_bias_lr warmup_epochs warmup_momentum weight_decay"
+)
+_OF_EXPORT = "dynamic format opset optimize simplify workspace"
+_IDLE = frozenset(f"{_HOW_IT_RUNS} {_OF_TRAINING} {_OF_EXPORT}".split())
+# Options of Ultralytics that yoloom does not have: values that ask for nothing, as None does, and the way round.
+_NOT_HERE: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "augment": ((False,), "leave it out"),
+    "cfg": ((), "give the options of the file by name: model.predict(image, **yaml.safe_load(open(path)))"),
+    "embed": ((), "leave it out"),
+    "int8": ((False,), "open a model that is int8 already"),
+    "predictor": ((), "leave it out: each call works for itself"),
+    "quantize": ((), "choose the number format when the model is opened: YOLO(path, precision=...)"),
+    "visualize": ((False,), "leave it out"),
+}
+# Names that Ultralytics had before, and whether their value means the opposite.
+_EARLIER_NAMES: Mapping[str, tuple[str, bool]] = {
+    "boxes": ("show_boxes", False),
+    "hide_conf": ("show_conf", True),
+    "hide_labels": ("show_labels", True),
+    "line_thickness": ("line_width", False),
+}
+# Names that other libraries use, or people expect.
+_OTHER_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("confidence", "conf_thres", "conf_threshold", "threshold", "score_threshold"), "conf"),
+    **dict.fromkeys(("iou_thres", "iou_threshold", "nms_threshold", "nms_thres"), "iou"),
+    **dict.fromkeys(("size", "img_size", "image_size", "input_size", "imgs", "img"), "imgsz"),
+    **dict.fromkeys(("max_detections", "topk", "max_boxes"), "max_det"),
+    **dict.fromkeys(("class_ids", "labels", "filter_classes"), "classes"),
 }
 # Which head is used is part of the opened model; each option with the value of `nms` that its True stands for.
 _HEAD_NAMES: Mapping[str, bool] = {"nms": True, "end2end": False}
@@ -123,12 +154,15 @@ WAITING = frozenset({"client", "priority", "on_full"})
 
 _ALL_NAMES = (
     _CHECKS.keys()
-    | _ACCEPTED_AND_IDLE
-    | _NEUTRAL.keys()
+    | _IDLE
+    | _NOT_HERE.keys()
+    | _EARLIER_NAMES.keys()
     | _HEAD_NAMES.keys()
     | WAITING
     | {"device", "stream", "source", "timeout"}
 )
+_USEFUL_NAMES = _CHECKS.keys() | _HEAD_NAMES.keys() | WAITING | {"stream", "source", "timeout"}
+"""Names worth suggesting."""
 # Types of values that can be keys of a cache: they never change, and run no code of the caller's when compared.
 _PLAIN_TYPES = frozenset({bool, int, float, NoneType})
 
@@ -160,6 +194,11 @@ def _parse_cached(nms: frozenset[bool], /, **values: float | None) -> tuple[Pred
 def _parse(values: Mapping[str, Any], nms: Set[bool]) -> tuple[PredictOptions, SaveOptions]:
     for name, value in values.items():
         _refuse_unavailable(name, value, nms)
+    for earlier in values.keys() & _EARLIER_NAMES.keys():
+        name, is_opposite = _EARLIER_NAMES[earlier]
+        value = values[earlier]
+        known = not flag(earlier, value) if is_opposite and value is not None else value
+        values = {**values, name: known} if known is not None else values
     chosen = {name: value for name, value in values.items() if name in _CHECKS and value is not None}
     checked = {name: _CHECKS[name](name, value) for name, value in chosen.items()}
     saving = {name: checked[name] for name in checked if name in _SAVE_CHECKS}
@@ -172,15 +211,17 @@ def _parse(values: Mapping[str, Any], nms: Set[bool]) -> tuple[PredictOptions, S
 def _refuse_unavailable(name: str, value: Any, nms: Set[bool]) -> None:
     """Raise for an option that does not exist, or a value that this version or the opened model does not have."""
     if name not in _ALL_NAMES:
-        near = difflib.get_close_matches(name, _ALL_NAMES, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(sorted(_ALL_NAMES))}."
-        raise UnknownOption(f"there is no option {name!r}. {hint}")
+        near = _OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, _USEFUL_NAMES, n=1)), None)
+        hint = f"Did you mean {near!r}?" if near else "help(YOLO.predict) lists them."
+        raise UnknownOption(f"there is no option {shown(name)}. {hint}")
     if value is None:
         return
     if name == "device" and not _is_cpu(value):
         raise UnknownDevice(f"device={shown(value)} is chosen once, when the model is opened: YOLO(path, device=...).")
-    if name in _NEUTRAL and not is_one_of(value, _NEUTRAL[name]):
-        raise UnsupportedOption(f"{name}={shown(value)} is not available in yoloom; leave {name!r} out.")
+    if name in _NOT_HERE:
+        neutral, way_round = _NOT_HERE[name]
+        if not is_one_of(value, neutral):
+            raise UnsupportedOption(f"{name}={shown(value)} is not available in yoloom: {way_round}.")
     if name in _HEAD_NAMES:
         wanted = flag(name, value) == _HEAD_NAMES[name]
         if wanted not in nms:

@@ -1,4 +1,4 @@
-"""Plain values without behaviour: frozen objects and dictionaries, counts in words, and JSON that is valid."""
+"""Plain values without behaviour: frozen dictionaries, names of devices, counts in words, and JSON that is valid."""
 
 from __future__ import annotations
 
@@ -30,6 +30,26 @@ class FrozenDict(dict[K, V]):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return FrozenDict, (dict(self),)
+
+
+class DeviceName(str):
+    """The name of a device, with the attributes of a `torch.device`.
+
+    Thread safety: any number of threads (immutable).
+    """
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> str:
+        """The kind of device: "cpu" or "cuda"."""
+        return self.partition(":")[0]
+
+    @property
+    def index(self) -> int | None:  # type: ignore[override]  # of a text nobody asks it here
+        """Number among the devices of its kind, None where there is one only."""
+        number = self.partition(":")[2]
+        return int(number) if number else None
 
 
 def counted(number: int, noun: str) -> str:

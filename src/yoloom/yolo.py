@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import logging
 import os
+import re
 import sys
 import threading
 import warnings
@@ -13,7 +15,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
-from typing import Any, Literal, NoReturn, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 import numpy as np
 
@@ -24,11 +26,15 @@ from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.engine.stream import ResultStream
 from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
 from yoloom.facade.call import Call, Errors
+from yoloom.facade.callbacks import Callback, Callbacks, Predictor
+from yoloom.facade.elsewhere import missing_member
 from yoloom.facade.export_model import export_model, parse_export_options
 from yoloom.facade.open_model import OpenModel, OpenSettings, open_model
+from yoloom.facade.output_folder import OutputFolders
+from yoloom.facade.overrides import Defaults, Overrides
 from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
-from yoloom.options import WAITING, parse_options
+from yoloom.options import SAVES_NOTHING, WAITING, parse_options
 from yoloom.results.results import Results
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Guarantee
@@ -38,6 +44,7 @@ from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
 from yoloom.validation import flag, positive, positive_seconds, shown
+from yoloom.values import DeviceName
 from yoloom.workers.process_lanes import ProcessLanes
 from yoloom.workers.settings import Workers, check_count, parse_workers
 
@@ -68,11 +75,11 @@ class YOLO:
         nms: bool | None = None,
         queue: QueuePolicy | None = None,
         precision: Literal["fp32", "bf16", "fp16", "tf32", "auto"] | None = None,
-        debug: bool | float = False,
+        debug: bool | builtins.float = False,
         plan: Plan | Literal["auto"] | None = None,
         workers: int | Workers | None = None,
         batch: int | Literal["fixed"] | None = None,
-        max_wait_ms: float | None = None,
+        max_wait_ms: builtins.float | None = None,
         max_memory: int | None = None,
         layout: str | None = None,
     ) -> None:
@@ -140,6 +147,8 @@ class YOLO:
             "layout": layout,
         }
         budget = cpu_threads(threads)
+        if isinstance(task, str) and re.fullmatch(r"v\d{1,2}", task):
+            task = None  # YOLO("yolov8n.pt", "v8"), as early versions of Ultralytics wanted it
         self._settings = OpenSettings(
             task,
             names,
@@ -161,6 +170,9 @@ class YOLO:
         self._superseded: weakref.WeakSet[OpenModel] = weakref.WeakSet()  # swapped out, and used by calls still
         self._opened = open_model(model, self._settings)
         self._fixed_size_said = Once()
+        self._defaults = Defaults()
+        self._callbacks = Callbacks()
+        self._outputs = OutputFolders()
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         opened = getattr(self, "_opened", None)  # None when it could not be opened
@@ -183,14 +195,80 @@ class YOLO:
         return self.model.stride
 
     @property
-    def device(self) -> str:
-        """Device that computes: "cpu" or "cuda:N"."""
-        return self._settings.device
+    def device(self) -> DeviceName:
+        """Device that computes: "cpu" or "cuda:N", with `type` and `index` as a `torch.device` has them."""
+        return DeviceName(self._settings.device)
 
     @property
     def model(self) -> Model:
         """Description of the file: shapes, layout, metadata. Immutable."""
         return self._opened.model
+
+    @property
+    def ckpt_path(self) -> str:
+        """Path of the model's file."""
+        return os.fspath(self.model.graph.path)
+
+    @property
+    def model_name(self) -> str:
+        """Path of the model's file, as `ckpt_path`."""
+        return self.ckpt_path
+
+    @property
+    def overrides(self) -> Overrides:
+        """Options that calls on this handle take where they give none: `model.overrides["conf"] = 0.4`.
+
+        A call has the options of the moment when it is made. Other handles on the file have their own.
+        """
+        facts = {"model": self.ckpt_path, "task": self.task, "imgsz": max(self.model.imgsz_hw)}
+        return Overrides(self._defaults, facts, self._check_options)
+
+    @property
+    def callbacks(self) -> Mapping[str, Sequence[Callback]]:
+        """The callbacks by event, read-only: see `add_callback`."""
+        return self._callbacks.by_event
+
+    @property
+    def predictor(self) -> None:
+        """None: each call has its own, which callbacks are given."""
+
+    def add_callback(self, event: str, func: Callback) -> None:
+        """Have `predict` on this handle call a function, in the thread that called it or that reads the stream.
+
+        A call runs the callbacks of the moment when it is made. `submit`, `map` and `predict_async` run none.
+
+        Args:
+            event: "on_predict_start", "on_predict_batch_start", "on_predict_postprocess_end", "on_predict_batch_end" or
+                "on_predict_end". Events of training are accepted, and never happen.
+            func: Is given a `Predictor` with args, results, batch, save_dir and seen. It may be called in several
+                threads at once, for calls that are under way together.
+
+        Raises:
+            InvalidOption: There is no such event, or the function can not be called.
+        """
+        self._callbacks.add(event, func)
+
+    def clear_callback(self, event: str) -> None:
+        """Forget the callbacks of an event."""
+        self._callbacks.clear(event)
+
+    def reset_callbacks(self) -> None:
+        """Forget all callbacks."""
+        self._callbacks.clear()
+
+    def info(self, detailed: bool = False, verbose: bool = True) -> str:
+        """Describe the model in one line, and write it to the log.
+
+        Args:
+            detailed: Accepted for compatibility with Ultralytics; `yoloom info` says more.
+            verbose: Whether to write it to the log.
+        """
+        model = self.model
+        size = "any size" if model.dynamic else "x".join(map(str, model.input.hw or ()))
+        line = f"{model.graph.path.name}: {model.task}, {len(model.names)} classes, {size}, on {self.device}"
+        if verbose:
+            log.info("%s", line)
+        return line
 
     def __call__(self, source: Any = None, stream: bool = False, **options: Any) -> Any:
         """Predict, see `predict`."""
@@ -208,7 +286,7 @@ class YOLO:
         stream: bool = False,
         *,
         errors: Errors = "raise",
-        timeout: float | None = None,
+        timeout: builtins.float | None = None,
         **options: Any,
     ) -> Any:
         """Predict one image, or each of several. The same image and options give the same bits, whatever else runs.
@@ -241,16 +319,23 @@ class YOLO:
             EngineClosed: The model was closed.
         """
         if source is None:
-            raise SourceNotFound("predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list.")
+            raise SourceNotFound(
+                "predict needs a source: a path, a folder, bytes, a PIL image, an array, or a list; got None, which "
+                "cv2.imread returns for a file that is not there, or that it can not read."
+            )
         images = [source] if isinstance(source, np.ndarray) else expand(source)
-        call = self._call(options, errors, timeout)
+        callbacks = self._callbacks.by_event
+        predictor = Predictor(callbacks, self.model, {**self.overrides, **options}) if callbacks else None
+        call = self._call(options, errors, timeout, predictor)
+        if predictor is not None:
+            predictor.run_callbacks("on_predict_start")
         if stream:
             return call.stream(images)
         if len(images) == 1 and errors == "raise":
             return [call.now(images[0])]
         return call.all(images)
 
-    def submit(self, image: Any, *, timeout: float | None = None, **options: Any) -> Future[Results]:
+    def submit(self, image: Any, *, timeout: builtins.float | None = None, **options: Any) -> Future[Results]:
         """Predict one image in the background.
 
         Blocks while the queue is full and `on_full` is to wait. The caller may reuse an array as soon as this returns.
@@ -270,7 +355,7 @@ class YOLO:
         return self._call(options, "raise", timeout).later(image)
 
     def map(
-        self, images: Iterable[Any], *, errors: Errors = "raise", timeout: float | None = None, **options: Any
+        self, images: Iterable[Any], *, errors: Errors = "raise", timeout: builtins.float | None = None, **options: Any
     ) -> ResultStream:
         """Predict many images, in order.
 
@@ -290,7 +375,7 @@ class YOLO:
         return self._call(options, errors, timeout).stream(expand_lazily(images))
 
     def predict_async(
-        self, image: Any, *, timeout: float | None = None, **options: Any
+        self, image: Any, *, timeout: builtins.float | None = None, **options: Any
     ) -> Coroutine[Any, Any, Results]:
         """Predict one image without blocking the event loop: `result = await model.predict_async(image)`.
 
@@ -340,7 +425,7 @@ class YOLO:
         engine.check_process()
         lanes.resize(count)
 
-    def close(self, drain: bool = True, timeout: float | None = None) -> None:
+    def close(self, drain: bool = True, timeout: builtins.float | None = None) -> None:
         """Give the handle back. The last handle on a file ends its engine and waits for that. Idempotent.
 
         Later calls on this handle raise EngineClosed; other handles go on.
@@ -456,8 +541,14 @@ class YOLO:
         return self
 
     def fuse(self) -> YOLO:
-        """Return the same object: a loaded model is fused already."""
+        """Return the same object: an open model is fused, evaluates only, and keeps the number format it has."""
         return self
+
+    half = float = cpu = eval = share_memory = fuse
+
+    def cuda(self, device: Any = 0) -> YOLO:
+        """Go on on a GPU, see `to`."""
+        return self.to(device)
 
     def __enter__(self) -> YOLO:
         return self
@@ -466,22 +557,39 @@ class YOLO:
         self.close(drain=error is None)  # an interrupt must not wait for what nobody will fetch
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return functools.partial(YOLO, self.model.graph.path, **self._arguments), ()
+        return functools.partial(YOLO, self.model.graph.path, **self._arguments), (), dict(self._defaults.chosen)
+
+    def __setstate__(self, overrides: Mapping[str, Any]) -> None:
+        self.overrides.update(overrides)
 
     def __repr__(self) -> str:
         return f"YOLO({str(self.model.graph.path)!r}, task={self.task!r}, classes={len(self.names)})"
 
-    def __getattr__(self, name: str) -> NoReturn:
-        hint = ": yoloom runs models; train and validate them with Ultralytics" if name in _NOT_OURS else ""
-        raise AttributeError(f"YOLO has no attribute {name!r}{hint}.")
+    if not TYPE_CHECKING:  # or checkers would take any name
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing_member("YOLO", name)
 
     def _current(self) -> OpenModel:
         if self._closed:
             raise EngineClosed("this handle is closed; open the model again with YOLO(path).")
         return self._opened
 
-    def _call(self, options: Mapping[str, Any], errors: Errors, timeout: float | None) -> Call:
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        RequestTerms.parse(None, options.get("client"), options.get("priority", 0), options.get("on_full", "wait"))
+        parse_options({name: value for name, value in options.items() if name not in WAITING}, self._opened.nms)
+
+    def _call(
+        self,
+        options: Mapping[str, Any],
+        errors: Errors,
+        timeout: builtins.float | None,
+        predictor: Predictor | None = None,
+    ) -> Call:
         opened = self._current()
+        defaults = self._defaults.chosen
+        if defaults:
+            options = {**defaults, **options}
         queue = self._settings.queue or DEFAULT_QUEUE
         client = options.get("client")
         terms = RequestTerms.parse(timeout, client, options.get("priority", 0), options.get("on_full", queue.on_full))
@@ -492,7 +600,8 @@ class YOLO:
         predict, save = parse_options(options, opened.nms)
         if predict.imgsz not in (None, opened.model.input.hw) and not opened.model.dynamic:
             self._warn_of_fixed_size(opened.model, predict.imgsz)
-        return Call(opened, predict, save, errors, terms, self._max_pixels, client is not None)
+        output = None if save is SAVES_NOTHING else self._outputs.find(save, opened.model.task)
+        return Call(opened, predict, save, errors, terms, self._max_pixels, client is not None, output, predictor)
 
     def _warn_of_fixed_size(self, model: Model, asked_hw: tuple[int, int] | None) -> None:
         if self._fixed_size_said.take():
@@ -523,6 +632,3 @@ def _planned(value: Any, batch: Any, max_wait_ms: Any) -> Plan | Literal["auto"]
     if isinstance(value, str) and value == "auto":
         return "auto"
     raise InvalidOption(f"plan must be 'auto', a Plan or None, got {shown(value)}: Plan(streams=1, batch=2).")
-
-
-_NOT_OURS = frozenset({"train", "val", "tune", "benchmark", "track", "embed", "add_callback", "predictor"})

@@ -216,7 +216,7 @@ def test_published_names_are_known(name: str) -> None:
     [
         *("../yolov8n.pt", "a/yolov8n.pt", "a\\yolov8n.pt", "/nowhere/yolov8n.pt", "yolov8n.pt/", "%2e%2e/yolov8n.pt"),
         *("yolov8n.pt\n", "yolov8n.pt\0", "yolov8n.pt?x=1", "", "x" * 5000),
-        *("yolov8n", "YOLOv8n.pt", "yolov12n.pt", "best.pt"),
+        *("YOLOv8n.pt", "YOLOv8n", "yolov12n.pt", "best.pt", "best"),
     ],
 )
 def test_other_names_are_not_found_and_ask_nobody(
@@ -229,7 +229,7 @@ def test_other_names_are_not_found_and_ask_nobody(
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("typo", ["yolov11n.pt", "yolo11n", "weights/YOLO11n.pt", "yolo-11n.pt"])
+@pytest.mark.parametrize("typo", ["yolov11n.pt", "yolov11n", "weights/YOLO11n.pt", "yolo-11n.pt"])
 def test_the_nearest_name_is_suggested(typo: str) -> None:
     with pytest.raises(ModelNotFound, match=r"Did you mean 'yolo11n\.pt'"):
         hub.resolve(typo)

@@ -39,13 +39,19 @@ class ResultStream(Iterator[Any]):
         deliver: Deliver,
         window: int,
         return_errors: bool = False,
+        on_end: Callable[[], object] = lambda: None,
     ) -> None:
-        """Store. deliver: called with each result in the consumer's thread, right before it is handed out."""
+        """Store.
+
+        deliver, on_end: called in the consumer's thread: with each result, right before it is handed out, and once
+        after the last one.
+        """
         self._sources: Iterator[Any] = iter(sources)
         self._submit: Callable[[Any], ResultFuture] = submit
         self._deliver = deliver
         self._window = window
         self._return_errors = return_errors
+        self._on_end = on_end
         self._pending: deque[ResultFuture | Exception] = deque()  # an error takes its place in the order
         self._finalizer = weakref.finalize(self, _abandon, self._pending)
         self._finalizer.atexit = False  # the engines close by themselves
@@ -53,6 +59,8 @@ class ResultStream(Iterator[Any]):
     def __next__(self) -> Any:
         self._fill()
         if not self._pending:
+            on_end, self._on_end = self._on_end, lambda: None
+            on_end()
             raise StopIteration
         first = self._pending.popleft()
         try:

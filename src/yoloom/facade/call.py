@@ -13,10 +13,11 @@ from yoloom.engine.image_job import ImageJob, source_path
 from yoloom.engine.scheduling.request_terms import RequestTerms, named_client
 from yoloom.engine.stream import ResultStream, awaited
 from yoloom.errors import InvalidOption, PartialFailure, YoloomError
+from yoloom.facade.callbacks import Predictor
 from yoloom.facade.open_model import OpenModel
-from yoloom.facade.output_folder import open_output, plot_options
+from yoloom.facade.output_folder import OutputFolder, plot_options
 from yoloom.images.decode import copied_bytes
-from yoloom.options import SAVES_NOTHING, PredictOptions, SaveOptions, class_ids
+from yoloom.options import PredictOptions, SaveOptions, class_ids
 from yoloom.results.results import Results
 from yoloom.sources.frame import Frame, FrameId
 from yoloom.sync.clock import monotonic
@@ -39,6 +40,8 @@ class Call:
         terms: RequestTerms,
         max_pixels: int,
         has_client: bool = False,
+        output: OutputFolder | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         """Freeze the options. Raises InvalidOption or UnknownClass.
 
@@ -50,6 +53,8 @@ class Call:
             terms: Terms of each request.
             max_pixels: Largest picture that is accepted.
             has_client: Whether the caller named a client; else each source of frames is one.
+            output: Folder of what the call writes, None when it writes nothing.
+            predictor: Runs the callbacks of the handle in the thread that gets the results.
         """
         if errors not in ("raise", "return"):
             raise InvalidOption(f"errors must be 'raise' or 'return', got {errors!r}.")
@@ -63,12 +68,16 @@ class Call:
         self._terms = terms
         self._has_client = has_client
         self._max_pixels = max_pixels
-        self._output = None if save is SAVES_NOTHING else open_output(save, opened.model.task)
+        self._predictor = predictor
+        self._output = output
 
     def now(self, source: Any) -> Results:
         """Predict one image in the calling thread."""
         image, job, terms = self._begin(source)
-        return predict_now(self._engine, job, image, terms, self._deliver)
+        results = predict_now(self._engine, job, image, terms, self._deliver)
+        if self._predictor is not None:
+            self._predictor.run_callbacks("on_predict_end")
+        return results
 
     def later(self, source: Any) -> Future[Results]:
         """Predict one image in the background."""
@@ -113,7 +122,12 @@ class Call:
             image, job, own_terms = self._begin(source, index, terms)
             return predict_later(self._engine, job, image, own_terms)
 
-        return ResultStream(enumerate(sources), submit, self._deliver, self._engine.lanes.window, return_errors)
+        def end() -> None:
+            if self._predictor is not None:
+                self._predictor.run_callbacks("on_predict_end")
+
+        window = self._engine.lanes.window
+        return ResultStream(enumerate(sources), submit, self._deliver, window, return_errors, end)
 
     def _begin(
         self, source: Any, index: int = 0, terms: RequestTerms | None = None
@@ -139,7 +153,7 @@ class Call:
 
     def _deliver(self, results: Results) -> Results:
         if self._output is not None:
-            self._output.write(results)
+            self._output.write(results, self._save)
         if self._save.show:
             results.show(wait_ms=1, **plot_options(self._save))
-        return results
+        return results if self._predictor is None else self._predictor.observe(results)

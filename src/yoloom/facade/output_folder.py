@@ -1,4 +1,4 @@
-"""The folder that one call writes to: each call has its own, however many begin at the same moment."""
+"""The folders that a handle writes to: one for all its calls with the same place, and never another handle's."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ DEFAULT_PROJECT = Path("runs")
 
 
 class OutputFolder:
-    """The pictures, texts and crops of one call. Thread safety: any number of threads."""
+    """The pictures, texts and crops of one handle. Thread safety: any number of threads."""
 
-    def __init__(self, path: Path, options: SaveOptions) -> None:
-        """Write to `path`, a folder that exists, what `options` ask for."""
+    def __init__(self, path: Path) -> None:
+        """Write to `path`, a folder that exists."""
         self.path = path
-        self._options = options
-        # Guards the stems in use: two sources of one call may have the same file name.
+        # Guards the stems in use: two sources may have the same file name, as all arrays have.
         self._lock = threading.Lock()
         self._stems: set[str] = set()
 
-    def write(self, results: Results) -> None:
-        """Write the picture, the text and the crops of one image, as far as the call asked for them.
+    def write(self, results: Results, options: SaveOptions) -> None:
+        """Write the picture, the text and the crops of one image, as far as `options` ask for them.
 
         Raises:
             InvalidOption: A file can not be written.
         """
-        options = self._options
         source = Path(results.path)
         with self._lock:
             names = itertools.chain([source.stem], (f"{source.stem}-{number}" for number in itertools.count(2)))
@@ -47,34 +45,52 @@ class OutputFolder:
             results.save_crop(self.path / "crops", f"{stem}.jpg")
 
 
-def open_output(options: SaveOptions, task: str) -> OutputFolder | None:
-    """Create the folder of one call, or return None when the call writes nothing.
+class OutputFolders:
+    """The output folders of one handle: calls that ask for the same place share one, as in Ultralytics.
 
-    It is `project`/`name`, by default runs/`task`/predict; with a number behind it when it exists and `exist_ok` is
-    False.
-
-    Raises:
-        InvalidOption: The folder can not be made.
+    Thread safety: any number of threads.
     """
-    if not options.writes:
-        return None
-    base = Path(options.project or DEFAULT_PROJECT / task) / (options.name or "predict")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the table; folders are made under it, so that each place has one
+        self._folders: dict[tuple[object, ...], OutputFolder] = {}
+
+    def find(self, options: SaveOptions, task: str) -> OutputFolder | None:
+        """Find the folder of a call, made at the first one; None when the call writes nothing.
+
+        It is `project`/`name`, by default runs/`task`/predict; with a number behind it when another program, handle or
+        run has made it before and `exist_ok` is False. `save_dir` is taken as it is.
+
+        Raises:
+            InvalidOption: The folder can not be made.
+        """
+        if not options.writes:
+            return None
+        place = options.save_dir, options.project, options.name, options.exist_ok, task, Path.cwd()
+        with self._lock:
+            if place not in self._folders:
+                self._folders[place] = OutputFolder(_make_folder(options, task))
+            return self._folders[place]
+
+
+def _make_folder(options: SaveOptions, task: str) -> Path:
+    path = Path(options.project or DEFAULT_PROJECT / task) / (options.name or "predict")
+    path = Path(options.save_dir) if options.save_dir else path
     try:
-        base.parent.mkdir(parents=True, exist_ok=True)
-        if options.exist_ok:
-            base.mkdir(exist_ok=True)
-            return OutputFolder(base, options)
-        path, number = base, 1
-        while True:
-            # `mkdir` decides the race between callers: of all that try one name, it succeeds for one. Looking first and
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if options.exist_ok or options.save_dir:
+            path.mkdir(exist_ok=True)
+            return path
+        for number in itertools.count(1):
+            # `mkdir` decides the race between handles: of all that try one name, it succeeds for one. Looking first and
             # creating then would let two of them share a folder.
+            tried = path.with_name(f"{path.name}{number if number > 1 else ''}")
             with contextlib.suppress(FileExistsError):
-                path.mkdir()
-                return OutputFolder(path, options)
-            number += 1
-            path = base.with_name(f"{base.name}{number}")
+                tried.mkdir()
+                break
+        return tried
     except OSError as error:
-        raise InvalidOption(f"the output folder {base} can not be made: {error.strerror or error}") from error
+        raise InvalidOption(f"the output folder {path} can not be made: {error.strerror or error}") from error
 
 
 def plot_options(options: SaveOptions) -> dict[str, bool | int | None]:

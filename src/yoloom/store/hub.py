@@ -100,13 +100,10 @@ def resolve(
     text = os.fsdecode(name)
     if text and os.path.exists(text):
         return Path(text).absolute()
+    if f"{text}.pt" in KNOWN_NAMES:  # "yolov8n", as people write it
+        return resolve(f"{text}.pt", cache_dir=cache_dir, base_url=base_url, progress=progress)
     if text not in KNOWN_NAMES:
-        near = difflib.get_close_matches(Path(text).name.lower(), sorted(KNOWN_NAMES, reverse=True), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ModelNotFound(
-            f"Expected a model file or folder that exists, or the bare name of a published one such as 'yolov8n.pt'; "
-            f"got {text!r}, which is neither.{hint} Check the path."
-        )
+        raise _not_found(text)
     target = Path(cache_dir or cache_folder()).absolute() / text
     if not os.path.isfile(target):
         base = base_url or os.environ.get("YOLOOM_MODEL_URL") or RELEASE_URL
@@ -114,6 +111,27 @@ def resolve(
             raise InvalidOption(f"Expected an http(s) address for base_url or YOLOOM_MODEL_URL, got {base!r}.")
         _fetch_once(target, f"{base.rstrip('/')}/{text}", progress)
     return target
+
+
+def _not_found(name: str) -> ModelNotFound:
+    """Make the error for a name that is neither a file nor published, with the nearest thing that is."""
+    bare = Path(name).name.lower()
+    if bare.startswith(("http:", "https:", "rtsp:")) or "://" in name:
+        way_out = "An address is not opened: download the file, and give its path."
+    elif bare.endswith((".yaml", ".yml")):
+        trained = bare.rpartition(".")[0] + ".pt"
+        way_out = "A .yaml describes a network without weights: open a trained one" + (
+            f", {trained!r}." if trained in KNOWN_NAMES else ", a .pt file."
+        )
+    elif bare.startswith(("rtdetr", "sam", "fastsam", "mobile_sam", "yolo_nas")) or "world" in bare or "yoloe" in bare:
+        way_out = "It names a network that yoloom does not run: run it with Ultralytics."
+    else:
+        near = difflib.get_close_matches(bare, sorted(KNOWN_NAMES, reverse=True), n=1)
+        way_out = f"Did you mean {near[0]!r}? Check the path." if near else "Check the path."
+    return ModelNotFound(
+        f"Expected a model file or folder that exists, or the bare name of a published one such as 'yolov8n.pt'; "
+        f"got {name!r}, which is neither. {way_out}"
+    )
 
 
 def cache_folder() -> Path:
