@@ -335,12 +335,17 @@ def test_a_deadline_covers_the_whole_call(model: YOLO) -> None:
 # ---- Files
 
 
-def test_saving_makes_a_folder_of_its_own_for_each_call(
-    model: YOLO, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_saving_makes_a_folder_of_its_own_for_each_handle(
+    demo_model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen to fail when the folder is looked for first and made afterwards."""
     monkeypatch.chdir(tmp_path)
-    results = barrier_run(8, lambda _: model(folder / "0.png", imgsz=160, save=True, save_txt=True, save_crop=True)[0])
+
+    def save(_: int) -> Results:
+        with YOLO(demo_model) as model:
+            return model(folder / "0.png", imgsz=160, save=True, save_txt=True, save_crop=True)[0]
+
+    results = barrier_run(8, save)
     assert len({result.save_dir for result in results}) == 8
     for result in results:
         assert cv2.imread(f"{result.save_dir}/0.png") is not None

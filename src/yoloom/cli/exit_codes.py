@@ -12,6 +12,7 @@ from yoloom.errors import (
     NoImagesFound,
     SourceNotFound,
     TargetError,
+    UnsupportedFeature,
     UnsupportedSource,
 )
 
@@ -57,7 +58,7 @@ verdicts:
 
 _BY_ERROR: tuple[tuple[tuple[type[Exception], ...], ExitCode], ...] = (
     ((SourceNotFound, NoImagesFound, UnsupportedSource), ExitCode.NO_INPUT),
-    ((InvalidOption, BackendUnavailable), ExitCode.USAGE),
+    ((InvalidOption, UnsupportedFeature, BackendUnavailable), ExitCode.USAGE),
     ((ModelError, EngineError, TargetError), ExitCode.MODEL),
 )
 
