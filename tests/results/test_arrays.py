@@ -7,6 +7,7 @@ import operator
 import pickle
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -61,6 +62,52 @@ def test_casts_have_the_dtypes_of_torch(conf: Array, method: str, dtype: type) -
     cast = getattr(conf, method)()
     assert type(cast) is Array
     assert cast.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [int, "int32", np.float64, np.uint8])
+def test_astype_gives_what_numpy_gives(dtype: Any) -> None:
+    rows = frozen([[1.5, 2.5], [3.25, 4.0]], np.float32)
+    plain = rows.astype(dtype)
+    assert type(plain) is np.ndarray
+    assert plain.dtype == dtype
+    assert plain.tolist() == np.array(rows).astype(dtype).tolist()
+    assert plain.flags.writeable
+    number = rows[0][1].astype(dtype)
+    assert isinstance(number, np.generic)
+    assert number == plain[0][1]
+    assert {number: "a key"}[number] == "a key"
+    assert type(rows.to(dtype)) is Array
+
+
+def draw_rectangle(image: np.ndarray, box: Array) -> None:
+    corners = box.astype(int)
+    cv2.rectangle(image, corners[:2], corners[2:], (255, 255, 255), 2)
+
+
+def draw_by_numbers(image: np.ndarray, box: Array) -> None:
+    x1, y1, x2, y2 = box.astype(int)
+    cv2.rectangle(image, (x1, y1), (x2, y2), (255, 255, 255), 2)
+
+
+def draw_points(image: np.ndarray, box: Array) -> None:
+    for point in box.reshape(2, 2).astype(int):
+        cv2.circle(image, point, 3, (255, 255, 255))
+
+
+def draw_outline(image: np.ndarray, box: Array) -> None:
+    cv2.polylines(image, [box.reshape(2, 2).astype(np.int32)], True, (255, 255, 255))
+
+
+def draw_rounded(image: np.ndarray, box: Array) -> None:
+    cv2.line(image, box[:2].round().astype(int), np.rint(box[2:]).astype(int), (255, 255, 255))
+
+
+@pytest.mark.parametrize("draw", [draw_rectangle, draw_by_numbers, draw_points, draw_outline, draw_rounded])
+def test_opencv_draws_where_the_boxes_are(draw: Any) -> None:
+    # It refuses a point whose parts are arrays, as those of an `Array` are.
+    image = np.zeros((40, 40, 3), np.uint8)
+    draw(image, frozen([[3.6, 5.2, 30.1, 20.9]], np.float32)[0])
+    assert image.any()
 
 
 @pytest.mark.parametrize("target", ["cpu", "cpu:0", TorchThing("cpu"), None])

@@ -52,6 +52,10 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
 
+    def astype(self, dtype: DTypeLike, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+        """Return the values as another dtype, in a plain array, or a plain number for one: OpenCV takes those."""
+        return np.asarray(self).astype(dtype, *args, **kwargs)[()]
+
     def numpy(self) -> NDArray[Any]:
         """Return a plain numpy array, copied, so that it can be edited."""
         return np.array(self)
