@@ -21,6 +21,7 @@ from scenes import scene
 from yoloom import YOLO, Results, ResultStream, errors
 from yoloom.runtime.openvino import OpenVINOBackend
 from yoloom.runtime.protocol import Precision, Profile
+from yoloom.runtime.registry import has_device
 from yoloom.testing import barrier_run, shaken
 
 SIZES_WH = [(320, 240), (240, 320), (256, 256), (333, 217)]
@@ -456,6 +457,56 @@ def test_guarantee_and_statistics(model: YOLO) -> None:
     assert model.statistics().succeeded == before.succeeded + 1
 
 
+# ---- Another device
+
+
+@pytest.mark.parametrize(
+    ("opened_with", "expected"),
+    [
+        ({}, ("onnxruntime", None)),
+        ({"backend": "onnxruntime"}, ("onnxruntime", None)),
+        ({"backend": "openvino"}, ("onnxruntime", None)),
+        ({"precision": "fp32"}, ("onnxruntime", "fp32")),
+        ({"precision": "auto"}, ("onnxruntime", "auto")),
+    ],
+)
+def test_another_device_keeps_what_it_can(
+    demo_model: Path, monkeypatch: pytest.MonkeyPatch, opened_with: dict[str, Any], expected: tuple[str, str | None]
+) -> None:
+    # Before, a precision that was asked for was forgotten: float32 became half precision, or tf32, without a word.
+    asked: list[Any] = []
+
+    def recorded(name: str, device: str, _: object) -> None:
+        asked.append((name, device))
+        raise errors.BackendUnavailable("no GPU here")
+
+    with YOLO(demo_model, **opened_with) as model:
+        recipe = pickle.dumps(model)
+        monkeypatch.setattr("yoloom.facade.open_model.find_backend", recorded)
+        monkeypatch.setattr("yoloom.facade.open_model.check_precision", asked.append)
+        with pytest.raises(errors.BackendUnavailable):
+            model.to("cuda:1")
+        assert asked == [expected[1], (expected[0], "cuda:1")]
+        assert pickle.dumps(model) == recipe  # nothing has changed
+        assert model.device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "expected"),
+    [
+        ("openvino", "cpu", True),
+        ("openvino", "cuda:0", False),
+        ("onnxruntime", "cuda:1", True),
+        ("torch", "cuda:0", True),
+        ("torch", "cpu", True),
+        (None, "cpu", False),
+        ("nothing", "cpu", False),
+    ],
+)
+def test_backends_and_their_devices(name: str | None, device: str, expected: bool) -> None:
+    assert has_device(name, device) is expected
+
+
 # ---- Precision
 
 
@@ -468,10 +519,13 @@ def brief(demo_model: Path) -> Iterator[YOLO]:
         yield model
 
 
-def test_handles_share_an_engine_when_their_precision_is_the_same(model: YOLO, brief: YOLO, demo_model: Path) -> None:
+def test_handles_share_an_engine_when_their_precision_is_the_same(
+    model: YOLO, brief: YOLO, demo_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seen to fail (float32 results from a handle on bf16) with the precision left out of the engine's key."""
     assert brief._opened.engine is not model._opened.engine
     assert bits(brief(IMAGES[0], imgsz=160)[0]) != bits(model(IMAGES[0], imgsz=160)[0])
+    monkeypatch.setattr("yoloom.runtime.precision.is_fast_in_bfloat16", lambda: True)
     with YOLO(demo_model, precision="auto") as found, YOLO(demo_model, precision="fp32") as exact:
         assert found._opened.engine is brief._opened.engine
         assert exact._opened.engine is model._opened.engine

@@ -23,7 +23,8 @@ HEAD = """# Precision
 - `"fp32"`: float32, the default. The parity with Ultralytics ([parity.md](parity.md)) is that of float32.
 - `"bf16"`: bfloat16, which has the range of float32 and a significand of 8 bits. It is there where OpenVINO lists it
   among what the CPU computes natively (AVX512-BF16, AMX), and an `UnsupportedOption` elsewhere and with ONNX Runtime.
-- `"auto"`: bfloat16 where `"bf16"` is there, else float32.
+- `"auto"`: bfloat16 where `"bf16"` is there and known to be faster (AMX, and AMD's AVX512-BF16), else float32: on
+  Intel's CPUs with AVX512-BF16 and without AMX it takes 1.5 times as long.
 
 `yoloom info MODEL` says which ones this machine offers, and `model.guarantee()` which one a handle has. Handles on one
 file share an engine, and its weights, when their precision is the same. A pickled handle carries what was asked for, so

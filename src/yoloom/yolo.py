@@ -38,7 +38,7 @@ from yoloom.options import SAVES_NOTHING, WAITING, parse_options
 from yoloom.results.results import Results
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Guarantee
-from yoloom.runtime.registry import DeviceOptions, parse_device
+from yoloom.runtime.registry import DeviceOptions, has_device, parse_device
 from yoloom.sources.image_files import expand, expand_lazily
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
@@ -526,6 +526,9 @@ class YOLO:
     def to(self, device: Any) -> YOLO:
         """Go on on another device, as `swap` goes on with another file, and return this object.
 
+        The backend that was asked for stays where it has that device. Of the precisions, "fp32" and "auto" stay, which
+        every device has; others give way to the default of the new one.
+
         Args:
             device: "cpu", "cuda", "cuda:N", the number of a GPU, or a `torch.device`.
 
@@ -533,11 +536,15 @@ class YOLO:
             UnknownDevice: There is no such device.
             YoloomError: As listed for `YOLO`.
         """
-        wanted = parse_device(device)
-        if wanted != self._settings.device:
-            settings = replace(self._settings, device=wanted, backend=None, precision=None)
-            self._go_on_with(self._current().model.graph.path, settings)
-            self._arguments.update(device=wanted, backend=None, precision=None)
+        wanted, old = parse_device(device), self._settings
+        if wanted != old.device:
+            changes: dict[str, Any] = {
+                "device": wanted,
+                "backend": old.backend if has_device(old.backend, wanted) else None,
+                "precision": old.precision if old.precision in ("fp32", "auto") else None,
+            }
+            self._go_on_with(self._current().model.graph.path, replace(old, **changes))
+            self._arguments.update(changes)
         return self
 
     def fuse(self) -> YOLO:

@@ -20,11 +20,17 @@ from scenes import NAMES, scene
 from yoloom import YOLO, errors
 from yoloom.assets import DEMO_MODEL
 from yoloom.cli.arguments import COMMANDS, parse_arguments
+from yoloom.cli.commands import tune
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.main import run_command
 from yoloom.cli.table import print_table
+from yoloom.engine.tuning.plans import Plans, Subject
+from yoloom.engine.tuning.tuner import Candidate, Tuning
+from yoloom.runtime.plan import Plan
+from yoloom.runtime.precision import find_precision
+from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import find_backend
 from yoloom.system.cpus import available_cpus
 
@@ -323,6 +329,42 @@ def test_tune_measures_and_keeps_a_plan(
     assert not list((tmp_path / "plans").iterdir())
 
 
+@pytest.mark.parametrize("backend", [None, "openvino", "onnxruntime"])
+@pytest.mark.parametrize("precision", [None, "fp32", "bf16", "auto"])
+def test_tune_measures_in_the_precision_that_was_asked_for(
+    backend: str | None,
+    precision: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Before, --precision was taken and ignored: the plan of float32 was kept, and none for what was asked.
+    monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path))
+    subjects: list[Subject] = []
+    candidate = Candidate(Plan(1), 1, 2, 1, 10.0, 1.0)
+    monkeypatch.setattr(tune, "tune", lambda subject, _: subjects.append(subject) or Tuning(Plan(1), (candidate,), 0.1))
+    asked = ("--precision", precision) if precision else ()
+    chosen = ("--backend", backend) if backend else ()
+    runtime = find_backend(backend or "openvino", "cpu")
+    code = run_here("tune", DEMO_MODEL, "--json", *asked, *chosen)
+    if precision == "bf16" and Precision.BF16 not in runtime.precisions():
+        assert code == ExitCode.USAGE
+        assert "precision must be fp32" in capsys.readouterr().err
+        return
+    expected = find_precision(precision, runtime)
+    assert code == ExitCode.OK
+    assert [subject.precision for subject in subjects] == [expected]
+    assert json.loads(capsys.readouterr().out)["precision"] == expected.value
+    assert Plans(tune.tune).auto(subjects[0]) == Plan(1)  # found, and not measured again
+    assert len(subjects) == 1
+
+
+@pytest.mark.parametrize("arguments", [("--precision", "fp64"), ("--device", "cuda"), ("--device", "tpu")])
+def test_tune_refuses_what_it_would_not_measure(arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_here("tune", DEMO_MODEL, *arguments) == ExitCode.USAGE
+    assert arguments[0].strip("-") in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["converted", "plans"])
 @pytest.mark.parametrize("flags", [(), ("--clear",)])
 def test_cache_says_that_it_does_not_follow_a_link(
@@ -366,10 +408,11 @@ def test_info_tells_the_precision_and_what_else_there_is(capsys: pytest.CaptureF
     assert run_here(*arguments, "--json") == ExitCode.OK
     facts = json.loads(capsys.readouterr().out)
     assert facts["precisions"] == offered
-    assert facts["guarantee"]["precision"] == offered[-1]
+    chosen = find_precision("auto", find_backend(backend, "cpu")).value
+    assert facts["guarantee"]["precision"] == chosen
     assert run_here(*arguments) == ExitCode.OK
     lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
-    assert lines["precision"].strip() == f"{offered[-1]} (this machine offers {' and '.join(offered)})"
+    assert lines["precision"].strip() == f"{chosen} (this machine offers {' and '.join(offered)})"
 
 
 def test_a_precision_that_is_not_here_is_wrong_usage(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:

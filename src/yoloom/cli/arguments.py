@@ -17,6 +17,8 @@ from yoloom.formats.model import LAYOUTS
 from yoloom.runtime.precision import PRECISIONS
 from yoloom.runtime.registry import BACKENDS
 
+DEFAULT_DEVICE = "cpu"
+
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add MODEL and the options that say how it is opened."""
@@ -37,7 +39,9 @@ def add_model_file(parser: argparse.ArgumentParser) -> None:
 def add_task_and_backend(adder: argparse._ActionsContainer) -> None:
     """Add `--task`, `--device` and `--backend` to a parser or a group."""
     adder.add_argument("--task", help="task of the model, if the file does not say (detect, segment, ...)")
-    adder.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, or the number of a GPU (default: cpu)")
+    adder.add_argument(
+        "--device", default=DEFAULT_DEVICE, help="cpu, cuda, cuda:1, or the number of a GPU (default: cpu)"
+    )
     adder.add_argument("--backend", help=f"{', '.join(BACKENDS)} (default: the device's own)")
 
 

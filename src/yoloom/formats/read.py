@@ -30,7 +30,8 @@ def find_files(path: Path) -> ModelFile:
     if path.suffix == ".onnx":
         return ModelFile("onnx", (path,))
     raise UnsupportedModel(
-        f"{path}: expected a .pt or .onnx file or an OpenVINO IR folder, got {path.suffix or 'no suffix'}."
+        f"{path}: expected a .pt or .onnx file or an OpenVINO IR folder, got {path.suffix or 'no suffix'}: give the "
+        "checkpoint (.pt) that it was made from, or export that to ONNX."
     )
 
 

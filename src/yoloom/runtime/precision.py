@@ -6,6 +6,7 @@ from typing import Any
 
 from yoloom.errors import InvalidOption, UnsupportedOption
 from yoloom.runtime.protocol import Backend, Precision
+from yoloom.system.cpu_model import is_fast_in_bfloat16
 from yoloom.validation import shown
 
 PRECISIONS = ("fp32", "bf16", "fp16", "tf32", "auto")
@@ -21,8 +22,8 @@ def check_precision(value: Any) -> str | None:
 def find_precision(value: Any, backend: Backend) -> Precision:
     """Choose the number format.
 
-    None is float32 on a CPU, and half precision on a GPU. "auto" is the fastest that the device has natively: bfloat16
-    where a CPU has it, and a GPU's default there.
+    None is float32 on a CPU, and half precision on a GPU. "auto" is bfloat16 on CPUs that are known to be faster in it,
+    and a GPU's default there.
 
     Raises InvalidOption, or UnsupportedOption for one that is not here.
     """
@@ -32,11 +33,11 @@ def find_precision(value: Any, backend: Backend) -> Precision:
         return Precision.FP32
     offered = backend.precisions()
     if name is None or name == "auto":
-        return Precision.BF16 if on_cpu and Precision.BF16 in offered else offered[0]
+        return Precision.BF16 if on_cpu and Precision.BF16 in offered and is_fast_in_bfloat16() else offered[0]
     precision = Precision(name)
     if precision not in offered:
         raise UnsupportedOption(
             f"precision must be {' or '.join(one.value for one in offered)} for backend {backend.name!r} on this "
-            f"machine, got {name!r}: leave it out, or take 'auto', which is bf16 only where that is native."
+            f"machine, got {name!r}: leave it out, or take 'auto', which is bf16 only where that is faster."
         )
     return precision

@@ -69,10 +69,15 @@ def check_backend(name: str, device: str, table: Mapping[str, BackendEntry] = TA
     if name not in table:
         raise InvalidOption(f"backend must be one of {', '.join(table)}, got {name!r}.")
     entry = table[name]
-    if device.partition(":")[0] not in entry.devices:
+    if not has_device(name, device, table):
         devices = " or ".join(repr(one) for one in entry.devices)
         raise UnknownDevice(f"device must be {devices} for backend {name!r} in this version, got {device!r}.")
     return entry
+
+
+def has_device(name: str | None, device: str, table: Mapping[str, BackendEntry] = TABLE) -> bool:
+    """Tell whether the backend called `name` computes on "cpu", or "cuda:N"."""
+    return name is not None and name in table and device.partition(":")[0] in table[name].devices
 
 
 def parse_device(device: Any) -> str:

@@ -1,4 +1,4 @@
-"""The name of the CPU. Apart from `machine.py`, whose library of package versions is slow to import.
+"""The name of the CPU, and what it is fast at. Apart from `machine.py`, whose library of versions is slow.
 
 Only the standard library: `yoloom.bench` reads it where nothing else of yoloom can be imported.
 """
@@ -13,9 +13,25 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 def cpu_model() -> str:
     """Return the name that the CPU gives itself, or its architecture."""
+    return _first_cpu().get("model name") or platform.processor() or platform.machine()
+
+
+def is_fast_in_bfloat16() -> bool:
+    """Tell whether the CPU is known to be faster in bfloat16 than in float32, and not merely able to.
+
+    With AMX it takes a third of the time, on AMD's cores with AVX512-BF16 half. On Intel's with AVX512-BF16 alone it
+    takes 1.5 times as long (measured), and others were not measured.
+    """
+    cpu = _first_cpu()
+    flags = cpu.get("flags", "").split()
+    return "amx_bf16" in flags or (cpu.get("vendor_id") == "AuthenticAMD" and "avx512_bf16" in flags)
+
+
+def _first_cpu() -> dict[str, str]:
+    """Return what Linux says about the first CPU; nothing on other systems."""
     try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+        first, _, _ = _CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs}

@@ -384,6 +384,16 @@ def test_keypoints() -> None:
         (dump({"a": 1}), UnsupportedModel, "a plain pickle"),
         (b"PK\x05\x06" + bytes(18), InvalidModel, "an empty or damaged zip"),
         (archive(dump(network()), extra={"best/constants.pkl": b""}), UnsupportedModel, "TorchScript"),
+        # As torch.jit.save writes them: it compresses the code, which was called damage.
+        (
+            archive(dump(network()), extra={"best/constants.pkl": b"x" * 99}, compression=8),
+            UnsupportedModel,
+            "TorchScript",
+        ),
+        (archive(b"", extra={"best/code/__torch__.py": b"x" * 99}, compression=8), UnsupportedModel, "TorchScript"),
+        (archive(b"", extra={"best/code/a/b.py.debug_pkl": b"x" * 99}, compression=8), UnsupportedModel, "TorchScript"),
+        (archive(dump(network()), compression=8), InvalidModel, "is compressed or encrypted.*save it again"),
+        (archive(dump(network()), compression=12), InvalidModel, "is compressed or encrypted.*save it again"),
         (checkpoint(CallOf("models.yolo.Model")), UnsupportedModel, "original YOLOv5 repository.*export it to ONNX"),
         (checkpoint(CallOf("os.system", ("x",))), UnsupportedModel, "names 'os.system'.*nothing of it was run.*ONNX"),
     ],

@@ -15,8 +15,11 @@ from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.tuning.plans import Subject, plans, tune
 from yoloom.engine.tuning.tuner import SECONDS, Tuning
+from yoloom.errors import UnsupportedOption
 from yoloom.formats.read import describe
-from yoloom.runtime.registry import CPU_BACKENDS, find_backend
+from yoloom.runtime.precision import find_precision
+from yoloom.runtime.protocol import Precision
+from yoloom.runtime.registry import CPU_BACKENDS, find_backend, parse_device
 from yoloom.store.locate import locate
 from yoloom.system.cpus import cpu_threads
 
@@ -45,25 +48,40 @@ def seconds(text: str) -> float:
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Measure, keep the fastest plan, and show what was measured."""
     threads = cpu_threads(arguments.threads)
-    backend = find_backend(arguments.backend or CPU_BACKENDS[0], "cpu")
+    device = parse_device(arguments.device)
+    if device != "cpu":
+        raise UnsupportedOption(
+            f"plans are measured for CPUs, got --device {arguments.device}: a GPU takes batch= and max_wait_ms= of "
+            "YOLO(...), see docs/gpu.md."
+        )
+    backend = find_backend(arguments.backend or CPU_BACKENDS[0], device)
+    precision = find_precision(arguments.precision, backend)
     model = describe(locate(arguments.model), arguments.task, layout=arguments.layout)
-    subject = Subject(model, backend, threads)
+    subject = Subject(model, backend, threads, precision)
     report_line(f"measuring for about {arguments.seconds:g} seconds; nothing else should use the CPUs meanwhile")
     tuning = tune(subject, arguments.seconds)
     kept = plans().keep(subject, tuning)
     if arguments.json:
-        sys.stdout.write(json.dumps(_facts(tuning, kept), indent=2) + "\n")
+        sys.stdout.write(json.dumps(_facts(tuning, precision, kept), indent=2) + "\n")
     else:
         columns = ("streams", "lanes", "batch", "images/s", "of default")
         rows = [(one.streams, one.lanes, one.batch, one.images_per_s, one.ratio) for one in tuning.candidates]
         print_table(sys.stdout, columns, rows)
-        print_facts(sys.stdout, [("chosen", tuning.plan.because), ("kept in", "nothing" if kept is None else kept)])
+        print_facts(
+            sys.stdout,
+            [
+                ("precision", precision.value),
+                ("chosen", tuning.plan.because),
+                ("kept in", "nothing" if kept is None else kept),
+            ],
+        )
     return ExitCode.OK
 
 
-def _facts(tuning: Tuning, kept: Path | None) -> dict[str, Any]:
+def _facts(tuning: Tuning, precision: Precision, kept: Path | None) -> dict[str, Any]:
     return {
         "plan": dataclasses.asdict(tuning.plan),
+        "precision": precision.value,
         "candidates": [
             {
                 "streams": candidate.streams,

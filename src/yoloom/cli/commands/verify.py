@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloom.cli.arguments import add_precision, add_task_and_backend, counts, positive
+from yoloom.cli.arguments import DEFAULT_DEVICE, add_precision, add_task_and_backend, counts, positive
 from yoloom.cli.exit_codes import VERDICTS, ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
@@ -132,8 +132,8 @@ def _check_report_path(path: str) -> None:
 def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
     """Open the model, or make the target."""
     if model is None:
-        for name in ("workers", "task", "precision"):
-            if getattr(arguments, name) is not None:
+        for name in ("workers", "task", "precision", "backend", "device"):
+            if getattr(arguments, name) not in (None, DEFAULT_DEVICE):
                 raise InvalidOption(f"--{name} is for a MODEL; a target gets its arguments by --target-arg.")
         sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file in the working folder
         created = make_target(arguments.target, arguments.target_arg)

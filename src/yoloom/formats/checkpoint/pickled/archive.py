@@ -79,6 +79,11 @@ def read_archive(data: memoryview) -> Mapping[str, Member]:
     """
     count, start, end = _directory(data)
     entries = _entries(data, count, start, end)
+    folders = {entry.name.partition("/")[0] + "/" for entry in entries}
+    names = {entry.name.partition("/")[2] for entry in entries}
+    # Before anything is looked at closely: it compresses its code, which no checkpoint does.
+    if "constants.pkl" in names or any(name.startswith("code/") for name in names):
+        raise UnsupportedModel("a TorchScript archive: it is a program. Give the checkpoint (.pt) it was made from.")
     contents: dict[str, memoryview] = {}
     # From the last member to the first: each must end where the next one starts, or before. None shares a byte with
     # another or with the directory, so the members together are no larger than the file ("zip bombs" overlap theirs).
@@ -86,10 +91,6 @@ def read_archive(data: memoryview) -> Mapping[str, Member]:
     for entry in sorted(entries, key=lambda entry: entry.start, reverse=True):
         contents[entry.name] = _content(data, entry, limit)
         limit = entry.start
-    folders = {entry.name.partition("/")[0] + "/" for entry in entries}
-    names = {entry.name.partition("/")[2] for entry in entries}
-    if "constants.pkl" in names or any(name.startswith("code/") for name in names):
-        raise UnsupportedModel("a TorchScript archive: it is a program. Give the checkpoint (.pt) it was made from.")
     if len(folders) != 1 or "data.pkl" not in names:
         raise InvalidModel("a zip archive, but not one of torch: data.pkl is missing.")
     folder = folders.pop()
@@ -135,7 +136,8 @@ def _entries(data: memoryview, count: int, at: int, end: int) -> list[_Entry]:
             )
             name_at, name_end = at + _ENTRY.size, at + _ENTRY.size + lengths[0]
             at = name_end + lengths[1] + lengths[2]  # the extra field and the comment
-            if signature != b"PK\1\2" or packed != size or lengths[0] > _MAX_NAME_BYTES or at > end:
+            is_whole = packed == size or method != _STORED
+            if signature != b"PK\1\2" or not is_whole or lengths[0] > _MAX_NAME_BYTES or at > end:
                 raise _damaged("its directory contradicts itself")
             name = str(data[name_at:name_end], "utf-8")
             if name in entries:
@@ -152,6 +154,8 @@ def _entries(data: memoryview, count: int, at: int, end: int) -> list[_Entry]:
 
 def _content(data: memoryview, entry: _Entry, limit: int) -> memoryview:
     """The bytes of one member, whose local header must say what its entry says, and which must end before `limit`."""
+    if entry.method != _STORED or entry.flags & ~(_HAS_DESCRIPTOR | _UTF8):
+        raise InvalidModel(f"{entry.name} in it is compressed or encrypted, which torch does not do: save it again.")
     if entry.start + _LOCAL.size > limit:
         raise _damaged(f"{entry.name} overlaps with what follows it")
     signature, _, flags, method, _, _, crc, packed, size, name, extra = _LOCAL.unpack_from(data, entry.start)
@@ -165,6 +169,4 @@ def _content(data: memoryview, entry: _Entry, limit: int) -> memoryview:
         raise _damaged(f"the two headers of {entry.name} have two names")
     if at + entry.size > limit:
         raise _damaged(f"{entry.name} overlaps with what follows it")
-    if method != _STORED or flags & ~(_HAS_DESCRIPTOR | _UTF8):
-        raise InvalidModel(f"{entry.name} in it is compressed or encrypted, which torch does not do: save it again.")
     return data[at : at + entry.size]
