@@ -31,7 +31,7 @@ def yoloom_verify() -> Callable[..., Report]:
     """
     from yoloom.verify import check
 
-    def verify(model: Any, images: Any = None, **options: Any) -> Report:
+    def verify(model: Any = None, images: Any = None, **options: Any) -> Report:
         __tracebackhide__ = True
         report = check(model, images, **{"seconds": SECONDS, **options})
         if not report.ok:

@@ -21,10 +21,12 @@ from yoloom.testing import ManualClock
 from yoloom.verify import Target, target_of
 from yoloom.verify.answer import Answer, answer_of
 from yoloom.verify.baseline import Unsteady
-from yoloom.verify.cases import Case, Picture, draw_cases, find_pictures, most_pictures
+from yoloom.verify.cases import Case, NewSizes, Picture, combine, draw_option_sets, find_pictures, most_pictures
 from yoloom.verify.check_settings import parse_settings
+from yoloom.verify.first_calls import first_orders
 from yoloom.verify.in_flight import InFlight
 from yoloom.verify.leaks import MIB, MOST_SAMPLES, MemorySamples, Resources, at_rest, confirmed, find_leaks, grows
+from yoloom.verify.pace import late_limit_s
 from yoloom.verify.reference import Fault, Raised, References
 from yoloom.verify.schedule import RequestKind, steps
 
@@ -62,9 +64,10 @@ class Detections:
 Pair = namedtuple("Pair", "boxes scores")
 
 
-def ultralytics_results() -> Any:
-    members = {"masks": None, "probs": None, "keypoints": None, "obb": None}
-    return SimpleNamespace(boxes=SimpleNamespace(data=Tensor(ROWS)), **members)
+def ultralytics_results(**changes: Any) -> Any:
+    members = {"masks": None, "probs": None, "keypoints": None, "obb": None, "speed": {"inference": 3.1}}
+    about = {"orig_img": IMAGE, "orig_shape": (8, 8), "names": {0: "car"}, "path": "image0.jpg"}
+    return SimpleNamespace(**{"boxes": SimpleNamespace(data=Tensor(ROWS)), **members, **about, **changes})
 
 
 @pytest.mark.parametrize(
@@ -100,8 +103,28 @@ def test_an_answer_is_a_copy() -> None:
 
 
 def test_ultralytics_results_and_ours_are_read_alike() -> None:
-    ours = answer_of([Results(IMAGE, "a.jpg", {}, ROWS)])
+    ours = answer_of([Results(IMAGE, "a.jpg", {0: "car"}, ROWS)])
     assert ours.digest == answer_of([ultralytics_results()]).digest
+
+
+@pytest.mark.parametrize(
+    "other", [{"orig_img": IMAGE + 1}, {"orig_img": IMAGE[:, :4]}, {"orig_shape": (8, 9)}, {"names": {0: "bus"}},
+              {"masks": SimpleNamespace(data=ROWS)}],
+)  # fmt: skip
+def test_every_member_of_results_counts(other: dict[str, Any]) -> None:
+    """Seen to pass as the same answer when boxes and masks alone were read."""
+    assert answer_of(ultralytics_results()).digest != answer_of(ultralytics_results(**other)).digest
+
+
+def test_what_differs_from_call_to_call_does_not() -> None:
+    other = ultralytics_results(speed={"inference": 9.9}, path="image7.jpg")
+    assert answer_of(ultralytics_results()).digest == answer_of(other).digest
+
+
+def test_a_picture_is_held_as_its_digest() -> None:
+    answer = answer_of(ultralytics_results(orig_img=np.zeros((480, 640, 3), np.uint8)))
+    assert sum(array.nbytes for _, array in answer.arrays) < 500
+    assert "orig_img" in answer.describe()
 
 
 @pytest.mark.parametrize(
@@ -166,9 +189,13 @@ def pictures(count: int) -> list[Picture]:
 GRID = {"conf": (0.1, 0.2, 0.3), "iou": (0.4, 0.5, 0.6), "max_det": (1, 300)}
 
 
+def draw_cases(count: int, grid: Any, most: int, seed: int) -> list[Case]:
+    return combine(pictures(count), draw_option_sets(grid, max(1, most // count), seed))
+
+
 def test_cases_repeat_with_the_seed_and_differ_without() -> None:
     def drawn(seed: int) -> list[str]:
-        return [str(case) for case in draw_cases(pictures(6), GRID, 36, seed)]
+        return [str(case) for case in draw_cases(6, GRID, 36, seed)]
 
     assert drawn(3) == drawn(3)
     assert drawn(3) != drawn(4)
@@ -177,7 +204,7 @@ def test_cases_repeat_with_the_seed_and_differ_without() -> None:
 
 def test_every_picture_has_every_set_of_options() -> None:
     """So an answer for another caller's options is among the references."""
-    cases = draw_cases(pictures(6), GRID, 36, 0)
+    cases = draw_cases(6, GRID, 36, 0)
     sets = {repr(case.options) for case in cases}
     assert {(case.picture.name, repr(case.options)) for case in cases} == {
         (case.picture.name, options) for case in cases for options in sets
@@ -189,7 +216,7 @@ def test_every_picture_has_every_set_of_options() -> None:
 
 @pytest.mark.parametrize(("count", "options", "expected"), [(1, GRID, 18), (2, GRID, 36), (5, GRID, 35), (3, {}, 3)])
 def test_cases_are_as_many_as_there_can_be(count: int, options: Any, expected: int) -> None:
-    assert len(draw_cases(pictures(count), options, 36, 0)) == expected
+    assert len(draw_cases(count, options, 36, 0)) == expected
 
 
 def test_only_pictures_that_are_asked_about_are_decoded(tmp_path: Path) -> None:
@@ -201,8 +228,43 @@ def test_only_pictures_that_are_asked_about_are_decoded(tmp_path: Path) -> None:
     sources: list[Any] = [*paths[:1], *[IMAGE] * 11]
     seeds = [seed for seed in range(40) if 0 not in random.Random(f"{seed}/pictures").sample(range(12), 6)]
     found = find_pictures(sources, most_pictures(GRID, 36), seeds[0])
-    assert (len(found.pictures), found.left_out) == (6, 6)
+    assert (len(found.whole), len(found.cropped), found.left_out) == (3, 3, 9)
     assert most_pictures({}, 36) == 36
+
+
+def test_crops_are_parts_of_odd_widths_and_come_in_pairs() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    found = find_pictures([image, image[::-1]], 8, 3)
+    assert (len(found.whole), len(found.cropped), found.left_out) == (2, 2, 0)
+    first, second = (crop.pixels for crop in found.cropped)
+    assert first.shape == second.shape
+    assert first.shape[1] % 2 == 1
+    assert first.flags.c_contiguous
+    corners = [(y, x) for y in range(90 - first.shape[0] + 1) for x in range(120 - first.shape[1] + 1)]
+    for crop in (first, second):
+        parts = [whole[y : y + len(crop), x : x + crop.shape[1]] for whole in (image, image[::-1]) for y, x in corners]
+        assert any(np.array_equal(crop, part) for part in parts)
+
+
+def test_sizes_are_new_as_long_as_there_are_any() -> None:
+    sizes = NewSizes(
+        [Picture("a", np.zeros((60, 80, 3), np.uint8)), Picture("b", np.zeros((70, 50, 3), np.uint8))], "s"
+    )
+    seen = [sizes.crop(2)[0].pixels.shape for _ in range(40)]
+    assert len(set(seen)) == 40
+    assert all(shape[1] % 2 == 1 and shape[0] <= 60 and shape[1] <= 50 for shape in seen)
+    tiny = NewSizes(pictures(1), "s")
+    assert {crop.pixels.shape[1] for _ in range(30) for crop in tiny.crop(2)} <= {1, 3}
+
+
+def test_first_calls_are_of_all_sizes_or_of_one() -> None:
+    some = [Picture(str(side), np.zeros((side, side, 3), np.uint8)) for side in (4, 4, 7, 9)]
+    cases = combine(some, [{"conf": 0.1}, {"conf": 0.2}, {"conf": 0.3}])
+    mixed, same = (first_orders(cases, 8, instance, 0) for instance in (0, 1))
+    assert len({order[0] for order in mixed}) == 8
+    assert {cases[number].picture.name for order in same for number in order} == {"4"}
+    assert all(len(set(order)) == len(order) == 2 for order in (*mixed, *same))
+    assert first_orders(cases[:1], 8, 0, 0) == [[0]] * 8
 
 
 def test_callers_begin_with_different_cases_and_go_through_all() -> None:
@@ -211,6 +273,15 @@ def test_callers_begin_with_different_cases_and_go_through_all() -> None:
     for plan in plans:
         assert sorted(step.case for step in plan[1:]) == list(range(12))
     assert [plan[1].case for plan in plans] != [plans[0][1].case] * 12
+
+
+def test_a_stream_has_several_pictures_with_one_set_of_options() -> None:
+    cases = combine(pictures(3), [{"conf": 0.1}, {"conf": 0.2}])
+    streams = [step.cases for step in islice(steps("k", 0, 6, [RequestKind.MAP], option_sets=2), 60)]
+    assert {len(stream) for stream in streams} == {1, 2, 3, 4}
+    for stream in streams:
+        assert len({repr(cases[number].options) for number in stream}) == 1
+        assert len({cases[number].picture.name for number in stream}) == min(3, len(stream))
 
 
 def test_steps_repeat_with_the_seed() -> None:
@@ -224,10 +295,10 @@ def test_steps_repeat_with_the_seed() -> None:
 
 def test_laps_are_as_many_as_fit() -> None:
     settings = parse_settings(threads=(1, 9), seconds=10)
-    assert settings.laps(mean_s=0.001) == 6
-    assert settings.laps(mean_s=0.25) == 5
-    assert settings.laps(mean_s=5) == 2
-    assert parse_settings(rounds=9).laps(mean_s=5) == 9
+    assert settings.laps(usual_s=0.001) == 6
+    assert settings.laps(usual_s=0.25) == 5
+    assert settings.laps(usual_s=5) == 2
+    assert parse_settings(rounds=9).laps(usual_s=5) == 9
 
 
 def test_the_limit_of_a_hang_grows_with_the_queue_unless_it_was_chosen() -> None:
@@ -267,6 +338,61 @@ def test_an_answer_is_compared_with_all_references() -> None:
     unraised = known.diagnose(3, came(1), {})
     assert unraised is not None
     assert unraised.fault is Fault.UNRAISED
+
+
+MANY = np.arange(24, dtype=np.float32).reshape(4, 6)
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ([MANY[::-1], MANY], Fault.REORDERED),
+        ([MANY[[1, 0, 2, 3]], MANY[[3, 2, 1, 0]]], Fault.REORDERED),
+        ([MANY[:3], MANY[:3]], Fault.ROWS_MISSING),
+        ([MANY[[2, 0]], MANY], Fault.ROWS_MISSING),
+        ([MANY[:0], MANY[:0]], Fault.EMPTY),
+        ([MANY, MANY + 50], Fault.OTHER_MEMBER),  # the second array of case 1
+        ([MANY + 100, MANY + 150], Fault.OTHER_OPTIONS),
+        ([MANY[[0, 0, 2, 3]], MANY], Fault.TORN),
+        ([MANY * 3, MANY], Fault.TORN),
+        ([np.concatenate([MANY[:2], MANY[:2] + 100]), MANY], Fault.TORN),
+    ],
+)
+@pytest.mark.parametrize("tolerance", [0.0, 1e-6])
+def test_a_wrong_answer_has_a_name_of_its_own(value: Any, fault: Fault, tolerance: float) -> None:
+    picture = pictures(1)[0]
+    cases = [Case(number, picture, {"conf": number}) for number in range(3)]
+    answers = [[MANY, MANY], [MANY + 200, MANY + 50], [MANY + 100, MANY + 150]]
+    known = References(cases, [answer_of(answer) for answer in answers], tolerance)
+    diagnosis = known.diagnose(0, answer_of(value), {})
+    assert diagnosis is not None
+    assert diagnosis.fault is fault
+    assert diagnosis.members == (("1",) if fault is Fault.OTHER_MEMBER else ("0",) if fault is Fault.TORN else ())
+
+
+def test_nothing_found_is_not_another_cases_answer() -> None:
+    """Nothing says nothing about whose it is; with another's picture beside it, it does."""
+    first, second = pictures(2)
+    cases = [Case(0, first, {}), Case(1, second, {})]
+    none = SimpleNamespace(data=ROWS[:0])
+    known = References(
+        cases,
+        [answer_of(ultralytics_results()), answer_of(ultralytics_results(boxes=none, orig_img=IMAGE + 1))],
+        0,
+    )
+    swallowed = known.diagnose(0, answer_of(ultralytics_results(boxes=none)), {})
+    others = known.diagnose(0, answer_of(ultralytics_results(boxes=none, orig_img=IMAGE + 1)), {})
+    assert swallowed is not None
+    assert swallowed.fault is Fault.EMPTY
+    assert others is not None
+    assert (others.fault, others.whose) == (Fault.OTHER_PICTURE, 1)
+
+
+def test_late_is_what_neither_queue_nor_load_explains() -> None:
+    assert late_limit_s(usual_s=0.0001, alone_s=0.0001, callers=8, stalls_s=[0.001]) == 0.25
+    assert late_limit_s(usual_s=0.02, alone_s=0.02, callers=1, stalls_s=[]) == pytest.approx(0.4)
+    assert late_limit_s(usual_s=0.02, alone_s=0.02, callers=8, stalls_s=[]) == pytest.approx(3.2)
+    assert late_limit_s(usual_s=0.0001, alone_s=0.0001, callers=8, stalls_s=[0.4, 0.1]) == pytest.approx(1.6)
 
 
 def test_who_asked_for_it_is_named_also_when_only_options_were_mixed_up() -> None:

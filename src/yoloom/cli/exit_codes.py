@@ -31,6 +31,7 @@ class ExitCode(enum.IntEnum):
     HUNG = 12
     LEAKED = 13
     UNDECIDED = 14
+    LATE = 15
     INTERRUPTED = 130  # 128 + SIGINT, as shells do
     PIPE_CLOSED = 141  # 128 + SIGPIPE
 
@@ -49,11 +50,12 @@ exit codes:
 
 VERDICTS = """
 verdicts:
-  10   wrong answers: cross-talk, torn, changed after delivery, or input pictures changed
+  10   wrong answers: cross-talk, reordered, swallowed, torn, changed after delivery, or input pictures changed
   11   exceptions that do not occur when it runs alone
   12   a request hung; the stacks of all threads are printed
   13   memory, threads or open files grow under the same load
   14   undecided: not deterministic even alone, or all answers are the same
+  15   answers came far later than others, which the load does not explain
 """
 
 _BY_ERROR: tuple[tuple[tuple[type[Exception], ...], ExitCode], ...] = (

@@ -5,26 +5,23 @@ All later answers are compared with the ones that it gives, if they are the same
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from yoloom.errors import InvalidTarget, TargetFailed
-from yoloom.telemetry.histogram import Histogram
-from yoloom.verify.answer import Answer, answer_of
-from yoloom.verify.answer_check import check_unchanged
-from yoloom.verify.caller import Caller
-from yoloom.verify.crowd import Crowd, Hang, Watch
-from yoloom.verify.in_flight import InFlight
-from yoloom.verify.journal import Journal, Mismatch
+from yoloom.verify.journal import Mismatch
+from yoloom.verify.recorded_crowd import AnswerRecorder, RecordedCrowd
 from yoloom.verify.reference import Expected, Fault, Raised
-from yoloom.verify.schedule import CallerStep, RequestKind
 from yoloom.verify.target_import import described_with_causes
 
 if TYPE_CHECKING:
     from yoloom.verify.cases import Case
+    from yoloom.verify.crowd import Hang, Watch
+    from yoloom.verify.journal import Journal
     from yoloom.verify.target import Target
 
 PLACE = "one after the other"
@@ -62,47 +59,17 @@ class Baseline:
         expected: by case, of the first time; empty after a hang.
         unsteady: differences between the two times.
         hang: a request that did not come back.
-        mean_s: seconds of one request.
+        usual_s: seconds of one request, the median.
         slowest_s: seconds of the longest one.
+        slowest_case_s: seconds of the slowest case, at its better time: what a slow start took is not in it.
     """
 
     expected: tuple[Expected, ...] = ()
     unsteady: Unsteady | None = None
     hang: Hang | None = None
-    mean_s: float = 0.0
+    usual_s: float = 0.0
     slowest_s: float = 0.0
-
-
-class AnswerRecorder:
-    """Keeps the answers of one sequential run, and reads each again after the next one.
-
-    Thread safety: owned by its caller.
-    """
-
-    def __init__(self, cases: Sequence[Case], journal: Journal) -> None:
-        self.answers: dict[int, Answer] = {}
-        self.errors: dict[int, BaseException] = {}
-        self._cases = cases
-        self._journal = journal
-        self._last: tuple[int, Any] | None = None
-
-    def received(self, case: int, value: Any) -> None:
-        """Keep an answer. Raises InvalidTarget when it is none, or what reading it raises."""
-        self.answers[case] = answer_of(value)
-        self._journal.answered()
-        self.finish()
-        self._last = (case, value)
-
-    def raised(self, case: int, error: BaseException) -> None:
-        """Keep an error in place of an answer."""
-        self.errors[case] = error
-
-    def finish(self) -> None:
-        """Read the last answer again, and let go of it."""
-        if self._last is not None:
-            case, value = self._last
-            check_unchanged(value, self.answers[case], PLACE, str(self._cases[case]), self._journal)
-            self._last = None
+    slowest_case_s: float = 0.0
 
 
 def run_baseline(
@@ -122,27 +89,23 @@ def run_baseline(
         InvalidTarget: an answer is none.
         TargetFailed: no case has an answer.
     """
-    latencies = Histogram()
-    in_flight = InFlight()
-    recorders = []
-    elapsed_s = 0.0
-    for order in (cases, cases[::-1]):  # each case follows another one the second time
-        recorder = AnswerRecorder(cases, journal)
-        recorders.append(recorder)
-        caller = Caller(0, target, cases, recorder, in_flight, journal, latencies)
-        steps = [CallerStep(case.number, RequestKind.PREDICT) for case in order]
-        crowd = Crowd(PLACE, [(caller, steps)], in_flight, hang_after_s)
-        hang = crowd.run(watch)
+    numbers = range(len(cases))
+    runs = []
+    for order in (numbers, numbers[::-1]):  # each case follows another one the second time
+        run = RecordedCrowd(PLACE, target, cases, [order], journal)
+        hang = run.run(hang_after_s, watch)
         if hang is not None:
             return Baseline(hang=hang)
-        _raise_if_useless(target, recorder, cases)
-        elapsed_s += crowd.elapsed_s
-    first, second = recorders
+        _raise_if_useless(target, run.recorders[0], cases)
+        runs.append(run)
+    first, second = (run.recorders[0] for run in runs)
+    journal.answered(len(first.answers) + len(second.answers))
     return Baseline(
         expected=tuple(_expected(case, first, second, journal) for case in cases),
         unsteady=_find_unsteady(cases, first, second, tolerance),
-        mean_s=elapsed_s / (2 * len(cases)),
-        slowest_s=latencies.distribution().max_ms / 1e3,
+        usual_s=statistics.median(seconds for run in runs for seconds in run.fastest_s.values()),
+        slowest_s=max(seconds for run in runs for seconds in run.fastest_s.values()),
+        slowest_case_s=max(min(run.fastest_s[case.number] for run in runs) for case in cases),
     )
 
 
@@ -163,8 +126,7 @@ def _expected(case: Case, first: AnswerRecorder, second: AnswerRecorder, journal
     errors = [recorder.errors[case.number] for recorder in (first, second) if case.number in recorder.errors]
     kinds = {type(error).__qualname__ for error in errors}
     if len(errors) == 2 and len(kinds) == 1:
-        journal.answered()
-        journal.answered()
+        journal.answered(2)
         return Raised(kinds.pop())
     for error in errors:
         journal.raised(error, PLACE, str(case))

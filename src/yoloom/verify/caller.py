@@ -8,14 +8,15 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from yoloom.errors import DeadlineExceeded
+from yoloom.telemetry.histogram import Histogram
+from yoloom.verify.pace import Pace
 from yoloom.verify.schedule import CallerStep, RequestKind
 
 if TYPE_CHECKING:
-    from yoloom.telemetry.histogram import Histogram
     from yoloom.verify.cases import Case
     from yoloom.verify.in_flight import InFlight
     from yoloom.verify.journal import Journal
@@ -25,40 +26,27 @@ SHORTEST_TIMEOUT_S = 1e-6
 
 
 class StopSignal:
-    """Tells callers to end. Thread safety: any number of threads."""
+    """Tells callers to end. Thread safety: any number of threads.
+
+    Attributes:
+        ended: set when the callers have to end after the request under way.
+        abandoned: set when the requests under way were given up too, because they will not come back. A cancelled task
+            is no error of the target then.
+    """
 
     def __init__(self) -> None:
-        self._ended = threading.Event()
-        self._abandoned = threading.Event()
-
-    def end(self) -> None:
-        """End the callers after the request under way."""
-        self._ended.set()
-
-    def abandon(self) -> None:
-        """Give up the requests under way, which will not come back: a cancelled task is no error of the target."""
-        self._abandoned.set()  # before the other, so that a caller that sees the end sees this too
-        self._ended.set()
-
-    @property
-    def is_set(self) -> bool:
-        """Whether the callers have to end."""
-        return self._ended.is_set()
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Whether the requests under way were given up."""
-        return self._abandoned.is_set()
+        self.ended = threading.Event()
+        self.abandoned = threading.Event()
 
 
 class AnswerHandler(Protocol):
     """Takes the answers of one caller. Thread safety: owned by that caller."""
 
-    def received(self, case: int, value: Any) -> None:
-        """Take an answer."""
+    def received(self, cases: Sequence[int], values: Sequence[Any]) -> None:
+        """Take the answers to a request: one, or those of a stream."""
 
-    def raised(self, case: int, error: BaseException) -> None:
-        """Take an error in place of an answer."""
+    def raised(self, cases: Sequence[int], error: BaseException) -> None:
+        """Take an error in place of the answers to a request."""
 
     def finish(self) -> None:
         """Let go of everything: there is no further answer."""
@@ -80,6 +68,7 @@ class Caller:
         in_flight: requests of the crowd.
         journal: counts the requests that gave no answer.
         latencies: of the requests that were waited for.
+        pace: what it waited for a very long time.
     """
 
     number: int
@@ -88,29 +77,34 @@ class Caller:
     handler: AnswerHandler
     in_flight: InFlight
     journal: Journal
-    latencies: Histogram
+    latencies: Histogram = field(default_factory=Histogram)
+    pace: Pace = field(default_factory=Pace)
 
     def run(self, steps: Iterable[CallerStep], stop: StopSignal) -> None:
-        """Take the steps, at least one of them, until `stop` is set."""
+        """Take the steps, at least one of them, until `stop` tells the end."""
         for step in steps:
-            time.sleep(step.pause_s)
+            with self.pace.own(step.pause_s):
+                time.sleep(step.pause_s)
             with self._recorded(step, stop):
                 with self._under_way(step):
-                    value = self._request(step)
-                self.handler.received(step.case, value)
-            if stop.is_set:
+                    values = self._request(step)
+                with self.pace.own():
+                    self.handler.received(step.cases, values)
+            if stop.ended.is_set():
                 break
         self.handler.finish()
 
     async def run_as_task(self, steps: Iterable[CallerStep], stop: StopSignal) -> None:
         """Take the steps as `run` does, in an event loop."""
         for step in steps:
-            await asyncio.sleep(step.pause_s)
+            with self.pace.own(step.pause_s):
+                await asyncio.sleep(step.pause_s)
             with self._recorded(step, stop):
                 with self._under_way(step):
                     value = await self._request_async(step)
-                self.handler.received(step.case, value)
-            if stop.is_set:
+                with self.pace.own():
+                    self.handler.received(step.cases, [value])
+            if stop.ended.is_set():
                 break
         self.handler.finish()
 
@@ -120,14 +114,14 @@ class Caller:
         try:
             yield
         except RequestCancelled:
-            self.journal.cancelled()
+            self.journal.unanswered(cancelled=True)
         except BaseException as error:
-            if stop.is_abandoned:
+            if stop.abandoned.is_set():
                 raise
             if step.kind is RequestKind.DEADLINE and isinstance(error, DeadlineExceeded):
-                self.journal.expired()
+                self.journal.unanswered(cancelled=False)
             else:
-                self.handler.raised(step.case, error)
+                self.handler.raised(step.cases, error)
 
     @contextlib.contextmanager
     def _under_way(self, step: CallerStep) -> Iterator[None]:
@@ -139,24 +133,27 @@ class Caller:
                 self.latencies.add(1e3 * (time.perf_counter() - started))
         finally:
             self.in_flight.end(self.number)
+            bounded = step.kind in (RequestKind.DEADLINE, RequestKind.CANCEL)
+            self.pace.waited(step.case, time.perf_counter() - started - (step.limit_s if bounded else 0.0))
 
-    def _request(self, step: CallerStep) -> Any:
+    def _request(self, step: CallerStep) -> Sequence[Any]:
+        """Send a request in its way, and return its answers: as many as cases, unless the target swallows some."""
         case, kind = self.cases[step.case], step.kind
         pixels, options = case.picture.pixels, case.options
         if kind is RequestKind.DEADLINE:
-            return self.target.predict(pixels, timeout=max(step.limit_s, SHORTEST_TIMEOUT_S), **options)
+            return [self.target.predict(pixels, timeout=max(step.limit_s, SHORTEST_TIMEOUT_S), **options)]
         if kind is RequestKind.MAP and self.target.map is not None:
-            return list(self.target.map([pixels], **options))
+            return list(self.target.map([self.cases[number].picture.pixels for number in step.cases], **options))
         if kind is RequestKind.PREDICT or self.target.submit is None:
-            return self.target.predict(pixels, **options)
+            return [self.target.predict(pixels, **options)]
         future = self.target.submit(pixels, **options)
         if kind is not RequestKind.CANCEL:
-            return future.result()
+            return [future.result()]
         time.sleep(step.limit_s)
         if not future.cancel():
-            return future.result()
+            return [future.result()]
         with contextlib.suppress(CancelledError):
-            return future.result()  # an answer after all, to be compared
+            return [future.result()]  # an answer after all, to be compared
         raise RequestCancelled
 
     async def _request_async(self, step: CallerStep) -> Any:

@@ -49,11 +49,11 @@ class CheckSettings:
         modes = ("threads", "asyncio") if self.asyncio else ("threads",)
         return [(mode, callers) for mode in modes for callers in self.threads]
 
-    def laps(self, mean_s: float) -> int:
-        """Return how many laps fit when each caller asks at least once. mean_s: of one request alone."""
+    def laps(self, usual_s: float) -> int:
+        """Return how many laps fit when each caller asks at least once. usual_s: of one request alone."""
         if self.rounds is not None:
             return self.rounds
-        lap_s = OVERLAP * mean_s * sum(callers for _, callers in self.levels)
+        lap_s = OVERLAP * usual_s * sum(callers for _, callers in self.levels)
         return max(FEWEST_LAPS, min(LAPS, int(self.seconds / lap_s) if lap_s else LAPS))
 
     def hang_after_s(self, callers: int = 1, slowest_s: float = 0.0) -> float:

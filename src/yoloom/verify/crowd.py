@@ -23,8 +23,10 @@ from dataclasses import dataclass, field
 from yoloom.errors import InvalidOption
 from yoloom.sync.stacks import all_thread_stacks, task_stacks
 from yoloom.sync.thread_group import ThreadGroup, switch_interval
+from yoloom.telemetry.histogram import Histogram
 from yoloom.verify.caller import Caller, StopSignal
 from yoloom.verify.in_flight import InFlight
+from yoloom.verify.pace import Late, late_limit_s
 from yoloom.verify.schedule import CallerStep
 
 TICK_S = 0.02
@@ -67,6 +69,7 @@ class Crowd:
         shaken: whether threads are switched far more often than usual, so that races show.
         as_tasks: whether callers are tasks of one event loop instead of threads.
         elapsed_s: from the first request to the end of the last caller; 0 after a hang.
+        stall_s: the longest time by which the watching thread was kept from looking.
     """
 
     place: str
@@ -77,6 +80,7 @@ class Crowd:
     shaken: bool = False
     as_tasks: bool = False
     elapsed_s: float = field(default=0.0, init=False)
+    stall_s: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._stop = StopSignal()
@@ -102,10 +106,14 @@ class Crowd:
             group = ThreadGroup(len(self.plans), run_caller, f"verify {self.place} #")
         with switch_interval(SHAKEN_S) if self.shaken else contextlib.nullcontext():
             try:
-                _start(group, len(self.plans))
+                try:
+                    group.start()
+                except RuntimeError as error:
+                    callers = len(self.plans)
+                    raise InvalidOption(f"this system can not start threads={callers}: ask for fewer.") from error
                 hang = self._watch_until_ended(group, watch)
             except BaseException:
-                self._stop.end()
+                self._stop.ended.set()
                 group.wait(END_WAIT_S)
                 raise
         if hang is not None:
@@ -116,6 +124,28 @@ class Crowd:
         if not self.as_tasks:
             self.elapsed_s = group.elapsed_s
         return hang
+
+    def latencies(self) -> Histogram:
+        """Merge those of all callers."""
+        merged = Histogram()
+        for caller, _ in self.plans:
+            merged.merge(caller.latencies)
+        return merged
+
+    def late_answers(self, alone_s: float) -> list[Late]:
+        """Return the requests that were far slower than others, and than anything else was kept.
+
+        alone_s: of the slowest case when nobody else asks.
+        """
+        callers = [caller for caller, _ in self.plans]
+        usual_s = self.latencies().distribution().p50_ms / 1e3
+        limit_s = late_limit_s(usual_s, alone_s, len(callers), [self.stall_s, *(one.pace.stall_s for one in callers)])
+        return [
+            Late(f"{self.place}, caller {caller.number}", str(caller.cases[case]), seconds, limit_s)
+            for caller in callers
+            for case, seconds in caller.pace.waits
+            if seconds > limit_s
+        ]
 
     def _run_loop(self, _number: int) -> None:
         async def run_tasks() -> None:
@@ -133,10 +163,13 @@ class Crowd:
 
     def _watch_until_ended(self, group: ThreadGroup[None], watch: Watch) -> Hang | None:
         until = None if self.seconds is None else time.perf_counter() + self.seconds
+        looked = time.perf_counter()
         while not group.wait(TICK_S):
+            self.stall_s = max(self.stall_s, time.perf_counter() - looked - TICK_S)
             watch()
+            looked = time.perf_counter()
             if until is not None and time.perf_counter() >= until:
-                self._stop.end()
+                self._stop.ended.set()
             late = self.in_flight.overdue(self.hang_after_s)
             if late:
                 case = self.plans[0][0].cases[late[0].case]
@@ -152,7 +185,9 @@ class Crowd:
                 if task.get_name().startswith("verify"):
                     task.cancel()
 
-        self._stop.abandon()  # first, or the cancellations below would count as errors of the target
+        # In this order, and before the cancellations, which would count as errors of the target.
+        self._stop.abandoned.set()
+        self._stop.ended.set()
         loop = self._loop  # the loop's thread may set it to None meanwhile
         if loop is not None:
             loop.call_soon_threadsafe(cancel_tasks)
@@ -171,10 +206,3 @@ class Crowd:
             loop.call_soon_threadsafe(describe_tasks)
             done.wait(END_WAIT_S)  # a loop that is blocked shows in the stack of its thread
         return "\n".join(stacks)
-
-
-def _start(group: ThreadGroup[None], callers: int) -> None:
-    try:
-        group.start()
-    except RuntimeError as error:
-        raise InvalidOption(f"this system can not start threads={callers}: ask for fewer.") from error

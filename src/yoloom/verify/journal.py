@@ -6,7 +6,7 @@ import dataclasses
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from yoloom.verify.reference import Fault
@@ -28,6 +28,7 @@ class Mismatch:
         expected: the right one, as text.
         whose: the case that it would have been right for, "" for nobody's.
         by: the caller that asked for that case, or with its options, at the time; "" where nobody did.
+        members: that are wrong where others are right, "" where all are.
     """
 
     fault: Fault
@@ -37,6 +38,7 @@ class Mismatch:
     expected: str
     whose: str = ""
     by: str = ""
+    members: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,32 +105,26 @@ class Journal:
         self._shown: list[Mismatch] = []
         self._failures: dict[str, Failure] = {}
 
-    def answered(self) -> None:
-        """Count a request that ended in an answer."""
+    def answered(self, count: int = 1) -> None:
+        """Count requests that ended in an answer."""
+        with self._lock:
+            self._requests += count
+            self._answers += count
+
+    def unanswered(self, cancelled: bool) -> None:
+        """Count a request that its caller cancelled, or one that ran past its deadline."""
         with self._lock:
             self._requests += 1
-            self._answers += 1
+            self._cancelled += cancelled
+            self._expired += not cancelled
 
-    def cancelled(self) -> None:
-        """Count a request that its caller cancelled."""
-        with self._lock:
-            self._requests += 1
-            self._cancelled += 1
-
-    def expired(self) -> None:
-        """Count a request that ran past its deadline."""
-        with self._lock:
-            self._requests += 1
-            self._expired += 1
-
-    def count_fault(self, fault: Fault) -> bool:
-        """Count a fault, and return whether it is one of the first, to be `show`n."""
+    def wrong(self, fault: Fault, describe: Callable[[], Mismatch]) -> None:
+        """Count a wrong answer, and keep it in full if it is one of the first of its kind."""
         with self._lock:
             self._faults[fault] += 1
-            return self._faults[fault] <= SHOWN
-
-    def show(self, mismatch: Mismatch) -> None:
-        """Keep a mismatch in full."""
+            if self._faults[fault] > SHOWN:
+                return
+        mismatch = describe()  # takes its time
         with self._lock:
             self._shown.append(mismatch)
 

@@ -2,17 +2,20 @@
 
 ```
 asked: case 7 ──▶ answer ─┬─ equals reference 7 ─────────────▶ right
+                          ├─ nothing was found ──────────────▶ swallowed
                           ├─ equals that of the same picture ▶ cross-talk: another caller's options
                           ├─ equals another picture's ───────▶ cross-talk: another caller's picture
-                          └─ equals none ────────────────────▶ torn
+                          ├─ one member equals another's ────▶ cross-talk: another caller's member
+                          ├─ rows of reference 7, moved ─────▶ reordered
+                          ├─ rows of reference 7, fewer ─────▶ swallowed
+                          └─ anything else ──────────────────▶ torn
 ```
 """
 
 from __future__ import annotations
 
 import enum
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from yoloom.verify.answer import Answer
@@ -24,6 +27,13 @@ class Fault(enum.Enum):
 
     OTHER_OPTIONS = "the answer for other options"
     OTHER_PICTURE = "the answer for another picture"
+    OTHER_MEMBER = "a member of another case's answer"
+    REORDERED = "the right rows in another order"
+    MOVED = "the answer for another picture of the same stream"
+    EMPTY = "nothing where alone something is found"
+    ROWS_MISSING = "the right rows without some of them"
+    NO_ANSWER = "no answer"
+    EXTRA = "an answer more than pictures"
     TORN = "nobody's answer"
     CHANGED = "changed after it was delivered"
     UNSTEADY = "another answer the second time"
@@ -48,15 +58,21 @@ class Diagnosis:
         fault: its kind.
         whose: a case that this would have been the right answer for.
         by: the caller that asked for that case, or with its options, at the time.
+        members: names of the arrays that are wrong, where others are right.
     """
 
     fault: Fault
     whose: int | None = None
     by: int | None = None
+    members: tuple[str, ...] = ()
 
 
 class References:
-    """The right answers, by case. Immutable once made. Thread safety: any number of threads."""
+    """The right answers, by case. Immutable once made. Thread safety: any number of threads.
+
+    Attributes:
+        distinct: number of different answers: with one alone nothing can be told apart.
+    """
 
     def __init__(self, cases: Sequence[Case], expected: Sequence[Expected], tolerance: float) -> None:
         """Index the answers of the sequential run.
@@ -69,16 +85,7 @@ class References:
         self.cases = tuple(cases)
         self.expected = tuple(expected)
         self.tolerance = tolerance
-        by_digest: defaultdict[bytes, list[int]] = defaultdict(list)
-        for case, answer in zip(cases, expected, strict=True):
-            if isinstance(answer, Answer):
-                by_digest[answer.digest].append(case.number)
-        self._by_digest = dict(by_digest)
-
-    @property
-    def distinct(self) -> int:
-        """Number of different answers: with one alone nothing can be told apart."""
-        return len(self._by_digest)
+        self.distinct = len({answer.digest for answer in expected if isinstance(answer, Answer)})
 
     def raises(self, case: int, kind: str) -> bool:
         """Return whether `case` ends in an error of this class when it runs alone."""
@@ -97,25 +104,41 @@ class References:
             return Diagnosis(Fault.UNRAISED)
         if answer.is_same(expected, self.tolerance):
             return None
-        owners = self._by_digest.get(answer.digest, [])
-        if not owners and self.tolerance:
-            owners = [
-                other.number
-                for other, reference in zip(self.cases, self.expected, strict=True)
-                if isinstance(reference, Answer) and answer.is_same(reference, self.tolerance)
-            ]
-        if not owners:
-            return Diagnosis(Fault.TORN)
-        suspects = [(self._asker(case, owner, asked_now), owner) for owner in owners]
-        by, whose = min(suspects, key=lambda suspect: (suspect[0] is None, suspect[1]))
-        return Diagnosis(Fault.OTHER_OPTIONS if self._share_picture(case, whose) else Fault.OTHER_PICTURE, whose, by)
+        # Before all others: what another case does not find either says nothing about whose answer this is.
+        if answer.is_empty and not expected.is_empty and answer.about == expected.about:
+            return Diagnosis(Fault.EMPTY)
+        owner = self._owner(case, lambda reference: answer.is_same(reference, self.tolerance), asked_now)
+        if owner is not None:
+            fault = Fault.OTHER_OPTIONS if self._share_picture(case, owner[0]) else Fault.OTHER_PICTURE
+            return Diagnosis(fault, *owner)
+        wrong = answer.wrong_arrays(expected, self.tolerance)
+        if wrong is not None and len(wrong) < len(answer.arrays):
+            owner = self._owner(case, lambda reference: answer.shares(reference, wrong, self.tolerance), asked_now)
+            if owner is not None:
+                return Diagnosis(Fault.OTHER_MEMBER, *owner, tuple(wrong))
+        if answer.has_rows_of(expected, self.tolerance):
+            return Diagnosis(Fault.REORDERED if answer.rows == expected.rows else Fault.ROWS_MISSING)
+        return Diagnosis(Fault.TORN, members=tuple(wrong or ()))
 
-    def _asker(self, case: int, owner: int, asked_now: Mapping[int, int]) -> int | None:
-        """Return the caller that asked for `owner`, or for anything with its options where only these are mixed up."""
-        if owner in asked_now or not self._share_picture(case, owner):
-            return asked_now.get(owner)
-        options = self.cases[owner].options
-        return next((by for other, by in asked_now.items() if self.cases[other].options == options), None)
+    def _owner(
+        self, case: int, is_its: Callable[[Answer], bool], asked_now: Mapping[int, int]
+    ) -> tuple[int, int | None] | None:
+        """Return a case to whose reference `is_its` applies, and the caller that asks for it, if any does.
+
+        Where options alone are mixed up, any caller with these options is suspected.
+        """
+        by_options = {repr(self.cases[number].options): caller for number, caller in asked_now.items()}
+        suspects = []
+        for other, reference in zip(self.cases, self.expected, strict=True):
+            if isinstance(reference, Answer) and is_its(reference):
+                by = asked_now.get(other.number)
+                if by is None and self._share_picture(case, other.number):
+                    by = by_options.get(repr(other.options))
+                suspects.append((by is None, other.number, by))
+        if not suspects:
+            return None
+        _, whose, by = min(suspects, key=lambda suspect: suspect[:2])
+        return whose, by
 
     def _share_picture(self, case: int, other: int) -> bool:
         return self.cases[case].picture is self.cases[other].picture

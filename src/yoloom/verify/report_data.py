@@ -9,6 +9,7 @@ from yoloom.telemetry.histogram import Histogram
 from yoloom.verify.crowd import Hang
 from yoloom.verify.journal import Failure, Mismatch
 from yoloom.verify.leaks import Leak, Resources
+from yoloom.verify.pace import Late
 from yoloom.verify.verdict import Finding, Verdict
 
 
@@ -139,12 +140,16 @@ class ReportData:
         shown: the first mismatches of each kind, side by side with the right answer.
         exceptions: by class, each with the first traceback.
         hang: a request that did not come back, with the stacks of all threads.
+        late: answers that came late, if there were several.
         levels: by mode and number of callers.
         memory: over time and at rest.
-        pictures: how many different ones.
+        pictures: how many different ones, as they were given.
+        crops: parts of them, in other sizes.
         cases: how many different ones.
         distinct: different answers to these cases.
         tolerance: 0 for bit for bit, see `check`.
+        instances: that were asked for the first time by many callers at once.
+        new_sizes: about which many callers asked at once, for the first time.
         laps: that were run.
         seed: with which the same requests are made again.
         seconds: in all.
@@ -152,6 +157,7 @@ class ReportData:
         machine: Python, system and versions.
         facts: about the target.
         notes: for the reader, beside the verdict.
+        untried: what a pass says nothing about.
     """
 
     target: str
@@ -166,12 +172,16 @@ class ReportData:
     shown: tuple[Mismatch, ...]
     exceptions: tuple[Failure, ...]
     hang: Hang | None
+    late: tuple[Late, ...]
     levels: tuple[Level, ...]
     memory: Memory
     pictures: int
+    crops: int
     cases: int
     distinct: int
     tolerance: float
+    instances: int
+    new_sizes: int
     laps: int
     seed: int
     seconds: float
@@ -179,6 +189,7 @@ class ReportData:
     machine: Mapping[str, str]
     facts: Mapping[str, str]
     notes: tuple[str, ...]
+    untried: tuple[str, ...]
 
     @property
     def ok(self) -> bool:

@@ -1,8 +1,8 @@
 """Runs a check: everything from the pictures to the report.
 
 ```
-pictures ─▶ cases ─▶ baseline ─▶ lap 1: 1, 2, 8, 64 callers ─▶ rest ─▶ lap 2 ─▶ ... ─▶ findings ─▶ report
-            seed     references   threads, then tasks          memory
+pictures ─▶ cases ─▶ first calls ─▶ baseline ─▶ lap 1: a new size, 1, 2, 8, 64 callers ─▶ rest ─▶ lap 2 ─▶ ... ─▶ report
+            seed     at once        references   threads, then tasks                    memory
 ```
 """
 
@@ -15,22 +15,34 @@ from typing import Any
 
 from yoloom.errors import InvalidOption
 from yoloom.system.machine import describe_machine
-from yoloom.telemetry.histogram import Histogram
 from yoloom.values import counted
+from yoloom.verify.answer import Answer
 from yoloom.verify.answer_check import AnswerCheck
 from yoloom.verify.baseline import Baseline, run_baseline
 from yoloom.verify.caller import Caller, request_kinds
-from yoloom.verify.cases import FoundPictures, draw_cases, find_pictures, most_pictures
+from yoloom.verify.cases import FoundPictures, NewSizes, combine, draw_option_sets, find_pictures, most_pictures
 from yoloom.verify.check_settings import CASES, SECONDS, THREADS, CheckSettings, parse_settings
 from yoloom.verify.crowd import Crowd, Hang
+from yoloom.verify.first_calls import (
+    CALL_S,
+    CALLERS,
+    INSTANCES_IN_ROUNDS,
+    MOST_INSTANCES,
+    SHARE,
+    first_orders,
+    new_size_cases,
+)
 from yoloom.verify.in_flight import InFlight
 from yoloom.verify.journal import Journal
 from yoloom.verify.leaks import LEAST_LAPS, Leak, MemorySamples, Resources, at_rest, confirmed, find_leaks
+from yoloom.verify.pace import LEAST_LATE, Late
+from yoloom.verify.recorded_crowd import RecordedCrowd
 from yoloom.verify.reference import References
 from yoloom.verify.report import Report
 from yoloom.verify.report_data import CrowdRun, LevelTally, Memory
 from yoloom.verify.schedule import TimeBudget, steps
 from yoloom.verify.target import Target, target_of
+from yoloom.verify.untried import find_untried
 from yoloom.verify.verdict import Evidence, Verdict, find
 
 Progress = Callable[[str], None]
@@ -41,7 +53,7 @@ OVERRUN = 1.5
 
 
 def check(
-    model: Any,
+    model: Any = None,
     images: Any = None,
     *,
     threads: int | Sequence[int] = THREADS,
@@ -52,6 +64,7 @@ def check(
     tolerance: float | None = None,
     hang_after: float | None = None,
     cases: int = CASES,
+    fresh: Callable[[], Any] | None = None,
     say: Progress | None = None,
 ) -> Report:
     """Compare the answers that many callers get from a shared model with those of calls one after the other.
@@ -60,7 +73,8 @@ def check(
     the interpreter's switch interval meanwhile.
 
     Args:
-        model: a `YOLO`, or any callable `predict(image, **options)`, see `target_of`. It stays open.
+        model: a `YOLO`, or any callable `predict(image, **options)`, see `target_of`. It stays open. It can be left out
+            where `fresh` makes one.
         images: paths, folders, patterns or arrays (H, W, 3) uint8 BGR; None for the bundled pictures.
         threads: callers at once, each number in turn.
         asyncio: whether as many tasks ask too, through `predict_async`.
@@ -73,6 +87,9 @@ def check(
             and 0 for others.
         hang_after: seconds that one request may take; by default 30 or, for slow models, as many as the queue needs.
         cases: how many different ones, of picture and options.
+        fresh: makes another instance of the model, which nobody has asked yet and which shares nothing with those that
+            it made before: these are not used any more. Several are asked by many callers at once for the first time.
+            Without it, the first calls are those of `model`.
         say: called with a few words about each thing that begins.
 
     Returns:
@@ -84,11 +101,12 @@ def check(
         TargetFailed: the model has no answer for any case.
     """
     settings = parse_settings(threads, asyncio, seconds, rounds, seed, tolerance, hang_after, cases)
-    target = target_of(model)
+    target = target_of(model if fresh is None else fresh())
     if asyncio and target.predict_async is None:
         raise InvalidOption(f"asyncio needs a target with predict_async, and {target.name} has none.")
     found = find_pictures(images, most_pictures(target.options, settings.cases), settings.seed)
-    return Check(target, settings, found, say or (lambda _words: None)).run()
+    run = Check(target, settings, found, say or (lambda _words: None))
+    return run.run(fresh, None if model is None else target_of(model))
 
 
 class Check:
@@ -98,7 +116,7 @@ class Check:
         """Draw the cases.
 
         Args:
-            target: to check.
+            target: to check, or an instance like it.
             settings: how to check it.
             found: the pictures.
             progress: gets a few words about each thing that begins.
@@ -106,61 +124,139 @@ class Check:
         self._target = target
         self._settings = settings
         self._progress = progress
-        self._cases = draw_cases(found.pictures, target.options, settings.cases, settings.seed)
+        self._found = found
         self._pictures = found.pictures
-        self._left_out = found.left_out
+        self._option_sets = draw_option_sets(
+            target.options, max(1, settings.cases // len(self._pictures)), settings.seed
+        )
+        self._cases = combine(self._pictures, self._option_sets)
         self._digests = [picture.digest() for picture in self._pictures]
+        self._sizes = NewSizes([*found.cropped, *found.whole], f"{settings.seed}/new sizes")
         self._tolerance = target.tolerance if settings.tolerance is None else settings.tolerance
+        self._first_callers = min(CALLERS, max(settings.threads))
         self._journal = Journal()
         self._samples = MemorySamples()
+        self._baseline = Baseline()
         self._rests: list[Resources] = []
         self._leaks: list[Leak] = []
+        self._late: list[Late] = []
         self._tallies = {level: LevelTally() for level in settings.levels}
-        self._sequential = 0  # requests of the baseline
+        self._instances = 0  # that were asked for the first time by many
+        self._new_sizes = 0
+        self._sequential = 0  # requests without any other
         self._at_once_s = 0.0
         self._ran_again = False  # because something seemed to leak
         self._started = time.perf_counter()
 
-    def run(self) -> Report:
-        """Run the baseline and, where that is steady, the laps of concurrent callers."""
-        self._progress(f"{len(self._cases)} cases one after the other, twice")
-        hang_after_s = self._settings.hang_after_s()
-        baseline = run_baseline(self._target, self._cases, self._tolerance, hang_after_s, self._journal, self._samples)
-        references = References(self._cases, baseline.expected, self._tolerance) if baseline.expected else None
-        self._sequential = self._journal.read().requests
-        hang = baseline.hang
-        if references is not None and baseline.unsteady is None:
-            began = time.perf_counter()
-            laps, slowest_s = self._settings.laps(baseline.mean_s), baseline.slowest_s
-            self._rest()
-            hang = self._run_laps(range(laps), f"lap {{}} of {laps}", references, slowest_s)
-            suspected = find_leaks(self._rests[1:])
-            if suspected and hang is None:  # as many laps again, where something seems to leak
-                self._ran_again = True
-                words = f"lap {{}}: does {suspected[0].what} go on growing?"
-                hang = self._run_laps(range(laps, 2 * laps), words, references, slowest_s)
-                self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
-            self._at_once_s = time.perf_counter() - began
-        return self._report(0 if references is None else references.distinct, baseline, hang)
+    def run(self, fresh: Callable[[], Any] | None, model: Target | None) -> Report:
+        """Ask for the first time, alone and, where the answers are the same each time, in laps of concurrent callers.
 
-    def _run_laps(self, laps: range, words: str, references: References, slowest_s: float) -> Hang | None:
+        Args:
+            fresh: makes another instance.
+            model: to check after the first calls; None for one that `fresh` makes.
+        """
+        first: list[RecordedCrowd] = []
+        hang = self._ask_first(fresh, first) if self._first_callers > 1 else None
+        if hang is None:
+            if fresh is not None:
+                self._target = target_of(fresh()) if model is None else model
+            self._progress(f"{len(self._cases)} cases one after the other, twice")
+            hang_after_s = self._settings.hang_after_s()
+            self._baseline = baseline = run_baseline(
+                self._target, self._cases, self._tolerance, hang_after_s, self._journal, self._samples
+            )
+            self._sequential = self._journal.read().requests
+            hang = baseline.hang
+            if hang is None and baseline.unsteady is None:
+                references = References(self._cases, baseline.expected, self._tolerance)
+                for crowd in first:
+                    crowd.judge(references)
+                first.clear()
+                hang = self._run_all_laps(references)
+        return self._report(hang)
+
+    def _ask_first(self, fresh: Callable[[], Any] | None, crowds: list[RecordedCrowd]) -> Hang | None:
+        """Let callers ask instances for the first time; their answers are compared when the right ones are known."""
+        seconds, target = self._settings.seconds, self._target
+        most = MOST_INSTANCES if self._settings.rounds is None else INSTANCES_IN_ROUNDS
+        began = time.perf_counter()
+        while True:
+            self._progress(f"first calls of instance {self._instances + 1}, {self._first_callers} at once")
+            orders = first_orders(self._cases, self._first_callers, self._instances, self._settings.seed)
+            place = f"{self._first_callers} threads, first calls of instance {self._instances + 1}"
+            crowd = RecordedCrowd(place, target, self._cases, orders, self._journal)
+            crowds.append(crowd)
+            hang_after_s = self._settings.hang_after_s(self._first_callers, CALL_S)
+            limit_s = None if self._settings.rounds else SHARE * seconds / most
+            hang = crowd.run(hang_after_s, self._samples, limit_s, shaken=self._instances % 4 < 3)
+            self._instances += 1
+            each_s = (time.perf_counter() - began) / self._instances
+            enough = self._settings.rounds is None and (self._instances + 1) * each_s > SHARE * seconds
+            if hang is not None or fresh is None or self._instances >= most or enough:
+                return hang
+            before, target = target, target_of(fresh())
+            if target.predict == before.predict:  # one object for all
+                return None
+
+    def _run_all_laps(self, references: References) -> Hang | None:
+        """Run the laps, and as many again where something seems to leak."""
+        began = time.perf_counter()
+        laps = self._settings.laps(self._baseline.usual_s)
+        self._rest()
+        hang = self._run_laps(range(laps), f"lap {{}} of {laps}", references)
+        suspected = find_leaks(self._rests[1:])
+        if suspected and hang is None:
+            self._ran_again = True
+            words = f"lap {{}}: does {suspected[0].what} go on growing?"
+            hang = self._run_laps(range(laps, 2 * laps), words, references)
+            self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
+        self._at_once_s = time.perf_counter() - began
+        return hang
+
+    def _run_laps(self, laps: range, words: str, references: References) -> Hang | None:
         """Run as many of these laps as there is time for; the first of all whatever it takes."""
         seconds = None if self._settings.rounds else self._settings.seconds
         budget = TimeBudget(seconds, len(laps) * len(self._settings.levels))
         for lap in laps:
             self._progress(words.format(lap + 1))
+            hang = self._ask_new_size(lap, len(laps))
+            if hang is not None:
+                return hang
             for mode, callers in self._settings.levels:
                 if lap and budget.is_used_up:
                     return None
-                hang_after_s = self._settings.hang_after_s(callers, slowest_s)
-                hang = self._run_level(mode, callers, lap, budget.next_s(), references, hang_after_s)
+                hang = self._run_level(mode, callers, lap, budget.next_s(), references)
                 if hang is not None:
                     return hang
             self._rest()
         return None
 
+    def _ask_new_size(self, lap: int, laps: int) -> Hang | None:
+        """Let callers ask at once about a size that is new to the target, and compare with what it says alone."""
+        callers = self._first_callers
+        if self._settings.rounds is None:
+            share_s = SHARE * self._settings.seconds / laps
+            callers = min(callers, int(share_s / (2 * max(self._baseline.usual_s, 1e-9))))
+        if callers < 2:
+            return None
+        cases = new_size_cases(self._sizes, self._option_sets, callers, same=lap % 3 != 2)
+        height, width = cases[0].picture.pixels.shape[:2]
+        place = f"{callers} threads, a new size of {height} x {width}, lap {lap + 1}"
+        orders = [[caller % len(cases)] for caller in range(callers)]
+        crowd = RecordedCrowd(place, self._target, cases, orders, self._journal)
+        hang_after_s = self._settings.hang_after_s(callers, self._baseline.slowest_s)
+        hang = crowd.run(hang_after_s, self._samples, shaken=lap % 2 == 0)
+        if hang is None:
+            alone = RecordedCrowd(f"{place}, alone", self._target, cases, [range(len(cases))], self._journal)
+            hang = alone.run(hang_after_s, self._samples)
+            if hang is None:
+                self._new_sizes += 1
+                self._sequential += len(cases)
+                crowd.judge(References(cases, alone.expected(), self._tolerance))
+        return hang
+
     def _run_level(
-        self, mode: str, callers: int, lap: int, seconds: float | None, references: References, hang_after_s: float
+        self, mode: str, callers: int, lap: int, seconds: float | None, references: References
     ) -> Hang | None:
         """Run one crowd: endlessly until its time is up, or for about as many requests as there are cases."""
         place = f"{callers} {'threads' if mode == 'threads' else 'tasks'}, lap {lap + 1}"
@@ -171,37 +267,51 @@ class Check:
         plans = []
         for number in range(callers):
             handler = AnswerCheck(number, place, references, in_flight, self._journal)
-            caller = Caller(number, self._target, self._cases, handler, in_flight, self._journal, Histogram())
-            plans.append((caller, islice(steps(seed, number, len(self._cases), kinds), each)))
+            caller = Caller(number, self._target, self._cases, handler, in_flight, self._journal)
+            endless = steps(seed, number, len(self._cases), kinds, len(self._option_sets))
+            plans.append((caller, islice(endless, each)))
         shaken = lap % 2 == 0
+        hang_after_s = self._settings.hang_after_s(callers, self._baseline.slowest_s)
         crowd = Crowd(place, plans, in_flight, hang_after_s, seconds, shaken=shaken, as_tasks=mode == "asyncio")
         before = self._journal.read()
         hang = crowd.run(self._samples)
         after = self._journal.read()
-        latencies = Histogram()
-        for caller, _ in plans:
-            latencies.merge(caller.latencies)
         run = CrowdRun(
             after.requests - before.requests,
             after.answers - before.answers,
             after.mismatches - before.mismatches,
             after.raised - before.raised,
             crowd.elapsed_s,
-            latencies,
+            crowd.latencies(),
         )
         self._tallies[mode, callers].add(run, shaken)
+        if lap and hang is None:  # the first lap warms up
+            self._late += crowd.late_answers(self._baseline.slowest_case_s)
         return hang
 
     def _rest(self) -> None:
         self._rests.append(at_rest(self._journal.read().requests))
 
-    def _report(self, distinct: int, baseline: Baseline, hang: Hang | None) -> Report:
-        entries = self._journal.read()
-        laps, leaks, unsteady = tuple(self._rests), tuple(self._leaks), baseline.unsteady
+    def _report(self, hang: Hang | None) -> Report:
+        entries, unsteady = self._journal.read(), self._baseline.unsteady
+        references = self._baseline.expected
+        distinct = len({answer.digest for answer in references if isinstance(answer, Answer)})
         concurrent = entries.requests - self._sequential
         pictures = zip(self._pictures, self._digests, strict=True)
-        written = tuple(picture.name for picture, before in pictures if picture.digest() != before)
-        findings = find(Evidence(entries, concurrent, len(self._cases), distinct, hang, unsteady, written, leaks))
+        evidence = Evidence(
+            entries,
+            concurrent,
+            len(self._cases),
+            distinct,
+            hang,
+            unsteady,
+            written=tuple(picture.name for picture, before in pictures if picture.digest() != before),
+            leaks=tuple(self._leaks),
+            late=tuple(self._late) if len(self._late) >= LEAST_LATE else (),
+        )
+        findings = find(evidence)
+        laps = max(0, len(self._rests) - 1)
+        judged = laps >= LEAST_LAPS
         return Report(
             target=self._target.name,
             verdict=findings[0].verdict if findings else Verdict.PASS,
@@ -215,28 +325,33 @@ class Check:
             shown=entries.shown if unsteady is None else (unsteady.first, *entries.shown),
             exceptions=entries.failures,
             hang=hang,
+            late=evidence.late,
             levels=tuple(tally.level(*level) for level, tally in self._tallies.items() if tally.requests),
-            memory=Memory(laps, self._samples.read(), leaks, len(laps) > LEAST_LAPS),
-            pictures=len(self._pictures),
+            memory=Memory(tuple(self._rests), self._samples.read(), evidence.leaks, judged),
+            pictures=len(self._found.whole),
+            crops=len(self._found.cropped),
             cases=len(self._cases),
             distinct=distinct,
             tolerance=self._tolerance,
-            laps=max(0, len(laps) - 1),
+            instances=self._instances,
+            new_sizes=self._new_sizes,
+            laps=laps,
             seed=self._settings.seed,
             seconds=round(time.perf_counter() - self._started, 3),
             seconds_at_once=round(self._at_once_s, 3),
             machine=describe_machine(),
             facts=self._target.facts,
             notes=tuple(self._notes()),
+            untried=tuple(find_untried(self._target, self._settings, self._instances, self._new_sizes, laps, judged)),
         )
 
     def _notes(self) -> list[str]:
         notes = []
-        if self._left_out:
-            notes.append(f"{self._left_out} more pictures were left out: ask with more cases.")
+        if self._found.left_out:
+            notes.append(f"{self._found.left_out} more pictures were left out: ask with more cases.")
         most = max(self._settings.threads)
         if len(self._cases) < most:
-            cases, pictures = counted(len(self._cases), "case"), counted(len(self._pictures), "picture")
+            cases, pictures = counted(len(self._cases), "case"), counted(len(self._found.whole), "picture")
             notes.append(f"{most} callers share {cases} of {pictures}.")
         if not self._settings.rounds and self._at_once_s > OVERRUN * self._settings.seconds:
             reason = (

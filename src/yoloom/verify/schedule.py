@@ -11,13 +11,14 @@ from yoloom.sync.clock import Clock, monotonic
 
 MAX_PAUSE_S = 0.004
 MAX_LIMIT_S = 0.02
+LONGEST_STREAM = 4
 
 
 class RequestKind(enum.Enum):
     """Ways to send a case to the target.
 
-    MAP: as a stream of one picture. CANCEL: submitted, and cancelled after a moment. DEADLINE: with a very short
-    timeout.
+    MAP: as a stream of several pictures with the same options. CANCEL: submitted, and cancelled after a moment.
+    DEADLINE: with a very short timeout.
     """
 
     PREDICT = "predict"
@@ -41,20 +42,29 @@ class CallerStep:
     """One request of a caller. Immutable.
 
     Attributes:
-        case: number of the case.
+        cases: their numbers: several for a stream, else one.
         kind: how it is sent.
         pause_s: seconds to wait before it.
         limit_s: seconds until it is cancelled or its deadline passes, where its kind has such a thing.
     """
 
-    case: int
+    cases: tuple[int, ...]
     kind: RequestKind
     pause_s: float = 0.0
     limit_s: float = 0.0
 
+    @property
+    def case(self) -> int:
+        """The first case, or the only one."""
+        return self.cases[0]
+
 
 def steps(
-    seed: str, caller: int, cases: int, kinds: Sequence[RequestKind] = (RequestKind.PREDICT,)
+    seed: str,
+    caller: int,
+    cases: int,
+    kinds: Sequence[RequestKind] = (RequestKind.PREDICT,),
+    option_sets: int = 1,
 ) -> Iterator[CallerStep]:
     """Yield the steps of one caller, endlessly: a function of the arguments and of nothing else.
 
@@ -63,8 +73,9 @@ def steps(
     Args:
         seed: of the whole crowd, whose callers begin with different cases.
         caller: number of the caller in its crowd.
-        cases: how many there are.
+        cases: how many there are: each picture with the same sets of options.
         kinds: to choose from, by `WEIGHTS`.
+        option_sets: how many sets there are. The pictures of a stream have one in common.
     """
     rng = random.Random(f"{seed}/{caller}")  # noqa: S311  must repeat, and guards nothing
     # The first case comes from the crowd's seed, so that no two callers begin with the same one while there are enough.
@@ -74,7 +85,9 @@ def steps(
         for case in order:
             kind = rng.choices(kinds, weights)[0]
             pause_s = rng.uniform(0, MAX_PAUSE_S) if rng.random() < 0.25 else 0.0
-            yield CallerStep(case, kind, pause_s, rng.uniform(0, MAX_LIMIT_S))
+            length = rng.randint(1, LONGEST_STREAM) if kind is RequestKind.MAP else 1
+            stream = tuple((case + option_sets * place) % cases for place in range(length))
+            yield CallerStep(stream, kind, pause_s, rng.uniform(0, MAX_LIMIT_S))
         order = rng.sample(range(cases), cases)
 
 

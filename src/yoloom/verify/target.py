@@ -56,7 +56,7 @@ def target_of(model: Any) -> Target:
     Args:
         model: a `YOLO`, a `Target`, or any callable `predict(image, **options)`. A callable may have an attribute
             `options`, a mapping of option → values; without one it gets conf and iou, as far as its signature takes
-            them. Its `submit` and `predict_async` are used where it has them.
+            them. Its `submit`, `map` and `predict_async` are used where it has them.
 
     Returns:
         The target; a `Target` as it is.
@@ -75,6 +75,7 @@ def target_of(model: Any) -> Target:
         predict=model,
         options=_options_of_callable(model),
         submit=getattr(model, "submit", None),
+        map=getattr(model, "map", None),
         predict_async=getattr(model, "predict_async", None),
     )
 

@@ -48,18 +48,23 @@ def facts_of(report: ReportData) -> Pairs:
         memory = "not told by this system"
     elif not report.memory.judged:
         memory += " (too few laps to tell a leak)"
+    pictures = f"{counted(report.pictures, 'picture')}{f' and {report.crops} crops of them' if report.crops else ''}"
+    first = f"of {counted(report.instances, 'instance')}, and about {counted(report.new_sizes, 'new size')}, at once"
     return [
         ("target", report.target),
         *report.facts.items(),
-        ("asked", f"{report.cases} cases of {report.pictures} pictures, {report.distinct} different answers"),
+        ("asked", f"{report.cases} cases of {pictures}, {report.distinct} different answers"),
+        ("first calls", first),
         ("compared", f"within {report.tolerance:g}" if report.tolerance else "bit for bit"),
         ("requests", f"{requests} ({', '.join(ended)})" if ended else requests),
         ("mismatches", str(report.mismatches)),
         ("exceptions", f"{raised} ({kinds})" if raised else "0"),
         ("hangs", str(int(report.hang is not None))),
+        ("late answers", str(len(report.late))),
         ("memory at rest", memory),
         ("took", f"{report.seconds:.1f} s, {at_once}, seed {report.seed}"),
         *(("note", note) for note in report.notes),
+        *(("not tried", thing) for thing in report.untried),
     ]
 
 
@@ -98,6 +103,7 @@ def mismatch_pairs(mismatch: Mismatch) -> Pairs:
     return [
         ("where", mismatch.where),
         ("asked", mismatch.asked),
+        *([("wrong", mismatch.members)] if mismatch.members else []),
         *([("whose", f"{mismatch.whose}{then}")] if mismatch.whose else []),
     ]
 

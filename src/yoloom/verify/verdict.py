@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from yoloom.verify.crowd import Hang
     from yoloom.verify.journal import Entries
     from yoloom.verify.leaks import Leak
+    from yoloom.verify.pace import Late
 
 
 class Verdict(enum.Enum):
@@ -24,9 +25,12 @@ class Verdict(enum.Enum):
     CHANGED = "changed after delivery"
     UNSTEADY = "not deterministic"
     CROSS_TALK = "cross-talk"
+    REORDERED = "reordered answers"
+    SWALLOWED = "swallowed answers"
     TORN = "torn answers"
     EXCEPTIONS = "exceptions"
     LEAK = "leak"
+    LATE = "late answers"
     INCONCLUSIVE = "inconclusive"
     PASS = "pass"  # noqa: S105  no password
 
@@ -57,6 +61,7 @@ class Evidence:
         unsteady: differences between the two sequential runs.
         written: names of the pictures whose bytes the target changed.
         leaks: that were confirmed.
+        late: answers that came late.
     """
 
     entries: Entries
@@ -66,7 +71,8 @@ class Evidence:
     hang: Hang | None = None
     unsteady: Unsteady | None = None
     written: tuple[str, ...] = ()
-    leaks: Sequence[Leak] = ()
+    leaks: tuple[Leak, ...] = ()
+    late: tuple[Late, ...] = ()
 
 
 def find(evidence: Evidence) -> tuple[Finding, ...]:
@@ -80,6 +86,13 @@ def find(evidence: Evidence) -> tuple[Finding, ...]:
     for leak in evidence.leaks:
         growth = f"{leak.total:+,.0f} after the first lap, {leak.per_request:,.4g} for each request"
         findings.append(Finding(Verdict.LEAK, f"{leak.what} grow under the same load: {growth}."))
+    if evidence.late:
+        worst = max(evidence.late, key=lambda late: late.seconds / late.limit_s)
+        words = (
+            f"{len(evidence.late)} answers came far later than others, though nothing else was kept as long: "
+            f"{worst.where} waited {worst.seconds:.2f} s for {worst.asked}; the load explains {worst.limit_s:.2f}."
+        )
+        findings.append(Finding(Verdict.LATE, words))
     if not findings and evidence.distinct < 2:
         reason = (
             "there is only one case, so that nothing could have been mixed up: give more pictures, or a target that "
@@ -130,17 +143,22 @@ def _before_all_others(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _wrong_answers(evidence: Evidence) -> Iterator[Finding]:
-    faults, requests = evidence.entries.faults, evidence.concurrent
-    options, pictures = faults.get(Fault.OTHER_OPTIONS, 0), faults.get(Fault.OTHER_PICTURE, 0)
-    if options + pictures:
-        kinds = [f"{options} the answer for other options"] * bool(options)
-        kinds += [f"{pictures} that for another picture"] * bool(pictures)
-        words = f"{options + pictures} of {requests} concurrent answers were another case's: {', '.join(kinds)}."
-        yield Finding(Verdict.CROSS_TALK, words)
-    torn, unraised = faults.get(Fault.TORN, 0), faults.get(Fault.UNRAISED, 0)
-    if torn:
-        words = f"{torn} of {requests} concurrent answers were no case's: mixed, or computed from half-changed state."
-        yield Finding(Verdict.TORN, words)
-    if unraised:
-        words = f"{unraised} of {requests} concurrent calls gave an answer where alone there is an error."
-        yield Finding(Verdict.TORN, words)
+    """Faults that callers see in their answers, each under the verdict that says what became of them."""
+    for verdict, kinds, what in _WRONG:
+        counts = [(fault, evidence.entries.faults.get(fault, 0)) for fault in kinds]
+        total = sum(count for _, count in counts)
+        if total:
+            each = ", ".join(f"{count} {fault.value}" for fault, count in counts if count)
+            yield Finding(verdict, f"{total} of {evidence.concurrent} concurrent answers {what}: {each}.")
+
+
+_WRONG: tuple[tuple[Verdict, tuple[Fault, ...], str], ...] = (
+    (Verdict.CROSS_TALK, (Fault.OTHER_OPTIONS, Fault.OTHER_PICTURE, Fault.OTHER_MEMBER), "were another case's"),
+    (Verdict.REORDERED, (Fault.REORDERED, Fault.MOVED), "were the right ones in another order"),
+    (
+        Verdict.SWALLOWED,
+        (Fault.EMPTY, Fault.ROWS_MISSING, Fault.NO_ANSWER, Fault.UNRAISED),
+        "left out what there is alone",
+    ),
+    (Verdict.TORN, (Fault.TORN, Fault.EXTRA), "were no case's, mixed or computed from half-changed state"),
+)

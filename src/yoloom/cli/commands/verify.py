@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -36,12 +36,15 @@ OPTIONS = ("threads", "asyncio", "seconds", "rounds", "seed", "tolerance", "hang
 CODES = {
     Verdict.PASS: ExitCode.OK,
     Verdict.CROSS_TALK: ExitCode.WRONG_ANSWERS,
+    Verdict.REORDERED: ExitCode.WRONG_ANSWERS,
+    Verdict.SWALLOWED: ExitCode.WRONG_ANSWERS,
     Verdict.TORN: ExitCode.WRONG_ANSWERS,
     Verdict.CHANGED: ExitCode.WRONG_ANSWERS,
     Verdict.CHANGED_INPUT: ExitCode.WRONG_ANSWERS,
     Verdict.EXCEPTIONS: ExitCode.RAISED,
     Verdict.HANG: ExitCode.HUNG,
     Verdict.LEAK: ExitCode.LEAKED,
+    Verdict.LATE: ExitCode.LATE,
     Verdict.UNSTEADY: ExitCode.UNDECIDED,
     Verdict.INCONCLUSIVE: ExitCode.UNDECIDED,
 }
@@ -112,8 +115,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     with ExitStack() as stack:
         # What a target prints goes to stderr: stdout is for the report.
         with redirect_stdout(sys.stderr) if sys.stderr is not None else nullcontext():
-            target = stack.enter_context(_opened(arguments, model))
-            report = check(target, images, **options, say=report_line if watched else lambda _line: None)
+            fresh = stack.enter_context(_instances(arguments, model))
+            report = check(None, images, **options, fresh=fresh, say=report_line if watched else lambda _line: None)
         _write(report, arguments)
         if report.verdict is Verdict.HANG:
             stack.pop_all()  # closing the target would wait for the request that hangs
@@ -129,32 +132,44 @@ def _check_report_path(path: str) -> None:
 
 
 @contextmanager
-def _opened(arguments: argparse.Namespace, model: str | None) -> Iterator[Any]:
-    """Open the model, or make the target."""
+def _instances(arguments: argparse.Namespace, model: str | None) -> Iterator[Callable[[], Any]]:
+    """Give a function that opens the model, or makes the target, once more. The last model is closed at the end."""
+    opened: list[YOLO] = []
+
+    def make_another() -> Any:
+        created = make_target(arguments.target, arguments.target_arg)
+        # A factory may return a callable of any name: the report has the name that the caller knows.
+        return created if isinstance(created, (Target, YOLO)) else replace(target_of(created), name=arguments.target)
+
+    def open_another() -> YOLO:
+        while opened:  # first, or the next one would share its engine
+            opened.pop().close(drain=False)
+        opened.append(
+            YOLO(
+                model or "",
+                arguments.task,
+                backend=arguments.backend,
+                device=arguments.device,
+                workers=arguments.workers,
+                precision=arguments.precision,
+            )
+        )
+        return opened[0]
+
     if model is None:
         for name in ("workers", "task", "precision", "backend", "device"):
             if getattr(arguments, name) not in (None, DEFAULT_DEVICE):
                 raise InvalidOption(f"--{name} is for a MODEL; a target gets its arguments by --target-arg.")
         sys.path.insert(0, str(Path.cwd()))  # as with python -m: a target is often a file in the working folder
-        created = make_target(arguments.target, arguments.target_arg)
-        target = target_of(created)
-        # A factory may return a callable of any name: the report has the name that the caller knows.
-        yield target if isinstance(created, (Target, YOLO)) else replace(target, name=arguments.target)
+        yield make_another
         return
     if re.fullmatch(r"[A-Za-z_][\w.]+:[A-Za-z_][\w.]*", model) and not Path(model).exists():
         raise InvalidOption(f"there is no model {model!r}. To check a target of that name: --target {model}.")
-    opened = YOLO(
-        model,
-        arguments.task,
-        backend=arguments.backend,
-        device=arguments.device,
-        workers=arguments.workers,
-        precision=arguments.precision,
-    )
     try:
-        yield opened
+        yield open_another
     finally:
-        opened.close(drain=False)
+        while opened:
+            opened.pop().close(drain=False)
 
 
 def _write(report: Report, arguments: argparse.Namespace) -> None:
