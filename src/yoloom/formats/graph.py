@@ -98,17 +98,18 @@ class Graph:
         constants: Weights and other constants by name.
         images: Name of the input.
         outputs: Names of the outputs.
+        makers: The operator that gives each value, and which of its outputs that is.
     """
 
     nodes: Sequence[Node]
     constants: Mapping[str, Constant]
     images: str
     outputs: Sequence[str]
-    _makers: dict[str, tuple[Node, int]] = field(init=False, repr=False, compare=False)
+    makers: dict[str, tuple[Node, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         makers = {name: (node, place) for node in self.nodes for place, name in enumerate(node.outputs)}
-        object.__setattr__(self, "_makers", makers)
+        object.__setattr__(self, "makers", makers)
 
     @classmethod
     def folded(
@@ -162,16 +163,12 @@ class Graph:
         """Say what computes the columns of an output, in order: of one row, where rows are joined from several maps."""
         return _Walk(self).sources(output, 0)
 
-    def maker(self, value: str) -> tuple[Node, int] | None:
-        """Return the operator that gives a value, and which of its outputs that is."""
-        return self._makers.get(value)
-
     def ancestors(self, value: str) -> Iterator[Node]:
         """Yield the operators that a value depends on, each once."""
         seen: set[int] = set()
         waiting = [value]
         while waiting:
-            made = self._makers.get(waiting.pop())
+            made = self.makers.get(waiting.pop())
             if made is not None and id(made[0]) not in seen:
                 seen.add(id(made[0]))
                 yield made[0]
@@ -202,7 +199,7 @@ class _Walk:
         self._steps += 1
         if value in self._graph.constants:
             return (Columns(Source.CONSTANT),)
-        made = self._graph.maker(value)
+        made = self._graph.makers.get(value)
         if made is None or depth > _MOST_DEPTH or self._steps > _MOST_STEPS:
             return (Columns(Source.UNKNOWN),)
         node, place = made
@@ -264,7 +261,7 @@ class _Walk:
 
     def _width(self, value: str, depth: int) -> int | None:
         """Return how many channels the convolution before a value has."""
-        made = self._graph.maker(value)
+        made = self._graph.makers.get(value)
         if made is None or depth > _MOST_DEPTH:
             return None
         node, place = made

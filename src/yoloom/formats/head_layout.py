@@ -103,12 +103,7 @@ class Head:
             self._columns = graph.sources_of(self._output)
         self.kpt_shape = self._keypoints() if task == "pose" else None
         self._extras = self._values_behind()
-        if layout is not None:
-            self.layout = Layout(layout)
-        elif task == "classify":
-            self.layout = self._activation()
-        else:
-            self.layout = self._proved()
+        self.layout = self._proved() if layout is None else Layout(layout)
         self._check()
 
     def class_names(self) -> dict[int, str]:
@@ -121,8 +116,15 @@ class Head:
         values_before = f"{before} box values" + (f", {self._extras} others" if self._extras else "")
         if self._task != "classify" and classes is not None:
             classes = None if self._extras is None else classes - before - self._extras
-        if classes is None:
-            return self._names_alone()
+        if classes is None:  # the output leaves it open
+            if names is None:
+                raise InvalidModel(
+                    f"{path} does not say how many classes it has, neither in its output {shape} nor by their names: "
+                    "give them, YOLO(path, names=[...])."
+                )
+            classes = len(names if self._declared.names is None else self._declared.names)
+            if len(names) != classes:
+                raise InvalidModel(f"{path} has {classes} classes, but there are {len(names)} names.")
         if classes < 1:
             raise self._contradiction(f"{values_before} and at least one class for each anchor")
         if names is None:
@@ -137,20 +139,16 @@ class Head:
 
     # ---- Layouts
 
-    def _activation(self) -> Layout:
-        """Tell the probabilities of a classifier from logits, which nobody can see from their shape."""
-        last = self._columns[-1].source if self._columns else Source.UNKNOWN
-        if last in (Source.SOFTMAX, Source.SIGMOID):
-            return Layout.RAW
-        if last is Source.LINEAR:
-            return Layout.LOGITS
-        if self._declared.task == "classify":
-            return Layout.RAW  # Ultralytics exports classifiers with their softmax
-        raise self._ambiguous("probabilities, or logits before the softmax", Layout.RAW, Layout.LOGITS)
-
     def _proved(self) -> Layout:
-        _, rows, columns = self._rows
         declared, extras = self._declared, self._extras
+        if self._task == "classify":  # probabilities or logits, which nobody can tell by their shape
+            last = self._columns[-1].source if self._columns else Source.UNKNOWN
+            if last is Source.LINEAR:
+                return Layout.LOGITS
+            if last not in (Source.SOFTMAX, Source.SIGMOID) and declared.task != "classify":
+                raise self._ambiguous("probabilities, or logits before the softmax", Layout.RAW, Layout.LOGITS)
+            return Layout.RAW  # Ultralytics exports classifiers with their softmax
+        _, rows, columns = self._rows
         suppressed_columns = None if extras is None else _SUPPRESSED_COLUMNS + extras
         if declared.suppressed:
             if suppressed_columns is not None and columns not in (None, suppressed_columns):
@@ -253,8 +251,10 @@ class Head:
                     "those of RT-DETR or, for two classes, of a head that suppresses by itself. This version of "
                     f"yoloom does not read RT-DETR; for the other open it with {_arguments(Layout.END2END)}."
                 )
-        elif count is not None and columns == 5 + count + (extras or 0) and self._is_yolov5():
-            return Layout.OBJECTNESS
+        elif count is not None and columns == 5 + count + (extras or 0):
+            declared = self._declared
+            if declared.names is not None and declared.stride is not None and declared.task is None:
+                return Layout.OBJECTNESS  # the metadata of YOLOv5 has stride and names and never a task
         raise self._ambiguous(
             "a box, a score and a class, or a box and a score for each class, with objectness or without",
             Layout.END2END,
@@ -262,11 +262,6 @@ class Head:
             Layout.TRANSPOSED,
             Layout.ROWS,
         )
-
-    def _is_yolov5(self) -> bool:
-        """Tell whether the metadata is that of YOLOv5, which says stride and names and never a task."""
-        declared = self._declared
-        return declared.names is not None and declared.stride is not None and declared.task is None
 
     # ---- What the operators prove
 
@@ -314,10 +309,14 @@ class Head:
 
     def _keypoints(self) -> tuple[int, int]:
         """Return (keypoints, values of each). A file that does not say may still have those of COCO."""
-        shape = self._declared.kpt_shape
-        if shape is None and self._unexplained() == _COCO_KEYPOINTS[0] * _COCO_KEYPOINTS[1]:
-            return _COCO_KEYPOINTS
+        shape, (_, rows, columns) = self._declared.kpt_shape, self._rows
         if shape is None:
+            if self._declared.suppressed:
+                unexplained = None if columns is None else columns - _SUPPRESSED_COLUMNS
+            else:  # besides the box and the classes that are named
+                unexplained = None if rows is None or self._names is None else rows - _BOX - len(self._names)
+            if unexplained == _COCO_KEYPOINTS[0] * _COCO_KEYPOINTS[1]:
+                return _COCO_KEYPOINTS
             raise InvalidModel(
                 f"{self._file.path} is for pose and does not say how many keypoints it has (kpt_shape in its "
                 "metadata): export it again."
@@ -333,25 +332,6 @@ class Head:
         if self.kpt_shape is not None:
             return self.kpt_shape[0] * self.kpt_shape[1]
         return 1 if self._task == "obb" else 0
-
-    def _unexplained(self) -> int | None:
-        """Return how many values a row of a pose network has besides its box and the classes that are named."""
-        _, rows, columns = self._rows
-        if self._declared.suppressed:
-            return None if columns is None else columns - _SUPPRESSED_COLUMNS
-        return None if rows is None or self._names is None else rows - _BOX - len(self._names)
-
-    def _names_alone(self) -> dict[int, str]:
-        """Return the names of a network whose output leaves the number of classes open."""
-        names, declared = self._names, self._declared.names
-        if names is None:
-            raise InvalidModel(
-                f"{self._file.path} does not say how many classes it has, neither in its output "
-                f"{listed([self._rows])} nor by their names: give them, YOLO(path, names=[...])."
-            )
-        if declared is not None and len(names) != len(declared):
-            raise InvalidModel(f"{self._file.path} has {len(declared)} classes, but there are {len(names)} names.")
-        return dict(names)
 
     # ---- Refusals
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -44,17 +45,21 @@ def parse_metadata(notes: Mapping[str, Any], *overridden: str) -> Metadata:
         notes: The file's own words.
         overridden: Keys that may be wrong, because the caller has said better.
     """
-    notes = {key: value for key, value in notes.items() if key not in overridden or _is_sound(key, value)}
-    args: Mapping[str, Any] = _parse(notes, "args", dict) or {}
-    end2end, nms = _parse(notes, "end2end", _flag), args.get("nms")
+    kept = {key: value for key, value in notes.items() if key not in overridden}
+    for key in notes.keys() & set(overridden):
+        with suppress(ValueError, TypeError, OverflowError):  # left out where it can not be read
+            (parse_names if key == "names" else str)(parse_literal(notes[key]))
+            kept[key] = notes[key]
+    args: Mapping[str, Any] = _parse(kept, "args", dict) or {}
+    end2end, nms = _parse(kept, "end2end", _flag), args.get("nms")
     return Metadata(
-        task=_parse(notes, "task", str),
-        head=_parse(notes, "head", str),
-        stride=_parse(notes, "stride", _positive),
-        imgsz_hw=_parse(notes, "imgsz", lambda value: _pair([value, value] if isinstance(value, int) else value)),
-        channels=_parse(notes, "channels", _positive),
-        names=_parse(notes, "names", parse_names),
-        kpt_shape=_parse(notes, "kpt_shape", _pair),
+        task=_parse(kept, "task", str),
+        head=_parse(kept, "head", str),
+        stride=_parse(kept, "stride", _positive),
+        imgsz_hw=_parse(kept, "imgsz", lambda value: _pair([value, value] if isinstance(value, int) else value)),
+        channels=_parse(kept, "channels", _positive),
+        names=_parse(kept, "names", parse_names),
+        kpt_shape=_parse(kept, "kpt_shape", _pair),
         # `nms` in an export's arguments is True, False, or None for "neither stated".
         suppressed=None if end2end is None and nms is None else bool(end2end) or nms is True,
     )
@@ -92,14 +97,6 @@ def _parse(notes: Mapping[str, Any], key: str, convert: Callable[[Any], T]) -> T
             f"the model's metadata says {key}={text if len(text) < 80 else text[:80] + '...'}, which can not be read: "
             f"{error}. Export the model again, or remove that key."
         ) from error
-
-
-def _is_sound(key: str, value: Any) -> bool:
-    try:
-        (parse_names if key == "names" else str)(parse_literal(value))
-    except (ValueError, TypeError, OverflowError):
-        return False
-    return True
 
 
 def _flag(value: Any) -> bool:

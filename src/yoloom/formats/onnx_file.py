@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 
 from yoloom.errors import InvalidModel
 from yoloom.formats.graph import MOST_VALUES, Constant, Graph, Node
@@ -38,22 +37,15 @@ def read_onnx(file: ModelFile) -> tuple[Signature, Mapping[str, str]]:
         InvalidModel: It is no ONNX file, damaged or cut short.
         OSError: It can not be read.
     """
-
-    def declared(network: Path | bytes) -> tuple[Signature, Mapping[str, str]]:
-        return declarations(memoryview(network) if isinstance(network, bytes) else mapped(network))
-
     try:
-        return file.load(declared)
+        return file.load(
+            lambda network: declarations(memoryview(network) if isinstance(network, bytes) else mapped(network))
+        )
     except (ValueError, struct.error) as error:  # UnicodeDecodeError is a ValueError
-        raise _no_onnx(file.path, error) from error
-
-
-def _no_onnx(path: Path, error: Exception) -> InvalidModel:
-    size = path.stat().st_size
-    return InvalidModel(
-        lfs_pointer(path)
-        or f"{path} is no ONNX file, or a damaged or truncated one ({size} bytes): {error}. Copy or export it again."
-    )
+        kind = f"no ONNX file, or a damaged or truncated one ({file.path.stat().st_size} bytes)"
+        raise InvalidModel(
+            lfs_pointer(file.path) or f"{file.path} is {kind}: {error}. Copy or export it again."
+        ) from error
 
 
 def declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
@@ -74,9 +66,9 @@ def declarations(model: memoryview) -> tuple[Signature, dict[str, str]]:
     weights = constants.keys()  # files of IR version 3 list them among the inputs
     inputs = [value for value in parts[_GRAPH_INPUT] if text(value, _VALUE_NAME) not in weights]
     graph = _graph(parts[_GRAPH_NODE], constants, inputs, [text(value, _VALUE_NAME) for value in parts[_GRAPH_OUTPUT]])
-    element_type = _element_type(inputs[0]) if inputs else ""
-    outputs = [_dims(value) for value in parts[_GRAPH_OUTPUT]]
-    return Signature([_dims(value) for value in inputs], outputs, element_type, graph), notes
+    shapes = [_tensor_type(value) for value in inputs]
+    outputs = [_tensor_type(value)[0] for value in parts[_GRAPH_OUTPUT]]
+    return Signature([dims for dims, _ in shapes], outputs, shapes[0][1] if shapes else "", graph), notes
 
 
 def _graph(
@@ -95,20 +87,15 @@ def _graph(
             elif number == _NODE_OP:
                 op = str(value, "utf-8")
             elif number == _NODE_ATTRIBUTE and bytes(value[:7]).startswith(_LOOKED_AT):
-                integers = [_signed(field) for key, _, field in fields(value) if key == _ATTRIBUTE_INTEGER]
-                axis = integers[-1] if integers else axis
+                for key, _, integer in fields(value):
+                    if key == _ATTRIBUTE_INTEGER and isinstance(integer, int):
+                        axis = integer - (1 << 64) if integer >= 1 << 63 else integer  # two's complement
                 tensor = next(messages(value, _ATTRIBUTE_TENSOR), tensor)
         if op == "Constant":
             constants.update({name: Constant(()) if tensor is None else _named_constant(tensor)[1] for name in given})
         else:
             nodes.append(Node(op, taken, given, axis))
     return Graph.folded(nodes, constants, text(inputs[0], _VALUE_NAME) if inputs else "", outputs)
-
-
-def _signed(value: int | memoryview) -> int:
-    if not isinstance(value, int):
-        return 0
-    return value - (1 << 64) if value >= 1 << 63 else value
 
 
 def _named_constant(tensor: memoryview) -> tuple[str, Constant]:
@@ -133,21 +120,15 @@ def _named_constant(tensor: memoryview) -> tuple[str, Constant]:
     return name, Constant(tuple(shape), tuple(map(float, integers)) if len(integers) == count else None)
 
 
-def _element_type(value: memoryview) -> str:
-    inner = value
+def _tensor_type(value: memoryview) -> tuple[Dims, str]:
+    """Return the shape of an input or output, and the type of its numbers: "" where the file does not say."""
+    tensor = value
     for number in (_VALUE_TYPE, _TYPE_TENSOR):
-        inner = next(messages(inner, number), memoryview(b""))
-    types = [number for field, _, number in fields(inner) if field == _ELEMENT_TYPE and isinstance(number, int)]
-    return _TYPES.get(types[-1], f"type {types[-1]}") if types else ""
-
-
-def _dims(value: memoryview) -> Dims:
-    inner = value
-    for number in (_VALUE_TYPE, _TYPE_TENSOR, _TENSOR_SHAPE):
-        inner = next(messages(inner, number), memoryview(b""))
+        tensor = next(messages(tensor, number), memoryview(b""))
+    types = [field for number, _, field in fields(tensor) if number == _ELEMENT_TYPE and isinstance(field, int)]
     dims: list[int | None] = []
-    for dim in messages(inner, _SHAPE_DIM):
+    for dim in messages(next(messages(tensor, _TENSOR_SHAPE), memoryview(b"")), _SHAPE_DIM):
         sizes = [size for number, _, size in fields(dim) if number == _DIM_VALUE and isinstance(size, int)]
         # A named axis has no size. In protobuf the last value of a field counts, and negative ones wrap around 2**64.
         dims.append(sizes[-1] if sizes and 0 < sizes[-1] < 2**63 else None)
-    return tuple(dims)
+    return tuple(dims), _TYPES.get(types[-1], f"type {types[-1]}") if types else ""

@@ -13,6 +13,7 @@ from yoloom.formats.metadata import parse_names
 from yoloom.values import FrozenDict
 
 T = TypeVar("T")
+D = TypeVar("D")
 
 TASKS = ("detect", "segment", "pose", "obb", "classify")
 _HEADS = {
@@ -90,14 +91,19 @@ def describe(content: Any) -> Checkpoint:
     module = _network(content)
     yaml = _mapping(module.get("yaml"))
     args = {**_mapping(module.get("args")), **_mapping(content.get("train_args"))}
+    task = _task(module, args)
+    for name in ("names", "stride"):
+        if module.get(name) is None:
+            raise InvalidModel(f"its network has no {name}: it is not a checkpoint that Ultralytics saved.")
+    imgsz = args.get("imgsz")
     checkpoint = Checkpoint(
         module=module,
-        task=_task(module, args),
-        names=FrozenDict(_required(module, "names", _names)),
-        stride=_required(module, "stride", _strides),
-        channels=_optional("channels", yaml.get("channels", yaml.get("ch")), _size) or 3,
-        imgsz_hw=_optional("imgsz", args.get("imgsz"), _size_hw),
-        kpt_shape=_optional("kpt_shape", _head(module).get("kpt_shape"), _pair),
+        task=task,
+        names=FrozenDict(_declared("names", module.get("names"), _names, {})),
+        stride=_declared("stride", module.get("stride"), _strides, ()),
+        channels=_declared("channels", yaml.get("channels", yaml.get("ch")), _size, 3),
+        imgsz_hw=_declared("imgsz", [imgsz, imgsz] if isinstance(imgsz, (int, float)) else imgsz, _pair, None),
+        kpt_shape=_declared("kpt_shape", _head(module).get("kpt_shape"), _pair, None),
         yaml=FrozenDict(yaml),
         args=FrozenDict(args),
         notes=FrozenDict({key: content[key] for key in _NOTES if isinstance(content.get(key), str)}),
@@ -147,16 +153,9 @@ def _task(module: Module, args: Mapping[str, Any]) -> str:
     return task
 
 
-def _required(module: Module, name: str, convert: Callable[[Any], T]) -> T:
-    value = _optional(name, module.get(name), convert)
-    if value is None:
-        raise InvalidModel(f"its network has no {name}: it is not a checkpoint that Ultralytics saved.")
-    return value
-
-
-def _optional(name: str, value: Any, convert: Callable[[Any], T]) -> T | None:
+def _declared(name: str, value: Any, convert: Callable[[Any], T], default: D) -> T | D:
     try:
-        return None if value is None else convert(value)
+        return default if value is None else convert(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidModel(f"its {name} can not be read: {str(error)[:200]}") from error
 
@@ -182,10 +181,6 @@ def _size(value: Any) -> int:
     if not isinstance(value, (int, float)) or value != value // 1 or not 0 < value < _MAX_SIZE:
         raise ValueError(f"expected a positive whole number below {_MAX_SIZE}, got {short_repr(value)}")
     return int(value)
-
-
-def _size_hw(value: Any) -> tuple[int, int]:
-    return (_size(value), _size(value)) if isinstance(value, (int, float)) else _pair(value)
 
 
 def _pair(value: Any) -> tuple[int, int]:

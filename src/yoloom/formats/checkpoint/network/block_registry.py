@@ -26,20 +26,15 @@ def defines(*kinds: str) -> Callable[[D], D]:
     return register
 
 
-def definition(module: Module) -> Definition:
-    """Find the definition of a module's class.
+def apply(ops: Ops[V], module: Module, x: V) -> V:
+    """Compute a module, mostly of one input and one output.
 
     Raises:
-        UnsupportedModel: there is none.
+        UnsupportedModel: its class has no definition.
     """
     if module.kind not in _definitions:
         raise unknown_block(module)
-    return _definitions[module.kind]
-
-
-def apply(ops: Ops[V], module: Module, x: V) -> V:
-    """Compute a module of one input and one output."""
-    y: V = definition(module)(ops, module, x)
+    y: V = _definitions[module.kind](ops, module, x)
     return y
 
 

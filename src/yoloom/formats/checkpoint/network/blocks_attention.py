@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from yoloom.formats.checkpoint.network.block_registry import apply, defines
-from yoloom.formats.checkpoint.network.blocks_csp import accumulated, halves, residual
+from yoloom.formats.checkpoint.network.blocks_csp import accumulated, halves
 from yoloom.formats.checkpoint.network.ops import Ops, V
 from yoloom.formats.checkpoint.pickled.tree import Module
 
@@ -22,19 +22,13 @@ def partial_self_attention(ops: Ops[V], module: Module, x: V) -> V:
     return apply(ops, module.children["cv2"], ops.concat([short, long], axis=1))
 
 
-@defines("PSABlock")
-def self_attention_block(ops: Ops[V], module: Module, x: V) -> V:
-    """Attention and a feed-forward network, each added to its input where the module has `add`."""
-    for name in ("attn", "ffn"):
-        x = residual(ops, module, x, apply(ops, module.children[name], x))
-    return x
-
-
-@defines("ABlock")
-def area_attention_block(ops: Ops[V], module: Module, x: V) -> V:
-    """Attention within areas and a feed-forward network, each added to its input."""
-    for name in ("attn", "mlp"):
-        x = ops.add(x, apply(ops, module.children[name], x))
+@defines("PSABlock", "ABlock")
+def attention_block(ops: Ops[V], module: Module, x: V) -> V:
+    """Attention (ABlock: within areas) and a feed-forward network, each added to its input (PSABlock: if so set)."""
+    within_areas = module.kind == "ABlock"
+    for name in ("attn", "mlp" if within_areas else "ffn"):
+        y = apply(ops, module.children[name], x)
+        x = ops.add(x, y) if within_areas or module.attributes["add"] else y
     return x
 
 
@@ -50,35 +44,25 @@ def area_attention_c2f(ops: Ops[V], module: Module, x: V) -> V:
     return ops.add(x, ops.mul(ops.constant(gamma.numpy().astype(np.float32).reshape(-1, 1, 1)), y))
 
 
-@defines("Attention")
+@defines("Attention", "AAttn")
 def attention(ops: Ops[V], module: Module, x: V) -> V:
-    """Every pixel attends to every pixel; keys may be narrower than values."""
-    heads, key, value = (int(module.attributes[name]) for name in ("num_heads", "key_dim", "head_dim"))
-    qkv = ops.reshape(apply(ops, module.children["qkv"], x), [0, heads, 2 * key + value, -1])
-    q, k, v = ops.split(qkv, [key, key, value], axis=2)
-    y = _attended(ops, q, k, v, key, axes=4)
-    return _projected(ops, module, ops.reshape_like(y, x), ops.reshape_like(v, x))
-
-
-@defines("AAttn")
-def area_attention(ops: Ops[V], module: Module, x: V) -> V:
-    """Every pixel attends to those of its own area: the map is cut into equal runs of pixels, row by row."""
-    heads, size, areas = (int(module.attributes[name]) for name in ("num_heads", "head_dim", "area"))
-    qkv = ops.reshape(apply(ops, module.children["qkv"], x), [0, heads, 3 * size, areas, -1])
-    q, k, v = ops.split(ops.transpose(qkv, [0, 3, 1, 2, 4]), [size, size, size], axis=3)
-    y = _attended(ops, q, k, v, size, axes=5)
-    y, v = (ops.reshape_like(ops.transpose(value, [0, 2, 3, 1, 4]), x) for value in (y, v))
-    return _projected(ops, module, y, v)
-
-
-def _attended(ops: Ops[V], q: V, k: V, v: V, size: int, axes: int) -> V:
-    """Scaled dot-product attention; the last two axes are (channels, pixels), so Q, K and V are transposed here."""
-    turned = [*range(axes - 2), axes - 1, axes - 2]  # swaps the last two
-    scaled = ops.mul(q, ops.constant(np.array(size**-0.5, np.float32)))
-    weights = ops.softmax(ops.matmul(ops.transpose(scaled, turned), k), axis=axes - 1)
-    return ops.matmul(v, ops.transpose(weights, turned))
-
-
-def _projected(ops: Ops[V], module: Module, y: V, v: V) -> V:
-    """The output projection of y, to which a convolution of the values adds the positions."""
+    """Every pixel attends to every pixel; of AAttn to those of its own area, one of equal runs of pixels row by row."""
+    by_area = module.kind == "AAttn"
+    names = ("num_heads", "head_dim", "head_dim", "area") if by_area else ("num_heads", "key_dim", "head_dim")
+    heads, key, value, *areas = (int(module.attributes[name]) for name in names)  # keys may be narrower than values
+    qkv = ops.reshape(apply(ops, module.children["qkv"], x), [0, heads, 2 * key + value, *areas, -1])
+    if by_area:
+        qkv = ops.transpose(qkv, [0, 3, 1, 2, 4])  # (B, areas, heads, channels, pixels)
+    pixels = 4 if by_area else 3
+    q, k, v = ops.split(qkv, [key, key, value], axis=pixels - 1)
+    # The last two axes are (channels, pixels), so Q, K and V are transposed here.
+    turned = [*range(pixels - 1), pixels, pixels - 1]
+    scaled = ops.mul(q, ops.constant(np.array(key**-0.5, np.float32)))
+    weights = ops.softmax(ops.matmul(ops.transpose(scaled, turned), k), axis=pixels)
+    y = ops.matmul(v, ops.transpose(weights, turned))
+    if by_area:
+        y, v = (ops.reshape_like(ops.transpose(part, [0, 2, 3, 1, 4]), x) for part in (y, v))
+    else:
+        y, v = (ops.reshape_like(part, x) for part in (y, v))
+    # A convolution of the values adds the positions.
     return apply(ops, module.children["proj"], ops.add(y, apply(ops, module.children["pe"], v)))

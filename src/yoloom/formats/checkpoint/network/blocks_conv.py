@@ -8,45 +8,39 @@ from yoloom.formats.checkpoint.network.ops import Ops, V
 from yoloom.formats.checkpoint.pickled.tree import Module
 
 
-@defines("Conv", "DWConv")
+@defines("Conv", "DWConv", "Conv2", "ConvTranspose", "RepConv", "RepVGGDW")
 def conv(ops: Ops[V], module: Module, x: V) -> V:
-    """A convolution with its norm and activation."""
-    return _activated(ops, module, ops.convolve(x, _conv_and_norm(module)))
+    """A convolution with its norm and activation, however many branches it was trained in."""
+    y = ops.convolve(x, _merged(module))
+    activation = module.children.get("act")
+    return y if activation is None else apply(ops, activation, y)
 
 
-@defines("Conv2")
-def conv2(ops: Ops[V], module: Module, x: V) -> V:
-    """A 3x3 and a 1x1 convolution side by side, normalised together."""
-    weights, small = convolution(module.children["conv"]), module.children.get("cv2")
-    merged = weights if small is None else weights.merged(convolution(small))
-    return _activated(ops, module, ops.convolve(x, merged.normalised(module.children.get("bn"))))
+def _merged(module: Module) -> ConvWeights:
+    """The one convolution that a block of these is. One that was saved after fusing has less to merge."""
+    children, norm = module.children, module.children.get("bn")
+    if module.kind == "ConvTranspose":
+        return convolution(children["conv_transpose"]).normalised(norm)
+    if module.kind == "Conv2":  # 3x3 and 1x1 side by side, normalised together
+        weights, small = convolution(children["conv"]), children.get("cv2")
+        return (weights if small is None else weights.merged(convolution(small))).normalised(norm)
+    if module.kind == "RepVGGDW":  # 7x7 and 3x3, both depthwise, summed
+        weights, small = _normalised(children["conv"]), children.get("conv1")
+        return weights if small is None else weights.merged(_normalised(small))
+    if module.kind != "RepConv":
+        return _normalised(module)
+    if "conv" in children:
+        return convolution(children["conv"])
+    # 3x3, 1x1 and (where there is a norm) the input itself, summed
+    weights = _normalised(children["conv1"]).merged(_normalised(children["conv2"]))
+    return weights if norm is None else weights.merged(identity_convolution(weights, norm))
 
 
-@defines("ConvTranspose")
-def conv_transpose(ops: Ops[V], module: Module, x: V) -> V:
-    """A transposed convolution with its norm and activation."""
-    weights = convolution(module.children["conv_transpose"]).normalised(module.children.get("bn"))
-    return _activated(ops, module, ops.convolve(x, weights))
-
-
-@defines("RepConv")
-def rep_conv(ops: Ops[V], module: Module, x: V) -> V:
-    """3x3, 1x1 and (where there is a norm) the input itself, summed."""
-    if "conv" in module.children:  # saved after it was fused
-        weights = convolution(module.children["conv"])
-    else:
-        weights = _conv_and_norm(module.children["conv1"]).merged(_conv_and_norm(module.children["conv2"]))
-        norm = module.children.get("bn")
-        weights = weights if norm is None else weights.merged(identity_convolution(weights, norm))
-    return _activated(ops, module, ops.convolve(x, weights))
-
-
-@defines("RepVGGDW")
-def rep_vgg_depthwise(ops: Ops[V], module: Module, x: V) -> V:
-    """7x7 and 3x3, both depthwise, summed."""
-    weights, small = _conv_and_norm(module.children["conv"]), module.children.get("conv1")
-    merged = weights if small is None else weights.merged(_conv_and_norm(small))
-    return _activated(ops, module, ops.convolve(x, merged))
+def _normalised(module: Module) -> ConvWeights:
+    """The weights of a torch convolution, or of one with its norm; a file saved after fusing has none."""
+    if "weight" in module.parameters:
+        return convolution(module)
+    return convolution(module.children["conv"]).normalised(module.children.get("bn"))
 
 
 @defines("GhostConv")
@@ -67,15 +61,3 @@ def focus(ops: Ops[V], module: Module, x: V) -> V:
 def channels_out(module: Module) -> int:
     """Count the channels that leave a convolution, bare or with its norm."""
     return convolution(module if "weight" in module.parameters else module.children["conv"]).channels_out
-
-
-def _conv_and_norm(module: Module) -> ConvWeights:
-    """The weights of a torch convolution, or of one with its norm; a file saved after fusing has none."""
-    if "weight" in module.parameters:
-        return convolution(module)
-    return convolution(module.children["conv"]).normalised(module.children.get("bn"))
-
-
-def _activated(ops: Ops[V], module: Module, x: V) -> V:
-    activation = module.children.get("act")
-    return x if activation is None else apply(ops, activation, x)

@@ -16,39 +16,20 @@ from yoloom.formats.checkpoint.pickled.tree import Module
 # Bottlenecks: they add what they compute to their input
 
 
-@defines("Bottleneck", "RepBottleneck")
+@defines("Bottleneck", "RepBottleneck", "CIB")
 def bottleneck(ops: Ops[V], module: Module, x: V) -> V:
-    """Two convolutions."""
-    return residual(ops, module, x, chain(ops, module, x, "cv1", "cv2"))
+    """Two convolutions, or five in one child (CIB: depthwise and 1x1 by turns)."""
+    y = chain(ops, module, x, *(("cv1",) if module.kind == "CIB" else ("cv1", "cv2")))
+    return ops.add(x, y) if module.attributes["add"] else y  # not where the numbers of channels differ
 
 
-@defines("CIB")
-def compact_inverted_block(ops: Ops[V], module: Module, x: V) -> V:
-    """Five convolutions, depthwise and 1x1 by turns."""
-    return residual(ops, module, x, chain(ops, module, x, "cv1"))
-
-
-@defines("GhostBottleneck")
-def ghost_bottleneck(ops: Ops[V], module: Module, x: V) -> V:
-    """Ghost convolutions beside a shortcut that may shrink the image."""
-    return ops.add(chain(ops, module, x, "conv"), chain(ops, module, x, "shortcut"))
-
-
-@defines("ResNetBlock")
-def resnet_block(ops: Ops[V], module: Module, x: V) -> V:
-    """Three convolutions beside a shortcut, with the activation after the sum."""
-    return ops.relu(ops.add(chain(ops, module, x, "cv1", "cv2", "cv3"), chain(ops, module, x, "shortcut")))
-
-
-@defines("ResNetLayer")
-def resnet_layer(ops: Ops[V], module: Module, x: V) -> V:
-    """A run of ResNet blocks, or the stem of the network."""
-    return apply(ops, module.children["layer"], x)
-
-
-def residual(ops: Ops[V], module: Module, x: V, y: V) -> V:
-    """Add x to y where the module has `add`: not where the numbers of channels differ."""
-    return ops.add(x, y) if module.attributes["add"] else y
+@defines("GhostBottleneck", "ResNetBlock")
+def bottleneck_with_shortcut(ops: Ops[V], module: Module, x: V) -> V:
+    """Convolutions beside a shortcut that may shrink the image; of ResNet with the activation after the sum."""
+    is_resnet = module.kind == "ResNetBlock"
+    y = chain(ops, module, x, *(("cv1", "cv2", "cv3") if is_resnet else ("conv",)))
+    y = ops.add(y, chain(ops, module, x, "shortcut"))
+    return ops.relu(y) if is_resnet else y
 
 
 # Cross-stage partial blocks
@@ -61,49 +42,32 @@ def c1(ops: Ops[V], module: Module, x: V) -> V:
     return ops.add(apply(ops, module.children["m"], y), y)
 
 
-@defines("C2")
+@defines("C2", "C2PSA")
 def c2(ops: Ops[V], module: Module, x: V) -> V:
-    """The first half of the channels through the blocks."""
-    long, short = halves(ops, module, "cv1", x)
-    parts = [apply(ops, module.children["m"], long), short]
+    """Half of the channels through the blocks: of C2 the first half, of C2PSA the second."""
+    parts = halves(ops, module, "cv1", x)
+    long = 0 if module.kind == "C2" else 1
+    parts[long] = apply(ops, module.children["m"], parts[long])
     return apply(ops, module.children["cv2"], ops.concat(parts, axis=1))
 
 
-@defines("C2PSA")
-def c2_attention(ops: Ops[V], module: Module, x: V) -> V:
-    """The second half of the channels through the blocks."""
-    short, long = halves(ops, module, "cv1", x)
-    parts = [short, apply(ops, module.children["m"], long)]
-    return apply(ops, module.children["cv2"], ops.concat(parts, axis=1))
-
-
-@defines("C2f", "C2fCIB", "C3k2", "C2fPSA")
+@defines("C2f", "C2fCIB", "C3k2", "C2fPSA", "RepNCSPELAN4", "ELAN1")
 def c2f(ops: Ops[V], module: Module, x: V) -> V:
-    """As C2PSA, and the result of every block goes to the end."""
-    parts = accumulated(ops, halves(ops, module, "cv1", x), module.children["m"].children.values())
-    return apply(ops, module.children["cv2"], ops.concat(parts, axis=1))
+    """As C2PSA, and the result of every block goes to the end; of ELAN the blocks are two stages."""
+    children = module.children
+    if module.kind in ("RepNCSPELAN4", "ELAN1"):
+        blocks, last = [children["cv2"], children["cv3"]], children["cv4"]
+    else:
+        blocks, last = list(children["m"].children.values()), children["cv2"]
+    return apply(ops, last, ops.concat(accumulated(ops, halves(ops, module, "cv1", x), blocks), axis=1))
 
 
-@defines("C3", "C3k", "C3x", "C3Ghost", "RepCSP")
+@defines("C3", "C3k", "C3x", "C3Ghost", "RepCSP", "RepC3")
 def c3(ops: Ops[V], module: Module, x: V) -> V:
-    """Two convolutions of the same input, one followed by the blocks."""
+    """Two convolutions of the same input, one followed by the blocks: joined, or of RepC3 summed."""
     parts = [chain(ops, module, x, "cv1", "m"), chain(ops, module, x, "cv2")]
-    return apply(ops, module.children["cv3"], ops.concat(parts, axis=1))
-
-
-@defines("RepC3")
-def rep_c3(ops: Ops[V], module: Module, x: V) -> V:
-    """As C3, with the sum of both."""
-    parts = [chain(ops, module, x, "cv1", "m"), chain(ops, module, x, "cv2")]
-    return apply(ops, module.children["cv3"], ops.add(*parts))
-
-
-@defines("RepNCSPELAN4", "ELAN1")
-def elan(ops: Ops[V], module: Module, x: V) -> V:
-    """Both halves, the result of a first stage on the second one, and of a second stage on that."""
-    stages = [module.children[name] for name in ("cv2", "cv3")]
-    parts = accumulated(ops, halves(ops, module, "cv1", x), stages)
-    return apply(ops, module.children["cv4"], ops.concat(parts, axis=1))
+    joined = ops.add(*parts) if module.kind == "RepC3" else ops.concat(parts, axis=1)
+    return apply(ops, module.children["cv3"], joined)
 
 
 def accumulated(ops: Ops[V], values: list[V], blocks: Iterable[Module]) -> list[V]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-from yoloom.formats.checkpoint.network.block_registry import apply, chain, defines
+from yoloom.formats.checkpoint.network.block_registry import apply, defines
 from yoloom.formats.checkpoint.network.blocks_conv import channels_out
 from yoloom.formats.checkpoint.network.blocks_csp import accumulated
 from yoloom.formats.checkpoint.network.conv_weights import convolution
@@ -55,12 +55,6 @@ def mean_down(ops: Ops[V], module: Module, x: V) -> V:
     pooled = ops.max_pool(pooled, (3, 3), (2, 2), (1, 1))
     parts = [apply(ops, module.children["cv1"], convolved), apply(ops, module.children["cv2"], pooled)]
     return ops.concat(parts, axis=1)
-
-
-@defines("SCDown")
-def separate_down(ops: Ops[V], module: Module, x: V) -> V:
-    """A 1x1 convolution that changes the channels, then a depthwise one that shrinks the image."""
-    return chain(ops, module, x, "cv1", "cv2")
 
 
 @defines("Concat")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -16,11 +16,10 @@ from yoloom.formats.checkpoint.network import (  # noqa: F401  their import regi
     blocks_pool,
     torch_layers,
 )
-from yoloom.formats.checkpoint.network.block_registry import definition
+from yoloom.formats.checkpoint.network.block_registry import apply, unknown_block
 from yoloom.formats.checkpoint.network.head_parts import ONE_TO_ONE, Branch, Output
-from yoloom.formats.checkpoint.network.heads import head_of
+from yoloom.formats.checkpoint.network.heads import HEADS
 from yoloom.formats.checkpoint.network.ops import Ops, V
-from yoloom.formats.checkpoint.pickled.tree import Module
 
 MOST_MODULES = 20_000  # the largest known network has 2,500
 
@@ -42,25 +41,21 @@ def outputs(ops: Ops[V], checkpoint: Checkpoint, image: V, one_to_one: bool = Fa
         # Counted before it is walked: a file may name one module inside itself over and over.
         if next(islice(checkpoint.module.walk(), MOST_MODULES, None), None) is not None:
             raise InvalidModel(f"the network has more than {MOST_MODULES} modules, which no YOLO has.")
-        *body, last = checkpoint.module.children["model"].children.values()
-        head = head_of(last)
+        *body, head = checkpoint.module.children["model"].children.values()
+        if head.kind not in HEADS:
+            raise unknown_block(head)
         values: list[Any] = []  # by layer
-        for layer in body:
-            values.append(definition(layer)(ops, layer, _inputs(layer, values, image)))
-        features = _inputs(last, values, image)
-        features = features if isinstance(features, list) else [features]
-        return head(Branch(ops, last, features, ONE_TO_ONE if one_to_one else ""))
-
-
-def _inputs(layer: Module, values: Sequence[Any], image: Any) -> Any:
-    """The input of a layer: one value, or a list where the layer takes several."""
-
-    def value(index: int) -> Any:
-        # Negative indices count back from the layer that asks; before the first layer there is the image.
-        return image if index == -1 and not values else values[index]
-
-    source = layer.attributes["f"]
-    return value(source) if isinstance(source, int) else [value(index) for index in source]
+        for layer in (*body, head):
+            source = layer.attributes["f"]
+            # Negative indices count back from the layer that asks; before the first layer there is the image.
+            inputs = [
+                image if index == -1 and not values else values[index]
+                for index in ([source] if isinstance(source, int) else source)
+            ]
+            if len(values) < len(body):
+                x: Any = inputs[0] if isinstance(source, int) else inputs
+                values.append(apply(ops, layer, x))
+        return HEADS[head.kind](Branch(ops, head, inputs, ONE_TO_ONE if one_to_one else ""))
 
 
 @contextmanager

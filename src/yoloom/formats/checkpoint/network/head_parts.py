@@ -43,11 +43,6 @@ class Branch(Generic[V]):
     features: Sequence[V]
     prefix: str
 
-    @property
-    def selects(self) -> bool:
-        """Whether the branch chooses its best detections itself, and needs no NMS."""
-        return self.prefix == ONE_TO_ONE
-
     def stages(self, name: str) -> list[Module]:
         """Find the modules of the child `name`, one for each level."""
         return list(self.head.children[self.prefix + name].children.values())
@@ -104,14 +99,10 @@ class Branch(Generic[V]):
         ops = self.ops
         left_top, right_bottom = self.distances()
         first, second = ops.sub(self.points, left_top), ops.add(self.points, right_bottom)
-        if not self.selects:
+        if self.prefix != ONE_TO_ONE:
             centre = ops.mul(ops.add(first, second), self.constant(0.5))
             first, second = centre, ops.sub(second, first)
         return ops.mul(ops.concat([first, second], axis=1), self.strides)
-
-    def scores(self) -> V:
-        """Compute the score of each class between 0 and 1: (B, classes, A)."""
-        return self.ops.sigmoid(self.levels("cv3"))
 
 
 @dataclass(frozen=True)
@@ -132,25 +123,18 @@ class Output(Generic[V]):
 
 def predictions(branch: Branch[V], boxes: V, extras: Extras[V] | None = None) -> Output[V]:
     """Make the output that every detection head has, in the layout of its branch."""
-    columns = extras.columns if extras else 0
-    values = [] if extras is None else [extras.value]
-    if branch.selects:
-        return Output(_best(branch, boxes, values), ("batch", "detections", 6 + columns))
-    raw = branch.ops.concat([boxes, branch.scores(), *values], axis=1)
-    return Output(raw, ("batch", 4 + branch.columns("cv3") + columns, "anchors"))
-
-
-def _best(branch: Branch[V], boxes: V, extras: list[V]) -> V:
-    """Choose the N best: (B, N, 4 + score + class + extras), the best anchors, then pairs of these and a class."""
-    ops, scores = branch.ops, branch.scores()
-    classes = ops.constant(np.array(branch.columns("cv3"), np.int64))
+    ops, scores, classes = branch.ops, branch.ops.sigmoid(branch.levels("cv3")), branch.columns("cv3")
+    width, values = (0, []) if extras is None else (extras.columns, [extras.value])
+    if branch.prefix != ONE_TO_ONE:
+        return Output(ops.concat([boxes, scores, *values], axis=1), ("batch", 4 + classes + width, "anchors"))
+    # The N best: first the best anchors, then the best pairs of one of these and a class.
+    count_of_classes = ops.constant(np.array(classes, np.int64))
     count = ops.size(scores, axis=2, most=MOST_DETECTIONS)
     _, anchors = ops.top(ops.reshape(ops.max_of_axis(scores, axis=1), [0, -1]), count)
-    boxes, scores, *extras = (
-        ops.rows(ops.transpose(values, [0, 2, 1]), anchors) for values in (boxes, scores, *extras)
-    )
+    boxes, scores, *values = (ops.rows(ops.transpose(rows, [0, 2, 1]), anchors) for rows in (boxes, scores, *values))
     score, pair = ops.top(ops.reshape(scores, [0, -1]), count)
     # The pairs are numbered row by row, as they lie in (N, classes): number = row * classes + class.
-    row, class_id = ops.div(pair, classes), ops.to_float(ops.mod(pair, classes))
-    columns = [ops.reshape(values, [0, -1, 1]) for values in (score, class_id)]
-    return ops.concat([ops.rows(boxes, row), *columns, *(ops.rows(values, row) for values in extras)], axis=2)
+    row, class_id = ops.div(pair, count_of_classes), ops.to_float(ops.mod(pair, count_of_classes))
+    columns = [ops.reshape(value, [0, -1, 1]) for value in (score, class_id)]
+    best = [ops.rows(boxes, row), *columns, *(ops.rows(value, row) for value in values)]
+    return Output(ops.concat(best, axis=2), ("batch", "detections", 6 + width))

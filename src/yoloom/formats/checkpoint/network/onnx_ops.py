@@ -16,6 +16,18 @@ from yoloom.formats.checkpoint.network.onnx_graph import FLOAT, OnnxGraph
 OPSET = 17
 _TO_END = 2**63 - 1
 _SINGLE = np.dtype(np.float32)
+# Of `Resize`: output pixel i is input pixel floor(i / factor), as torch's "nearest" is, without a half-pixel shift.
+_NEAREST = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+
+
+def _unary(operator: str) -> Callable[[OnnxOps, str], str]:
+    """Make the method that adds this operator of one value."""
+    return lambda ops, x: ops._node(operator, x)
+
+
+def _binary(operator: str) -> Callable[[OnnxOps, str, str], str]:
+    """Make the method that adds this operator of two values."""
+    return lambda ops, a, b: ops._node(operator, a, b)
 
 
 class OnnxOps:
@@ -59,54 +71,13 @@ class OnnxOps:
             return self._graph.weight(shape, _SINGLE, compute)
         return self.to_float(self._graph.weight(shape, np.dtype(np.float16), compute))
 
-    def _bias(self, values: Array) -> str:
-        return self._graph.weight(values.shape, _SINGLE, lambda: values)
-
     # Arithmetic
 
-    def add(self, a: str, b: str) -> str:
-        """Add `Add`."""
-        return self._node("Add", a, b)
-
-    def sub(self, a: str, b: str) -> str:
-        """Add `Sub`."""
-        return self._node("Sub", a, b)
-
-    def mul(self, a: str, b: str) -> str:
-        """Add `Mul`."""
-        return self._node("Mul", a, b)
-
-    def div(self, a: str, b: str) -> str:
-        """Add `Div`, which truncates integers."""
-        return self._node("Div", a, b)
-
-    def mod(self, a: str, b: str) -> str:
-        """Add `Mod`."""
-        return self._node("Mod", a, b)
-
-    def matmul(self, a: str, b: str) -> str:
-        """Add `MatMul`."""
-        return self._node("MatMul", a, b)
-
-    def sin(self, x: str) -> str:
-        """Add `Sin`."""
-        return self._node("Sin", x)
-
-    def cos(self, x: str) -> str:
-        """Add `Cos`."""
-        return self._node("Cos", x)
-
-    def sigmoid(self, x: str) -> str:
-        """Add `Sigmoid`."""
-        return self._node("Sigmoid", x)
-
-    def tanh(self, x: str) -> str:
-        """Add `Tanh`."""
-        return self._node("Tanh", x)
-
-    def relu(self, x: str) -> str:
-        """Add `Relu`."""
-        return self._node("Relu", x)
+    # Operators that take values and no settings. `Div` truncates integers.
+    add, sub, mul, div, mod = (_binary(operator) for operator in ("Add", "Sub", "Mul", "Div", "Mod"))
+    matmul = _binary("MatMul")
+    sin, cos, sigmoid, tanh, relu = (_unary(operator) for operator in ("Sin", "Cos", "Sigmoid", "Tanh", "Relu"))
+    hard_swish, mean_of_image = _unary("HardSwish"), _unary("GlobalAveragePool")
 
     def leaky_relu(self, x: str, slope: float) -> str:
         """Add `LeakyRelu`."""
@@ -120,10 +91,6 @@ class OnnxOps:
         """Add x / 2 * (1 + erf(x / √2)): opset 17 has no operator for it."""
         erf = self._node("Erf", self._node("Mul", x, self._number(0.5**0.5)))
         return self._node("Mul", self._node("Mul", x, self._number(0.5)), self._node("Add", erf, self._number(1)))
-
-    def hard_swish(self, x: str) -> str:
-        """Add `HardSwish`."""
-        return self._node("HardSwish", x)
 
     def softmax(self, x: str, axis: int) -> str:
         """Add `Softmax`."""
@@ -141,8 +108,9 @@ class OnnxOps:
 
     def convolve(self, x: str, kernel: ConvWeights) -> str:
         """Add `Conv` or `ConvTranspose`."""
-        weights = [self._matrix(kernel.weight.shape, kernel.weight.numpy)]
-        weights += [] if kernel.bias is None else [self._bias(kernel.bias)]
+        weights, bias = [self._matrix(kernel.weight.shape, kernel.weight.numpy)], kernel.bias
+        if bias is not None:
+            weights.append(self._graph.weight(bias.shape, _SINGLE, lambda: bias))
         settings: dict[str, Any] = {
             "strides": kernel.stride,
             "pads": kernel.padding * 2,
@@ -157,7 +125,9 @@ class OnnxOps:
     def linear(self, x: str, weight: Array, bias: Array | None) -> str:
         """Add `MatMul`, and `Add` for the bias."""
         y = self._node("MatMul", x, self._matrix(weight.T.shape, lambda: weight.T))
-        return y if bias is None else self._node("Add", y, self._bias(bias))
+        if bias is None:
+            return y
+        return self._node("Add", y, self._graph.weight(bias.shape, _SINGLE, lambda: bias))
 
     def max_pool(self, x: str, size: Pair, stride: Pair, padding: Pair, round_up: bool = False) -> str:
         """Add `MaxPool`."""
@@ -166,10 +136,6 @@ class OnnxOps:
     def mean_pool(self, x: str, size: Pair, stride: Pair) -> str:
         """Add `AveragePool`."""
         return self._node("AveragePool", x, kernel_shape=size, strides=stride)
-
-    def mean_of_image(self, x: str) -> str:
-        """Add `GlobalAveragePool`."""
-        return self._node("GlobalAveragePool", x)
 
     def max_of_axis(self, x: str, axis: int) -> str:
         """Add `ReduceMax`."""
@@ -185,16 +151,12 @@ class OnnxOps:
 
     def upsample(self, x: str, factor: float) -> str:
         """Add `Resize` by a factor."""
-        return self._resized(x, self.constant(np.array([1, 1, factor, factor], np.float32)))
+        return self._node("Resize", x, "", self.constant(np.array([1, 1, factor, factor], np.float32)), **_NEAREST)
 
     def upsample_to(self, x: str, like: str) -> str:
         """Add `Resize` to a size."""
-        return self._resized(x, "", self.concat([self._dims(x, 0, 2), self._dims(like, 2, 4)], axis=0))
-
-    def _resized(self, x: str, *scales_or_sizes: str) -> str:
-        # Output pixel i is input pixel floor(i / factor), as torch's "nearest" is: no half-pixel shift.
-        settings = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
-        return self._node("Resize", x, "", *scales_or_sizes, **settings)
+        sizes = self.concat([self._dims(x, 0, 2), self._dims(like, 2, 4)], axis=0)
+        return self._node("Resize", x, "", "", sizes, **_NEAREST)
 
     # Shape
 

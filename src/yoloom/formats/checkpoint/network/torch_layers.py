@@ -19,9 +19,9 @@ def identity(_ops: Ops[V], _module: Module, x: V) -> V:
     return x
 
 
-@defines("Sequential")
+@defines("Sequential", "ResNetLayer", "SCDown")
 def sequential(ops: Ops[V], module: Module, x: V) -> V:
-    """The children, one after the other."""
+    """The children, one after the other: of SCDown a 1x1 convolution, then a depthwise one that shrinks the image."""
     return reduce(lambda value, child: apply(ops, child, value), module.children.values(), x)
 
 
@@ -80,28 +80,19 @@ def zero_pad(ops: Ops[V], module: Module, x: V) -> V:
     return ops.pad(x, left, right, top, bottom)
 
 
-@defines("SiLU", "ReLU", "Hardswish", "Sigmoid", "Tanh")
+@defines("SiLU", "ReLU", "Hardswish", "Sigmoid", "Tanh", "LeakyReLU", "GELU")
 def activation(ops: Ops[V], module: Module, x: V) -> V:
-    """An activation without settings."""
+    """An activation; of GELU the one by erf."""
+    if module.kind == "LeakyReLU":
+        return ops.leaky_relu(x, float(module.attributes["negative_slope"]))
+    if module.kind == "GELU" and module.attributes.get("approximate", "none") != "none":
+        raise UnsupportedModel("the network approximates GELU by tanh, which yoloom can not rebuild.")
     operations = {
         "SiLU": ops.silu,
         "ReLU": ops.relu,
         "Hardswish": ops.hard_swish,
         "Sigmoid": ops.sigmoid,
         "Tanh": ops.tanh,
+        "GELU": ops.gelu,
     }
     return operations[module.kind](x)
-
-
-@defines("LeakyReLU")
-def leaky_relu(ops: Ops[V], module: Module, x: V) -> V:
-    """The activation with a slope below 0."""
-    return ops.leaky_relu(x, float(module.attributes["negative_slope"]))
-
-
-@defines("GELU")
-def gelu(ops: Ops[V], module: Module, x: V) -> V:
-    """The activation by erf."""
-    if module.attributes.get("approximate", "none") != "none":
-        raise UnsupportedModel("the network approximates GELU by tanh, which yoloom can not rebuild.")
-    return ops.gelu(x)

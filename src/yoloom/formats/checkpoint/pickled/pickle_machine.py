@@ -28,10 +28,12 @@ _MAX_NAME_BYTES = 256
 _UINT8, _UINT16, _UINT32, _INT32, _FLOAT64 = (struct.Struct(code) for code in ("<B", "<H", "<I", "<i", ">d"))
 
 # Opcodes that differ in one thing only: the value they push, the form of their number, the length of their tuple.
-_STOP = ord(".")
+_STOP, _LONG, _TEXT, _MARKED_TUPLE = ord("."), 0x8A, ord("X"), ord("t")
 _CONSTANTS = {ord("N"): None, 0x88: True, 0x89: False, ord(")"): ()}
+_EMPTY: dict[int, type] = {ord("]"): list, ord("}"): dict}
 _NUMBERS = {ord("K"): _UINT8, ord("M"): _UINT16, ord("J"): _INT32, ord("G"): _FLOAT64}
 _MEMO_INDEXES = {ord("q"): _UINT8, ord("r"): _UINT32, ord("h"): _UINT8, ord("j"): _UINT32}
+_PUTS = (ord("q"), ord("r"))
 _TUPLE_LENGTHS = {0x85: 1, 0x86: 2, 0x87: 3}
 
 Step = Callable[["PickleMachine", int], None]
@@ -137,14 +139,6 @@ class PickleMachine:
         self._at = end
         return text
 
-    def _read_line(self) -> str:
-        length = bytes(self._code[self._at : self._at + _MAX_NAME_BYTES]).find(b"\n")
-        if length < 0:
-            raise self._damaged("has an endless name")
-        line = self._read_text(length)
-        self._at += 1
-        return line
-
     # Values
 
     @step_of(0x80)
@@ -153,27 +147,25 @@ class PickleMachine:
         if version != 2:
             raise InvalidModel(f"its pickle has protocol {version}, expected 2: save it with torch.save as it comes.")
 
-    @step_of(*_CONSTANTS)
-    def _constant(self, opcode: int) -> None:
-        self._stack.append(_CONSTANTS[opcode])
-
-    @step_of(*_NUMBERS)
-    def _number(self, opcode: int) -> None:
-        self._stack.append(self._read(_NUMBERS[opcode]))
-
-    @step_of(0x8A)
-    def _long(self, _: int) -> None:
-        length = self._read(_UINT8)
-        end = self._at + length
-        # Twice what 64-bit numbers need: numbers of any length would take for ever to print in an error message.
-        if length > _MAX_LONG_BYTES or end > len(self._code):
-            raise self._damaged(f"has a number of {length} bytes")
-        self._stack.append(int.from_bytes(self._code[self._at : end], "little", signed=True))
-        self._at = end
-
-    @step_of("X")
-    def _unicode(self, _: int) -> None:
-        self._stack.append(self._read_text(self._read(_UINT32)))
+    @step_of(*_CONSTANTS, *_NUMBERS, *_EMPTY, _LONG, _TEXT)
+    def _value(self, opcode: int) -> None:
+        if opcode in _CONSTANTS:
+            value: Any = _CONSTANTS[opcode]
+        elif opcode in _EMPTY:
+            value = _EMPTY[opcode]()
+        elif opcode in _NUMBERS:
+            value = self._read(_NUMBERS[opcode])
+        elif opcode == _TEXT:
+            value = self._read_text(self._read(_UINT32))
+        else:
+            length = self._read(_UINT8)
+            end = self._at + length
+            # Twice what 64-bit numbers need: numbers of any length would take for ever to print in an error message.
+            if length > _MAX_LONG_BYTES or end > len(self._code):
+                raise self._damaged(f"has a number of {length} bytes")
+            value = int.from_bytes(self._code[self._at : end], "little", signed=True)
+            self._at = end
+        self._stack.append(value)
 
     # Containers
 
@@ -186,19 +178,13 @@ class PickleMachine:
         values, self._stack = self._stack, self._marked.pop()
         return values
 
-    @step_of("t")
-    def _marked_tuple(self, _: int) -> None:
-        values = tuple(self._pop_marked())
-        self._stack.append(values)
-
-    @step_of(*_TUPLE_LENGTHS)
-    def _short_tuple(self, opcode: int) -> None:
-        values = [self._stack.pop() for _ in range(_TUPLE_LENGTHS[opcode])]
-        self._stack.append(tuple(reversed(values)))
-
-    @step_of("]")
-    def _empty_list(self, _: int) -> None:
-        self._stack.append([])
+    @step_of(_MARKED_TUPLE, *_TUPLE_LENGTHS)
+    def _tuple(self, opcode: int) -> None:
+        if opcode == _MARKED_TUPLE:
+            values = self._pop_marked()
+        else:
+            values = [self._stack.pop() for _ in range(_TUPLE_LENGTHS[opcode])][::-1]
+        self._stack.append(tuple(values))
 
     @step_of("a", "e")
     def _append(self, opcode: int) -> None:
@@ -207,10 +193,6 @@ class PickleMachine:
         if type(target) is not list:
             raise self._damaged("appends to something that is not a list")
         target.extend(values)
-
-    @step_of("}")
-    def _empty_dict(self, _: int) -> None:
-        self._stack.append({})
 
     @step_of("s", "u")
     def _set_items(self, opcode: int) -> None:
@@ -226,16 +208,15 @@ class PickleMachine:
 
     # Memo: values that are used again, by number
 
-    @step_of("q", "r")
-    def _put(self, opcode: int) -> None:
-        self._memo[self._read(_MEMO_INDEXES[opcode])] = self._stack[-1]
-
-    @step_of("h", "j")
-    def _get(self, opcode: int) -> None:
+    @step_of(*_MEMO_INDEXES)
+    def _memo_value(self, opcode: int) -> None:
         index = self._read(_MEMO_INDEXES[opcode])
-        if index not in self._memo:
+        if opcode in _PUTS:
+            self._memo[index] = self._stack[-1]
+        elif index in self._memo:
+            self._stack.append(self._memo[index])
+        else:
             raise self._damaged(f"refers to value {index} before it has one")
-        self._stack.append(self._memo[index])
 
     # Names, calls and storages: recorded, not made
 
@@ -244,8 +225,14 @@ class PickleMachine:
         self._names_left -= 1
         if self._names_left < 0:
             raise self._damaged("has too many names")
-        module, name = self._read_line(), self._read_line()
-        self._stack.append(self._find_global(module, name))
+        lines: list[str] = []
+        while len(lines) < 2:  # module and name
+            length = bytes(self._code[self._at : self._at + _MAX_NAME_BYTES]).find(b"\n")
+            if length < 0:
+                raise self._damaged("has an endless name")
+            lines.append(self._read_text(length))
+            self._at += 1
+        self._stack.append(self._find_global(lines[0], lines[1]))
 
     @step_of("R", 0x81)
     def _call(self, _: int) -> None:

@@ -118,7 +118,11 @@ def rebuild_tensor(call: RecordedCall) -> Tensor:
     storage, offset, shape, stride = call.args[:4]
     if type(storage) is not Storage:
         raise InvalidModel("a tensor in it has no storage.")
-    if not (_are_sizes(shape) and _are_sizes(stride) and _are_sizes((offset,)) and len(shape) == len(stride)):
+    sizes = (shape, stride, (offset,))
+    small = all(type(values) is tuple and len(values) <= _MAX_DIMENSIONS for values in sizes) and all(
+        type(value) is int and 0 <= value < 2**31 for values in sizes for value in values
+    )
+    if not small or len(shape) != len(stride):
         raise InvalidModel("a tensor in it has a shape, stride or offset that is not made of small numbers.")
     tensor = Tensor(shape, stride, offset, storage)
     # No stride is negative, so the last element lies at offset + sum((dim - 1) * stride): that one must be inside.
@@ -130,11 +134,6 @@ def rebuild_tensor(call: RecordedCall) -> Tensor:
             f"{storage.member.name} with {storage.size} elements."
         )
     return tensor
-
-
-def _are_sizes(values: Any) -> bool:
-    small = type(values) is tuple and len(values) <= _MAX_DIMENSIONS
-    return small and all(type(value) is int and 0 <= value < 2**31 for value in values)
 
 
 def rebuild_scalar(call: RecordedCall) -> Any:
