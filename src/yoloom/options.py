@@ -216,8 +216,15 @@ def _refuse_unavailable(name: str, value: Any, nms: Set[bool]) -> None:
         raise UnknownOption(f"there is no option {shown(name)}. {hint}")
     if value is None:
         return
-    if name == "device" and not _is_cpu(value):
-        raise UnknownDevice(f"device={shown(value)} is chosen once, when the model is opened: YOLO(path, device=...).")
+    if name == "device":
+        try:
+            is_cpu = str(value).lower() in ("", "cpu", "cpu:0")
+        except Exception:  # noqa: BLE001  the caller's code
+            is_cpu = False
+        if not is_cpu:
+            raise UnknownDevice(
+                f"device={shown(value)} is chosen once, when the model is opened: YOLO(path, device=...)."
+            )
     if name in _NOT_HERE:
         neutral, way_round = _NOT_HERE[name]
         if not is_one_of(value, neutral):
@@ -229,28 +236,21 @@ def _refuse_unavailable(name: str, value: Any, nms: Set[bool]) -> None:
             raise UnsupportedOption(message)
 
 
-def _is_cpu(device: object) -> bool:
-    try:
-        return str(device).lower() in ("", "cpu", "cpu:0")
-    except Exception:  # noqa: BLE001  the caller's code
-        return False
-
-
 def class_ids(classes: tuple[int | str, ...] | None, names: Mapping[int, str]) -> frozenset[int] | None:
     """Return the ids of `classes`, which are ids or names; None for all. Raises UnknownClass."""
     if classes is None:
         return None
-    return frozenset(index for wanted in classes for index in _ids_of(wanted, names))
-
-
-def _ids_of(wanted: int | str, names: Mapping[int, str]) -> list[int]:
-    if isinstance(wanted, int) and (wanted in names or not names):  # a file may not say which classes it has
-        return [wanted]
-    ids = [index for index, name in names.items() if name == wanted]
-    if ids:
-        return ids
-    near = difflib.get_close_matches(str(wanted), names.values(), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
-    some = ", ".join(f"{index} {name}" for index, name in list(names.items())[:8]) or "ask by number"
-    more = ", ..." if len(names) > 8 else "."
-    raise UnknownClass(f"the model has no class {wanted!r}{hint} It names {len(names)}: {some}{more}")
+    ids: set[int] = set()
+    for wanted in classes:
+        if isinstance(wanted, int) and (wanted in names or not names):  # a file may not say which classes it has
+            ids.add(wanted)
+            continue
+        found = [index for index, name in names.items() if name == wanted]
+        if not found:
+            near = difflib.get_close_matches(str(wanted), names.values(), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else "."
+            some = ", ".join(f"{index} {name}" for index, name in list(names.items())[:8]) or "ask by number"
+            more = ", ..." if len(names) > 8 else "."
+            raise UnknownClass(f"the model has no class {wanted!r}{hint} It names {len(names)}: {some}{more}")
+        ids.update(found)
+    return frozenset(ids)

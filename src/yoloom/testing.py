@@ -233,9 +233,18 @@ class FakeBackend:
         )
 
     def execute(self, model: Model, batch: Batch) -> RawOutputs:
-        """One run: count, take the script's step, answer."""
+        """One run: count, take the script's step, answer with `fake_rows` in the form of the model's head."""
+        classes, outputs = len(model.names), []
         with self.running(batch.shape):
-            return (np.stack([_head(model, image) for image in batch]),)
+            for image in batch:
+                rows = fake_rows(image, classes)
+                if model.layout is not Layout.END2END:
+                    x1, y1, x2, y2, scores, cls = rows.T
+                    xywh = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
+                    one_hot = np.where(np.arange(classes)[:, None] == cls, scores, np.float32(0))
+                    rows = np.concatenate([xywh, one_hot]).astype(np.float32)
+                outputs.append(rows)
+            return (np.stack(outputs),)
 
     @contextmanager
     def running(self, shape: tuple[int, ...]) -> Iterator[None]:
@@ -281,7 +290,14 @@ class FakeContext(Context):
 
     def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
         outputs = self._backend.execute(self._model, batch)
-        return outputs if self._precision is Precision.FP32 else tuple(map(_rounded_to_bf16, outputs))
+        if self._precision is Precision.FP32:
+            return outputs
+        rounded = []
+        for values in outputs:  # to the nearest bfloat16: the upper half of the bits, ties to even
+            whole = values.view(np.uint32)
+            bits = whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))
+            rounded.append((bits & np.uint32(0xFFFF0000)).view(np.float32))
+        return tuple(rounded)
 
 
 def barrier_run(threads: int, work: Callable[[int], T]) -> list[T]:
@@ -320,22 +336,3 @@ def _take(step: Step) -> None:
         raise step
     if step is not None:
         step()
-
-
-def _rounded_to_bf16(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The nearest bfloat16 of each value: the upper half of its bits, ties to even."""
-    whole = values.view(np.uint32)
-    rounded: NDArray[np.uint32] = whole + np.uint32(0x7FFF) + ((whole >> np.uint32(16)) & np.uint32(1))
-    rounded &= np.uint32(0xFFFF0000)
-    return rounded.view(np.float32)
-
-
-def _head(model: Model, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """`fake_rows` in the form of the model's head."""
-    rows = fake_rows(image, len(model.names))
-    if model.layout is Layout.END2END:
-        return rows
-    x1, y1, x2, y2, scores, cls = rows.T
-    xywh = np.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1])
-    one_hot = np.where(np.arange(len(model.names))[:, None] == cls, scores, np.float32(0))
-    return np.concatenate([xywh, one_hot]).astype(np.float32)

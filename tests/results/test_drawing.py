@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yoloom.errors import InvalidOption
-from yoloom.results.drawing import style as drawing_style
 from yoloom.results.drawing.box_drawing import draw_boxes
-from yoloom.results.drawing.style import PALETTE, Color, palette_color, text_color_on
+from yoloom.results.drawing.style import PALETTE, Color, drawing_style, palette_color
 
 RED, GREEN = (0, 0, 255), (0, 255, 0)
 
@@ -118,8 +117,8 @@ def test_pictures_of_any_size(shape: tuple[int, int]) -> None:
 
 def test_lines_and_letters_grow_with_the_picture() -> None:
     shapes = [(32, 32), (480, 640), (1080, 1920), (2160, 3840)]
-    lines = [drawing_style.default_line_width(shape) for shape in shapes]
-    fonts = [drawing_style.default_font_size(shape) for shape in shapes]
+    lines = [drawing_style(shape).line_width for shape in shapes]
+    fonts = [drawing_style(shape).font_size for shape in shapes]
     assert lines == sorted(set(lines))
     assert fonts == sorted(set(fonts))
     assert (lines[0], fonts[0]) == (1, 10)
@@ -149,7 +148,7 @@ def test_text_colour_can_be_chosen() -> None:
 
 @pytest.mark.parametrize(("background", "expected"), [((0, 0, 0), 255), ((255, 255, 255), 16), ((0, 255, 255), 16)])
 def test_text_colour_suits_the_background(background: Color, expected: int) -> None:
-    assert text_color_on(background) == (expected,) * 3
+    assert drawing_style((480, 640)).ink_on(background) == (expected,) * 3
 
 
 def contrast(one: Color, other: Color) -> float:
@@ -160,7 +159,7 @@ def contrast(one: Color, other: Color) -> float:
 
 @pytest.mark.parametrize("color", PALETTE)
 def test_every_label_can_be_read(color: Color) -> None:
-    assert contrast(color, text_color_on(color)) > 2.5
+    assert contrast(color, drawing_style((480, 640)).ink_on(color)) > 2.5
 
 
 def test_palette_colours_differ_and_repeat() -> None:

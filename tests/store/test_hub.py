@@ -703,19 +703,19 @@ def test_a_model_of_the_onnx_package_is_taken(tmp_path: Path) -> None:
     node = onnx.helper.make_node("Identity", ["x"], ["y"])
     graph = onnx.helper.make_graph([node], "g", [value], [onnx.helper.make_tensor_value_info("y", 1, [1])])
     onnx.save(onnx.helper.make_model(graph), tmp_path / "a.onnx")
-    assert download._onnx_fault(tmp_path / "a.onnx") is None
+    assert download._content_fault(tmp_path / "a.onnx", ".onnx") is None
 
 
 @pytest.mark.parametrize("size", range(len(ONNX)))
 def test_an_onnx_model_cut_anywhere_is_refused(tmp_path: Path, size: int) -> None:
     (tmp_path / "a.onnx").write_bytes(ONNX[:size])
-    assert download._onnx_fault(tmp_path / "a.onnx")
+    assert download._content_fault(tmp_path / "a.onnx", ".onnx")
 
 
 @pytest.mark.parametrize("body", [b"PK\3\4", b"{}", b"\x08" + b"\xff" * 20, b"\0\0", WHOLE[:5000]])
 def test_what_is_no_onnx_model_is_refused(tmp_path: Path, body: bytes) -> None:
     (tmp_path / "a.onnx").write_bytes(body)
-    assert download._onnx_fault(tmp_path / "a.onnx")
+    assert download._content_fault(tmp_path / "a.onnx", ".onnx")
 
 
 # ---- Disks

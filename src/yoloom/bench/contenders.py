@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.bench.callers import Sample, Seconds, Work, run_callers
+from yoloom.bench.callers import Sample, Seconds, Work, run_callers, spread
 from yoloom.bench.rounds import Series, Turn, ratios
 from yoloom.formats.model import Model
 from yoloom.images.centre_crop import CentreCrop
@@ -134,7 +134,8 @@ def compare(series: Mapping[str, Series], callers: Sequence[int], optimal: int) 
     compared = {}
     for count in callers:
         rivals = {bare(count)} if count == 1 else {bare(count), *map(bare, _ceiling_counts(optimal))}
-        ceiling = max((name for name in sorted(rivals) if name in series), key=lambda name: series[name].median_rate)
+        medians = {name: spread(series[name].rates)["median"] for name in sorted(rivals) if name in series}
+        ceiling = max(medians, key=medians.__getitem__)
         compared[str(count)] = {
             "over_same_callers": ratios(series[ours(count)], series[bare(count)]),
             "ceiling": ceiling,

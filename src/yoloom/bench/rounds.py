@@ -32,11 +32,6 @@ class Series:
         """Images per second of each turn."""
         return [sample.images_per_s for sample in self.samples]
 
-    @property
-    def median_rate(self) -> float:
-        """Images per second, the median over the turns."""
-        return spread(self.rates)["median"]
-
     def report(self) -> dict[str, Any]:
         """Return rates, latencies and CPU time, as in the JSON of a benchmark."""
         latencies = sorted(latency for sample in self.samples for latency in sample.latencies_ms)

@@ -6,6 +6,7 @@ the others are ruled out; otherwise the refusal says which argument of `YOLO` se
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -101,8 +102,7 @@ class Head:
         if graph is not None and place < len(graph.outputs):
             self._output = graph.outputs[place]
             self._columns = graph.sources_of(self._output)
-        self.kpt_shape = self._keypoints() if task == "pose" else None
-        self._extras = self._values_behind()
+        self.kpt_shape, self._extras = self._values_behind()
         self.layout = self._proved() if layout is None else Layout(layout)
         self._check()
 
@@ -307,31 +307,28 @@ class Head:
 
     # ---- Extras
 
-    def _keypoints(self) -> tuple[int, int]:
-        """Return (keypoints, values of each). A file that does not say may still have those of COCO."""
+    def _values_behind(self) -> tuple[tuple[int, int] | None, int | None]:
+        """Return the keypoints of a pose, and how many values an anchor has behind its box and classes.
+
+        None stands for what the file leaves open. A pose that does not say its keypoints may still have those of COCO.
+        """
+        if self._task != "pose":
+            return None, self._prototypes[1] if self._task == "segment" else int(self._task == "obb")
         shape, (_, rows, columns) = self._declared.kpt_shape, self._rows
         if shape is None:
             if self._declared.suppressed:
                 unexplained = None if columns is None else columns - _SUPPRESSED_COLUMNS
             else:  # besides the box and the classes that are named
                 unexplained = None if rows is None or self._names is None else rows - _BOX - len(self._names)
-            if unexplained == _COCO_KEYPOINTS[0] * _COCO_KEYPOINTS[1]:
-                return _COCO_KEYPOINTS
-            raise InvalidModel(
-                f"{self._file.path} is for pose and does not say how many keypoints it has (kpt_shape in its "
-                "metadata): export it again."
-            )
+            if unexplained != math.prod(_COCO_KEYPOINTS):
+                raise InvalidModel(
+                    f"{self._file.path} is for pose and does not say how many keypoints it has (kpt_shape in its "
+                    "metadata): export it again."
+                )
+            shape = _COCO_KEYPOINTS
         if shape[1] not in (2, 3):
             raise self._contradiction(f"kpt_shape with 2 or 3 values for each keypoint, got {shape}")
-        return shape
-
-    def _values_behind(self) -> int | None:
-        """Return how many values an anchor has behind its box and classes; None where the file leaves that open."""
-        if self._task == "segment":
-            return self._prototypes[1]
-        if self.kpt_shape is not None:
-            return self.kpt_shape[0] * self.kpt_shape[1]
-        return 1 if self._task == "obb" else 0
+        return shape, math.prod(shape)
 
     # ---- Refusals
 

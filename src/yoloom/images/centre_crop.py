@@ -47,14 +47,19 @@ class CentreCrop:
         An image so elongated that it would have more than MAX_RESIZED pixels has only its middle resized, so that
         memory is bounded; a pixel may then differ by 1 from what the whole image would give.
         """
-        if math.prod(self.resized_hw) > MAX_RESIZED:
-            (top, bottom, y1, y2), (left, right, x1, x2) = self._cut(0), self._cut(1)
-            middle = np.ascontiguousarray(image[top:bottom, left:right])
-            canvas[...] = _resize(middle, self.canvas_hw, (x1, y1, x2, y2))
-            return
-        top, left = self._start(0), self._start(1)
+        from PIL import Image
+
         height, width = self.canvas_hw
-        canvas[...] = _resize(image, self.resized_hw, None)[top : top + height, left : left + width]
+        is_bounded = math.prod(self.resized_hw) > MAX_RESIZED
+        size_hw, box = self.resized_hw, None
+        if is_bounded:
+            (top, bottom, y1, y2), (left, right, x1, x2) = self._cut(0), self._cut(1)
+            image = np.ascontiguousarray(image[top:bottom, left:right])
+            size_hw, box = self.canvas_hw, (x1, y1, x2, y2)
+        # Channels do not mix, so BGR goes through as RGB.
+        resized = np.asarray(Image.fromarray(image).resize(size_hw[::-1], Image.Resampling.BILINEAR, box=box))
+        top, left = (0, 0) if is_bounded else (self._start(0), self._start(1))
+        canvas[...] = resized[top : top + height, left : left + width]
 
     def _start(self, axis: int) -> int:
         return round((self.resized_hw[axis] - self.canvas_hw[axis]) / 2)
@@ -67,13 +72,3 @@ class CentreCrop:
         reach = max(scale, 1) + 1  # of the filter
         first, last = max(math.floor(start - reach), 0), min(math.ceil(stop + reach), self.source_hw[axis])
         return first, last, start - first, min(stop, last) - first
-
-
-def _resize(
-    image: NDArray[np.uint8], shape_hw: tuple[int, int], box: tuple[float, float, float, float] | None
-) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    # Channels do not mix, so BGR goes through as RGB.
-    resized = Image.fromarray(image).resize(shape_hw[::-1], Image.Resampling.BILINEAR, box=box)
-    return np.asarray(resized)

@@ -40,16 +40,12 @@ class Fit(NamedTuple):
         """Pixels of the plane for one of the source; the two differ by the rounding of the content's sides."""
         return np.array([self.content_hw[axis] / self.source_hw[axis] for axis in (1, 0)], np.float32)
 
-    def to_source(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move points (..., 2) from the plane's pixels to the source's, clipped to the source."""
-        height, width = self.source_hw
-        points = self.unclipped(xy)
-        np.clip(points, np.float32(0), np.array([width, height], np.float32), out=points)
-        return points
-
-    def unclipped(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move points (..., 2) as `to_source` does, without clipping them."""
+    def to_source(self, xy: NDArray[np.float32], clipped: bool = True) -> NDArray[np.float32]:
+        """Move points (..., 2) from the plane's pixels to the source's, clipped to the source where nothing is said."""
         points: NDArray[np.float32] = (xy - np.array([self.left, self.top], np.float32)) / self.gain_xy
+        if clipped:
+            height, width = self.source_hw
+            np.clip(points, np.float32(0), np.array([width, height], np.float32), out=points)
         return points
 
 
@@ -123,7 +119,7 @@ class Letterbox:
     def xywh_to_source(self, xywh: NDArray[np.float32]) -> NDArray[np.float32]:
         """Move centres and sizes (N, 4) from canvas to source pixels, not clipped: an oriented box may reach out."""
         place = fit(self.source_hw, self.canvas_hw)
-        return np.concatenate([place.unclipped(xywh[:, :2]), xywh[:, 2:] / place.gain_xy], axis=1)
+        return np.concatenate([place.to_source(xywh[:, :2], clipped=False), xywh[:, 2:] / place.gain_xy], axis=1)
 
 
 def plan_letterbox(source_hw: tuple[int, int], imgsz_hw: tuple[int, int], stride: int | None) -> Letterbox:

@@ -138,13 +138,9 @@ def _probiou(one: _Gaussians, other: _Gaussians) -> NDArray[np.float32]:
     determinant = xx * yy - xy * xy
     stable = determinant + _EPS
     apart = (xx * dy * dy + yy * dx * dx) / stable * np.float32(0.25) - xy * dx * dy / stable * np.float32(0.5)
-    areas = np.sqrt(_determinant(one) * _determinant(other))
+    first, second = (np.maximum(box[2] * box[3] - box[4] * box[4], np.float32(0)) for box in (one, other))
+    areas = np.sqrt(first * second)
     unlike = np.log(determinant / (np.float32(4) * areas + _EPS) + _EPS) * np.float32(0.5)
     distance = np.clip(apart + unlike, _EPS, _FARTHEST)
     alike: NDArray[np.float32] = np.float32(1) - np.sqrt(np.float32(1) - np.exp(-distance) + _EPS)
     return alike
-
-
-def _determinant(box: _Gaussians) -> NDArray[np.float32]:
-    product: NDArray[np.float32] = np.maximum(box[2] * box[3] - box[4] * box[4], np.float32(0))
-    return product

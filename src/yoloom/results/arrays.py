@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import builtins
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from yoloom.errors import UnknownDevice
+
+
+def _cast_to(dtype: type[np.generic]) -> Callable[[Array], Array]:
+    """Make the method that casts to `dtype`."""
+
+    def cast(array: Array) -> Array:
+        return _as_array(array.astype(dtype))
+
+    cast.__doc__ = f"Return the values as {dtype.__name__.rstrip('_')}, writable."
+    return cast
 
 
 class Array(np.ndarray[Any, np.dtype[Any]]):
@@ -61,12 +72,10 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
         return np.array(self)
 
     def cpu(self) -> Array:
-        """Return the array itself: its values are already in the memory of the CPU."""
+        """Return the array itself: its values are in the memory of the CPU already, and have no gradients."""
         return self
 
-    def detach(self) -> Array:
-        """Return the array itself: there are no gradients."""
-        return self
+    detach = cpu
 
     def cuda(self, *_args: object, **_kwargs: object) -> Array:
         """Raise `UnknownDevice`: results live on the CPU."""
@@ -80,12 +89,15 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
         """
         array = self
         for target in (*targets, device, dtype):
-            if target is not None and not names_cpu(target):
-                array = array._cast(_dtype(target))
+            if target is None or names_cpu(target):
+                continue
+            name = str(target)
+            try:
+                kind: np.dtype[Any] = np.dtype(name.removeprefix("torch.") if name.startswith("torch.") else target)
+            except TypeError:
+                raise _unknown_device(target) from None
+            array = _as_array(array.astype(kind))
         return array
-
-    def _cast(self, dtype: DTypeLike) -> Array:
-        return _as_array(self.astype(dtype))
 
     def numel(self) -> builtins.int:
         """Return the number of values."""
@@ -107,29 +119,9 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
         """Return a writable copy."""
         return _as_array(self.copy())
 
-    def int(self) -> Array:
-        """Return the values as int32."""
-        return self._cast(np.int32)
-
-    def long(self) -> Array:
-        """Return the values as int64."""
-        return self._cast(np.int64)
-
-    def float(self) -> Array:
-        """Return the values as float32."""
-        return self._cast(np.float32)
-
-    def half(self) -> Array:
-        """Return the values as float16."""
-        return self._cast(np.float16)
-
-    def double(self) -> Array:
-        """Return the values as float64."""
-        return self._cast(np.float64)
-
-    def bool(self) -> Array:
-        """Return True where a value is not zero."""
-        return self._cast(np.bool_)
+    int, long = _cast_to(np.int32), _cast_to(np.int64)
+    half, float, double = _cast_to(np.float16), _cast_to(np.float32), _cast_to(np.float64)
+    bool = _cast_to(np.bool_)
 
 
 def frozen(values: ArrayLike, dtype: DTypeLike | None = None) -> Array:
@@ -161,14 +153,6 @@ def require_cpu(device: object) -> None:
 
 def _as_array(value: Any) -> Array:
     return value if isinstance(value, Array) else np.asarray(value).view(Array)
-
-
-def _dtype(target: Any) -> np.dtype[Any]:
-    name = str(target)
-    try:
-        return np.dtype(name.removeprefix("torch.") if name.startswith("torch.") else target)
-    except TypeError:
-        raise _unknown_device(target) from None
 
 
 def _unknown_device(device: object) -> UnknownDevice:

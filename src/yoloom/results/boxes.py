@@ -27,6 +27,8 @@ class Boxes(BoxRows):
 
     CONTENT = "x1, y1, x2, y2, conf, cls"
     NAME = "boxes"
+    EXPECTED = f"(N, 6) of {CONTENT}"
+    WIDTHS = (6,)
 
     @property
     def xyxy(self) -> Array:
@@ -70,6 +72,8 @@ class OBB(BoxRows):
 
     CONTENT = "x, y, w, h, r, conf, cls"
     NAME = "obb"
+    EXPECTED = f"(N, 7) of {CONTENT}"
+    WIDTHS = (7,)
 
     @property
     def xywhr(self) -> Array:

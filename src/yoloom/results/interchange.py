@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from yoloom.errors import BackendUnavailable
 from yoloom.results.boxes import OBB
 from yoloom.results.data import ResultsData
-from yoloom.values import strict_json
 
 Row = dict[str, Any]
 
@@ -79,11 +78,6 @@ def corner_names(count: int) -> list[str]:
 
 def _rounded(values: NDArray[np.float32], decimals: int) -> list[float]:
     return [round(value, decimals) for value in values.tolist()]
-
-
-def to_json(rows: list[Row]) -> str:
-    """Return the rows of a summary as compact JSON."""
-    return strict_json(rows, separators=(",", ":"), ensure_ascii=False)
 
 
 def to_csv(rows: list[Row], keys: Sequence[str]) -> str:

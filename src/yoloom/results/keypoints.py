@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.rows import ResultRows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows
 
 
 class Keypoints(ResultRows):
@@ -28,16 +27,13 @@ class Keypoints(ResultRows):
     __slots__ = ()
 
     CONTENT = "x, y[, visibility]"
+    NAME = "keypoints"
+    EXPECTED = f"(N, K, 2 or 3) of {CONTENT}"
+    ROW_NDIM = 2
+    WIDTHS = (2, 3)
 
     def __init__(self, keypoints: ArrayLike, orig_shape: tuple[int, int]) -> None:
         super().__init__(keypoints, orig_shape)
-
-    @classmethod
-    def _checked(cls, values: ArrayLike) -> Array:
-        rows = stacked(values, np.float32, row_ndim=2)
-        if rows.ndim != 3 or rows.shape[2] not in (2, 3):
-            raise wrong_shape("keypoints", f"(N, K, 2 or 3) of {cls.CONTENT}", rows.shape)
-        return rows
 
     @property
     def has_visible(self) -> bool:

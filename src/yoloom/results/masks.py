@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from yoloom.images.letterbox import Fit, fit
 from yoloom.results.arrays import Array, frozen
 from yoloom.results.outline import outline
-from yoloom.results.rows import ResultRows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows
 
 
 class Masks(ResultRows):
@@ -33,6 +33,10 @@ class Masks(ResultRows):
     __slots__ = ("_outlines",)
 
     CONTENT = "0 and 1"
+    NAME = "masks"
+    EXPECTED = f"(N, H, W) of {CONTENT}"
+    ROW_NDIM = 2
+    DTYPE = np.uint8
 
     _outlines: tuple[Array, ...] | None
 
@@ -43,10 +47,7 @@ class Masks(ResultRows):
     @classmethod
     def _checked(cls, values: ArrayLike) -> Array:
         array = np.asanyarray(values)
-        rows = stacked(array if array.dtype == np.uint8 else array != 0, np.uint8, row_ndim=2)
-        if rows.ndim != 3:
-            raise wrong_shape("masks", f"(N, H, W) of {cls.CONTENT}", rows.shape)
-        return rows
+        return super()._checked(array if array.dtype == np.uint8 else array != 0)
 
     @property
     def xy(self) -> list[Array]:

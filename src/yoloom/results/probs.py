@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from yoloom.results.arrays import Array, frozen
-from yoloom.results.rows import ResultRows, stacked, wrong_shape
+from yoloom.results.rows import ResultRows
 
 TOP = 5
 
@@ -29,17 +29,13 @@ class Probs(ResultRows):
     __slots__ = ()
 
     CONTENT = "probabilities"
+    NAME = "probs"
+    EXPECTED = "(nc,), one probability for each class"
+    ROW_NDIM = 0
     orig_shape: tuple[int, int] | None  # type: ignore[assignment]
 
     def __init__(self, probs: ArrayLike, orig_shape: tuple[int, int] | None = None) -> None:
         self._store(data=self._checked(probs), orig_shape=orig_shape)
-
-    @classmethod
-    def _checked(cls, values: ArrayLike) -> Array:
-        probabilities = stacked(values, np.float32, row_ndim=0)
-        if probabilities.ndim != 1:
-            raise wrong_shape("probs", "(nc,), one probability for each class", probabilities.shape)
-        return probabilities
 
     @property
     def top1(self) -> int:

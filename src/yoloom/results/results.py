@@ -22,7 +22,8 @@ from yoloom.results.interchange import columns, summary, verbose
 from yoloom.results.keypoints import Keypoints
 from yoloom.results.masks import Masks
 from yoloom.results.probs import Probs
-from yoloom.results.save import picture_name, save_crops, save_image, save_txt
+from yoloom.results.save import plot_path, save_crops, save_image, save_txt
+from yoloom.values import strict_json
 
 __all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 
@@ -189,13 +190,10 @@ class Results(ResultsData):
         )
         image = plot_results(self, picture, options)
         if save:
-            save_image(image, self._picture_path(filename))
+            save_image(image, plot_path(self.path, filename))
         if show:
             show_image(image, self.path)
         return interchange.to_pil(image) if pil else image
-
-    def _picture_path(self, filename: str | os.PathLike[str] | None) -> Path:
-        return Path(picture_name(self.path) if filename is None else filename)
 
     def show(self, *, wait_ms: int = 0, **plot_options: Any) -> None:
         """Show the plot in the notebook, or in a window until a key is pressed.
@@ -224,7 +222,7 @@ class Results(ResultsData):
         Raises:
             InvalidOption: for a suffix that names no format for this picture, or a path that can not be written.
         """
-        return save_image(self.plot(**plot_options), self._picture_path(filename))
+        return save_image(self.plot(**plot_options), plot_path(self.path, filename))
 
     def save_txt(self, txt_file: str | os.PathLike[str], save_conf: bool = False) -> str:
         """Append a line for each detection to a label file, in units of the picture's size.
@@ -281,7 +279,7 @@ class Results(ResultsData):
 
     def to_json(self, normalize: bool = False, decimals: int = 5) -> str:
         """Return the summary as JSON; the arguments are those of `summary`."""
-        return interchange.to_json(self.summary(normalize, decimals))
+        return strict_json(self.summary(normalize, decimals), separators=(",", ":"), ensure_ascii=False)
 
     tojson = to_json
 

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from yoloom.errors import InputError
 from yoloom.results.arrays import Array, frozen, require_cpu
@@ -83,6 +83,11 @@ class ResultRows(TorchLike):
     __slots__ = ("data", "orig_shape")
 
     CONTENT: ClassVar[str]  # what a row holds, for messages
+    NAME: ClassVar[str]  # of the argument, for messages
+    EXPECTED: ClassVar[str]  # the shape, for messages
+    ROW_NDIM: ClassVar[int]  # axes of one row
+    WIDTHS: ClassVar[tuple[int, ...]] = ()  # lengths that the last axis may have, empty for any
+    DTYPE: ClassVar[type[np.generic]] = np.float32
 
     data: Array
     orig_shape: tuple[int, int]
@@ -93,8 +98,12 @@ class ResultRows(TorchLike):
 
     @classmethod
     def _checked(cls, values: ArrayLike) -> Array:
-        """Return `values` as a frozen array of the class's shape and dtype. Raises InputError."""
-        raise NotImplementedError
+        """Return `values` as a frozen array of rows; with the axes of one row they are one row. Raises InputError."""
+        array = np.asanyarray(values)
+        rows = frozen(array[np.newaxis] if array.ndim == cls.ROW_NDIM else array, cls.DTYPE)
+        if rows.ndim != cls.ROW_NDIM + 1 or (cls.WIDTHS and rows.shape[-1] not in cls.WIDTHS):
+            raise InputError(f"{cls.NAME}: expected {cls.EXPECTED}; got the shape {rows.shape}")
+        return rows
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -131,21 +140,13 @@ class BoxRows(ResultRows):
 
     __slots__ = ()
 
-    NAME: ClassVar[str]  # of the argument, for messages
+    ROW_NDIM = 1
     id = None  # no track numbers
     is_track = False
 
     def __init__(self, boxes: ArrayLike, orig_shape: tuple[int, int]) -> None:
         height, width = orig_shape
         self._store(data=self._checked(boxes), orig_shape=(int(height), int(width)))
-
-    @classmethod
-    def _checked(cls, values: ArrayLike) -> Array:
-        columns = cls.CONTENT.count(", ") + 1
-        rows = stacked(values, np.float32, row_ndim=1)
-        if rows.ndim != 2 or rows.shape[1] != columns:
-            raise wrong_shape(cls.NAME, f"(N, {columns}) of {cls.CONTENT}", rows.shape)
-        return rows
 
     @property
     def conf(self) -> Array:
@@ -156,14 +157,3 @@ class BoxRows(ResultRows):
     def cls(self) -> Array:
         """(N,) class numbers, as float32 like the rest of the row."""
         return self.data[:, -1]
-
-
-def stacked(values: ArrayLike, dtype: DTypeLike, row_ndim: int) -> Array:
-    """Return `values` as a frozen array of rows; an array with the axes of one row is one row."""
-    array = np.asanyarray(values)
-    return frozen(array[np.newaxis] if array.ndim == row_ndim else array, dtype)
-
-
-def wrong_shape(what: str, expected: str, shape: tuple[int, ...]) -> InputError:
-    """Make the error for rows of another shape."""
-    return InputError(f"{what}: expected {expected}; got the shape {shape}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,10 +33,12 @@ def save_image(image: NDArray[np.uint8], path: Path) -> str:
     return str(path)
 
 
-def picture_name(source: str) -> str:
-    """Return a file name for a plot of `source`: "results_bus.jpg"; a video or a camera gets ".jpg" added."""
+def plot_path(source: str, filename: str | os.PathLike[str] | None) -> Path:
+    """Return `filename`, or a name for a plot of `source`: "results_bus.jpg"; a video or a camera gets ".jpg" added."""
+    if filename is not None:
+        return Path(filename)
     path = Path(source)
-    return f"results_{path.name}" if writes_color(path.suffix) else f"results_{path.name}.jpg"
+    return Path(f"results_{path.name}" if writes_color(path.suffix) else f"results_{path.name}.jpg")
 
 
 @cache

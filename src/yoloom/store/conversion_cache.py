@@ -119,7 +119,13 @@ class ConversionCache:
 
     def entries(self) -> list[Entry]:
         """Return all entries, the most recently used first, none behind a symbolic link."""
-        entries = [entry for path in own_files(self.folder, "*.onnx") if (entry := _entry(path))]
+        entries = []
+        for path in own_files(self.folder, "*.onnx"):
+            with suppress(OSError), path.open("rb") as file:  # unless somebody removed it just now
+                stat = os.fstat(file.fileno())
+                file.seek(max(stat.st_size - _CONTENT_BYTES, 0))
+                name = file.read(_NAME_BYTES).rstrip(b"\0").decode(errors="replace")
+                entries.append(Entry(path, name, stat.st_size, stat.st_mtime))
         return sorted(entries, key=lambda entry: (entry.used, entry.path), reverse=True)
 
     def clear(self) -> list[Entry]:
@@ -192,14 +198,3 @@ def _is_sound(file: IO[bytes], key: str) -> bool:
         left -= len(chunk)
     file.seek(-_KEY_BYTES - _DIGEST_BYTES, os.SEEK_END)
     return file.read() == bytes.fromhex(key) + digest.digest()
-
-
-def _entry(path: Path) -> Entry | None:
-    try:
-        with path.open("rb") as file:
-            stat = os.fstat(file.fileno())
-            file.seek(max(stat.st_size - _CONTENT_BYTES, 0))
-            name = file.read(_NAME_BYTES).rstrip(b"\0").decode(errors="replace")
-    except OSError:  # somebody removed it just now
-        return None
-    return Entry(path, name, stat.st_size, stat.st_mtime)

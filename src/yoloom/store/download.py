@@ -93,14 +93,18 @@ class Download:
 
     def _open(self) -> HTTPResponse:
         resume = self._resume_headers()
+        request = urllib.request.Request(self.url, headers={"User-Agent": "yoloom", **resume})
         try:
-            return _get(self.url, resume)
+            response: HTTPResponse = urllib.request.build_opener(_SafeRedirects).open(request, timeout=_TIMEOUT_S)
         except HTTPError as error:
             with error:
                 if error.code == 416 and resume:  # nothing follows the bytes we have: start over
                     self._discard()
                     return self._open()
                 raise self._refusal(error) from error
+        except (OSError, HTTPException) as error:
+            raise _Cut(f"no answer ({getattr(error, 'reason', None) or repr(error)})") from error
+        return response
 
     def _resume_headers(self) -> dict[str, str]:
         size = self._size()
@@ -134,7 +138,12 @@ class Download:
                 validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
                 if strong := next(filter(_VALIDATOR.fullmatch, validators), None):
                     self.version.write_text(strong, "latin-1")
-            self.digests |= _announced_digests(response.headers, whole=not resumed)
+            announced = response.headers.get("Repr-Digest") or response.headers.get("Digest") or ""
+            if sha256 := _SHA256.search(announced):
+                self.digests["sha256"] = base64.b64decode(sha256[1]).hex()
+            md5 = response.headers.get("Content-MD5", "")  # of this answer alone
+            if not resumed and re.fullmatch(r"[A-Za-z0-9+/]{22}==", md5):
+                self.digests["md5"] = base64.b64decode(md5).hex()
             while chunk := _read(response):
                 file.write(chunk)
                 tick(file.tell(), total)
@@ -190,33 +199,11 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-def _get(url: str, headers: dict[str, str]) -> HTTPResponse:
-    """Open a URL. Raises HTTPError when the server refuses, `_Cut` when it does not answer."""
-    request = urllib.request.Request(url, headers={"User-Agent": "yoloom", **headers})
-    try:
-        response: HTTPResponse = urllib.request.build_opener(_SafeRedirects).open(request, timeout=_TIMEOUT_S)
-    except HTTPError:
-        raise
-    except (OSError, HTTPException) as error:
-        raise _Cut(f"no answer ({getattr(error, 'reason', None) or repr(error)})") from error
-    return response
-
-
 def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read(_CHUNK_BYTES)
     except (OSError, HTTPException) as error:  # apart from the writing, whose OSError is a disk's
         raise _Cut(f"the connection was cut ({error!r})") from error
-
-
-def _announced_digests(headers: Message, *, whole: bool) -> dict[str, str]:
-    """Return algorithm → hexadecimal digest of the whole file, as far as the server announces it."""
-    digests = {}
-    if sha256 := _SHA256.search(headers.get("Repr-Digest") or headers.get("Digest") or ""):
-        digests["sha256"] = base64.b64decode(sha256[1]).hex()
-    if whole and re.fullmatch(r"[A-Za-z0-9+/]{22}==", md5 := headers.get("Content-MD5", "")):
-        digests["md5"] = base64.b64decode(md5).hex()
-    return digests
 
 
 def _digest(path: Path, algorithm: str) -> str:
@@ -228,11 +215,18 @@ def _digest(path: Path, algorithm: str) -> str:
 
 
 def _content_fault(path: Path, suffix: str) -> str | None:
+    """Say what is wrong with a file of this suffix; None where it is whole."""
     with path.open("rb") as file:
         if _HTML.match(file.read(256)):
             return "it is a web page (the sign-in page of a network or proxy?)"
     if suffix != ".pt":
-        return _onnx_fault(path)
+        try:
+            fields = {number for number, _, _ in protobuf.fields(protobuf.mapped(path))}
+        except ValueError as error:
+            return f"not a whole ONNX model ({error})"
+        missing = {"ir_version": 1, "graph": 7, "opset_import": 8}
+        absent = [name for name, number in missing.items() if number not in fields]
+        return f"an ONNX model without {' and '.join(absent)}" if absent else None
     try:
         with zipfile.ZipFile(path) as archive:
             torn = archive.testzip()
@@ -242,13 +236,3 @@ def _content_fault(path: Path, suffix: str) -> str | None:
     if torn is not None:
         return f"the checksum of {torn!r} in it is wrong"
     return None if any(name.endswith("data.pkl") for name in names) else "a zip archive that is no checkpoint"
-
-
-def _onnx_fault(path: Path) -> str | None:
-    try:
-        fields = {number for number, _, _ in protobuf.fields(protobuf.mapped(path))}
-    except ValueError as error:
-        return f"not a whole ONNX model ({error})"
-    missing = {"ir_version": 1, "graph": 7, "opset_import": 8}
-    absent = [name for name, number in missing.items() if number not in fields]
-    return f"an ONNX model without {' and '.join(absent)}" if absent else None

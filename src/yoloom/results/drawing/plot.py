@@ -74,12 +74,12 @@ def plot_results(results: ResultsData, picture: Image, options: PlotOptions) -> 
         paint_frames(canvas, boxes.xyxy, colors, style)
     if results.keypoints is not None:
         paint_poses(canvas, results.keypoints, options.kpt_line, style)
-
+    labels = [f"{name} {value:.2f}" if options.conf else name for name, value in named(results)]
     if boxes is not None and options.boxes and options.labels:
         corners: ArrayLike = label_corners(boxes) if isinstance(boxes, OBB) else boxes.xyxy[:, :2]
-        paint_labels(canvas, corners, colors, _labels(results, options.conf), style)
+        paint_labels(canvas, corners, colors, labels, style)
     if boxes is None and options.probs and results.probs is not None:
-        paint_list(canvas, _labels(results, options.conf), colors, style)
+        paint_list(canvas, labels, colors, style)
     return canvas
 
 
@@ -90,10 +90,6 @@ def check_idle(names: Iterable[str]) -> None:
             raise UnknownOption(
                 f"plot() has no option {name!r}; accepted without effect: {', '.join(sorted(IDLE_OPTIONS))}."
             )
-
-
-def _labels(results: ResultsData, conf: bool) -> list[str]:
-    return [f"{name} {value:.2f}" if conf else name for name, value in named(results)]
 
 
 GAP = 12  # pixels between the tiles of a contact sheet, and around them

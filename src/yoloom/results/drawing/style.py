@@ -48,8 +48,12 @@ class DrawingStyle:
     ink: Color | None
 
     def ink_on(self, ground: Color) -> Color:
-        """Return the colour of text on a ground of this colour."""
-        return self.ink or text_color_on(ground)
+        """Return the colour of text on `ground` (BGR): `ink`, or white or near-black, whichever reads better."""
+        if self.ink is not None:
+            return self.ink
+        linear = (np.array(ground) / 255) ** 2.2  # sRGB, nearly
+        # The relative luminance of Rec. 709; above 0.36 black has the better contrast.
+        return BLACK if linear @ (0.0722, 0.7152, 0.2126) > 0.36 else WHITE
 
 
 def drawing_style(
@@ -64,28 +68,15 @@ def drawing_style(
     Raises:
         InvalidOption: for a size that is no finite number, or a colour that is not three numbers from 0 to 255.
     """
-    longest = max(shape_hw[:2])
-    width = _pixels("line_width", line_width, default_line_width(shape_hw), longest)
+    longest, scale = max(shape_hw[:2]), float(np.sqrt(shape_hw[0] * shape_hw[1]))
+    # 4 pixels for a picture of 1280 x 720, 1 for a thumbnail, 11 for 4K
+    width = _pixels("line_width", line_width, max(1, round(0.0038 * scale)), longest)
     return DrawingStyle(
         line_width=width,
-        font_size=_pixels("font_size", font_size, default_font_size(shape_hw), MAX_FONT_SIZE),
+        font_size=_pixels("font_size", font_size, max(10, round(0.023 * scale)), MAX_FONT_SIZE),
         point_radius=_pixels("kpt_radius", point_radius, width + 1, longest),
         ink=None if ink is None else text_color(ink),
     )
-
-
-def default_line_width(shape_hw: tuple[int, ...]) -> int:
-    """Return a line width in pixels that suits the picture: 4 for 1280 x 720, 1 for a thumbnail, 11 for 4K."""
-    return max(1, round(0.0038 * _scale(shape_hw)))
-
-
-def default_font_size(shape_hw: tuple[int, ...]) -> int:
-    """Return a font size (height above the base line) in pixels that suits the picture."""
-    return max(10, round(0.023 * _scale(shape_hw)))
-
-
-def _scale(shape_hw: tuple[int, ...]) -> float:
-    return float(np.sqrt(shape_hw[0] * shape_hw[1]))
 
 
 def _pixels(name: str, value: float | None, default: int, most: int) -> int:
@@ -100,13 +91,6 @@ def _pixels(name: str, value: float | None, default: int, most: int) -> int:
 def palette_color(index: int) -> Color:
     """Return the colour (BGR) for the class or box number `index`; the palette repeats."""
     return PALETTE[index % len(PALETTE)]
-
-
-def text_color_on(background: Color) -> Color:
-    """Return white or near-black, whichever reads better on `background` (BGR)."""
-    linear = (np.array(background) / 255) ** 2.2  # sRGB, nearly
-    # The relative luminance of Rec. 709; above 0.36 black has the better contrast.
-    return BLACK if linear @ (0.0722, 0.7152, 0.2126) > 0.36 else WHITE
 
 
 def text_color(value: object) -> Color:
@@ -147,6 +131,7 @@ class LabelWriter:
         self._canvas = canvas
         self._style = style
         self._font = cv2.FontFace("sans")
+        self._padding = round(0.32 * style.font_size)
 
     def write_above(self, text: str, corner_xy: tuple[int, int], color: Color) -> None:
         """Write `text` on a ground of `color`, over the upper left corner of a box, or where it fits the picture."""
@@ -168,10 +153,6 @@ class LabelWriter:
         """Return width and height of the ground in pixels."""
         text_width = cv2.getTextSize((0, 0), text, (0, 0), self._font, self._style.font_size, FONT_WEIGHT)[2]
         return int(text_width) + 2 * self._padding, round(1.3 * self._style.font_size) + 1
-
-    @property
-    def _padding(self) -> int:
-        return round(0.32 * self._style.font_size)
 
 
 def paint_list(canvas: NDArray[np.uint8], labels: Sequence[str], colors: Sequence[Color], style: DrawingStyle) -> None:

@@ -89,22 +89,19 @@ class TreeBuilder:
         self._limits.add(TreeSize(len(state), 0, 0))
         # Everything else that starts with an underscore is torch's own book-keeping: hooks and the like.
         attributes = {name: self.build(value) for name, value in state.items() if not str(name).startswith("_")}
-        parameters = {**self._entries(call, "_parameters", Tensor), **self._entries(call, "_buffers", Tensor)}
-        children = self._entries(call, "_modules", Module)
-        return Module(call.function.name, FrozenDict(attributes), FrozenDict(parameters), FrozenDict(children))
-
-    def _entries(self, call: RecordedCall, group: str, expected: type) -> dict[str, Any]:
-        """Build one of the dicts that a module keeps its parts in, each part of the type `expected`."""
-        entries = call.state.get(group)
-        if not isinstance(entries, dict):
-            raise InvalidModel(f"{call.function.name} in it has no {group}.")
-        self._limits.add(TreeSize(len(entries), 0, 0))
-        built = {name: self.build(value) for name, value in entries.items() if value is not None}
-        for name, value in built.items():
-            if type(name) is not str or not isinstance(value, expected):
-                entry = f"the entry {short_repr(name)}, expected a named {expected.__name__}"
-                raise InvalidModel(f"{group} of a {call.function.name} in it has {entry}.")
-        return built
+        parts: dict[type, dict[str, Any]] = {Tensor: {}, Module: {}}
+        for group, expected in (("_parameters", Tensor), ("_buffers", Tensor), ("_modules", Module)):
+            entries = state.get(group)
+            if not isinstance(entries, dict):
+                raise InvalidModel(f"{call.function.name} in it has no {group}.")
+            self._limits.add(TreeSize(len(entries), 0, 0))
+            built = {name: self.build(value) for name, value in entries.items() if value is not None}
+            for name, value in built.items():
+                if type(name) is not str or not isinstance(value, expected):
+                    entry = f"the entry {short_repr(name)}, expected a named {expected.__name__}"
+                    raise InvalidModel(f"{group} of a {call.function.name} in it has {entry}.")
+            parts[expected] |= built
+        return Module(call.function.name, FrozenDict(attributes), FrozenDict(parts[Tensor]), FrozenDict(parts[Module]))
 
 
 def rebuild_tensor(call: RecordedCall) -> Tensor:
