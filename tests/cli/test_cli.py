@@ -137,7 +137,7 @@ def test_a_broken_image_fails_alone(pictures: Path, form: str) -> None:
     assert "broken" not in run.stdout
     first, second = run.stderr.splitlines()
     assert first == "error: 1 of 4 inputs failed:"
-    assert second.startswith("  broken.jpg: not an image")
+    assert second.startswith("  broken.jpg: the JPEG is cut short")
 
 
 @pytest.mark.usefixtures("in_pictures")
