@@ -38,8 +38,9 @@ from yoloom.engine.lanes.cpu_gate import cpu_gate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.request import Request
 from yoloom.engine.scheduling.request_terms import RequestTerms
+from yoloom.facade.output_folder import OutputFolders
 from yoloom.formats.model import Model
-from yoloom.options import PredictOptions
+from yoloom.options import PredictOptions, SaveOptions
 from yoloom.runtime.cpu import throughput_profile
 from yoloom.runtime.protocol import LATENCY, Batch, RawOutputs
 from yoloom.runtime.registry import CPU_BACKENDS
@@ -1063,37 +1064,36 @@ def test_pitfall_27_a_download_that_many_ask_for_is_made_once_and_whole(
     assert len(set(answers[:8])) == 1
 
 
-def test_pitfall_28_calls_that_save_at_once_have_folders_of_their_own(model: YOLO, tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"save_txt": True, "project": str(tmp_path), "name": "one"}
-    expected = [model(picture(index), **asked)[0] for index in range(8)]
+def test_pitfall_28_calls_that_save_at_once_write_over_nothing(model: YOLO, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"save_txt": True, "save_dir": str(tmp_path / "one")}
+    lines = [model(picture(index), save_txt=True, save_dir=str(tmp_path / f"alone{index}")) for index in range(8)]
+    assert len(lines) == 8
+    alone = [(tmp_path / f"alone{index}" / "labels" / "image0.txt").read_text() for index in range(8)]
 
-    def save(index: int) -> list[Results]:
-        return [model(picture(index), **asked)[0], model.submit(picture(index), **asked).result(30)]
+    def save(index: int) -> None:
+        model(picture(index), **asked)
+        model.submit(picture(index), **asked).result(30)
 
     with shaken():
-        pairs = barrier_run(8, save)
-    assert len({str(result.save_dir) for pair in pairs for result in pair}) == 16
-    for one, pair in zip(expected, pairs, strict=True):
-        assert [_label(result) for result in pair] == [_label(one)] * 2
+        barrier_run(8, save)
+    written = [path.read_text() for path in (tmp_path / "one" / "labels").iterdir()]
+    assert sorted(written) == sorted(alone * 2)
 
 
-def test_pitfall_28_every_call_makes_its_folder(model: YOLO, tmp_path: Path) -> None:
-    """Calls and nothing else, one right after the other, in eight threads.
+def test_pitfall_28_every_handle_makes_its_folder(tmp_path: Path) -> None:
+    """Folders and nothing else, one right after the other, in eight threads.
 
     Seen to fail when a free name is looked for first and the folder made afterwards.
     """
+    options = SaveOptions(save=True, project=str(tmp_path), name="one")
 
     def begin(_: int) -> None:
         for _ in range(20):
-            model.map([], save_txt=True, project=str(tmp_path), name="one")
+            OutputFolders().find(options, "detect")
 
     with shaken():
         barrier_run(8, begin)
     assert len(list(tmp_path.glob("one*"))) == 160
-
-
-def _label(results: Results) -> str:
-    return (Path(str(results.save_dir)) / "labels" / "image0.txt").read_text()
 
 
 class Weighed(FakeBackend):

@@ -276,7 +276,7 @@ def test_the_consumer_may_go_on_after_a_bad_image(model: YOLO) -> None:
 def test_the_others_have_their_results_when_one_image_fails(model: YOLO, folder: Path) -> None:
     (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:2000])
     with pytest.raises(errors.PartialFailure) as caught:
-        model(folder, imgsz=160)
+        model(folder, imgsz=160, errors="raise")
     assert [result is None for result in caught.value.results] == [False, True, False]
     assert isinstance(caught.value.errors[1], errors.ImageDecodeError)
     outcomes = model(folder, imgsz=160, errors="return")

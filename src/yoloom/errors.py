@@ -31,6 +31,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 
+class SourceWarning(UserWarning):
+    """Part of a source is not predicted: a torn file in a folder, videos in it, further frames of an animation."""
+
+
 class YoloomError(Exception):
     """Base of the errors that a request, an image, an option or a model file can end in."""
 

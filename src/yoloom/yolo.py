@@ -39,7 +39,7 @@ from yoloom.results.results import Results
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import Guarantee
 from yoloom.runtime.registry import DeviceOptions, has_device, parse_device
-from yoloom.sources.image_files import expand, expand_lazily
+from yoloom.sources.image_files import FoundFile, expand, expand_lazily
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.once import Once
 from yoloom.system.cpus import cpu_threads
@@ -276,16 +276,21 @@ class YOLO:
 
     @overload
     def predict(
-        self, source: Any = None, stream: Literal[False] = False, *, errors: Literal["raise"] = "raise", **options: Any
+        self,
+        source: Any = None,
+        stream: Literal[False] = False,
+        *,
+        errors: Literal["raise"] | None = None,
+        **options: Any,
     ) -> list[Results]: ...
     @overload
-    def predict(self, source: Any = None, stream: bool = False, *, errors: Errors = "raise", **options: Any) -> Any: ...
+    def predict(self, source: Any = None, stream: bool = False, *, errors: Errors = None, **options: Any) -> Any: ...
     def predict(
         self,
         source: Any = None,
         stream: bool = False,
         *,
-        errors: Errors = "raise",
+        errors: Errors = None,
         timeout: builtins.float | None = None,
         **options: Any,
     ) -> Any:
@@ -295,11 +300,14 @@ class YOLO:
         the pixels of an array when it reads it, a few images ahead.
 
         Args:
-            source: A path, a folder, a pattern, encoded bytes, a PIL image, an array (H, W, 3) uint8 in BGR order (or
-                gray, BGRA, 16 bit), or a list of these.
+            source: A path, a folder, a pattern, a .txt or .csv file that lists sources, encoded bytes or a file that is
+                open, a PIL image, an array (H, W, 3) uint8 in BGR order (or gray, BGRA, 16 bit), a tensor of PyTorch
+                (B, 3, H, W) in RGB order, or a list of these.
             stream: Return a `ResultStream`, which works a few images ahead, in place of a list.
             errors: "raise" to raise one `PartialFailure`, with the results of the others, if some of several images
-                fail; "return" to put the errors into the list.
+                fail; "return" to put the errors into the list. None to raise as well, but for a file that the caller
+                did not name, in a folder, for a pattern or in a list: if it is no usable image, it is left out with a
+                `SourceWarning`.
             timeout: Seconds for the whole call, or for each image of a stream; None for no limit.
             **options: Options of the prediction, as in Ultralytics: conf, iou, imgsz, rect, max_det, classes,
                 agnostic_nms, retina_masks. Options of saving: save, save_txt, save_conf, save_crop, show, show_labels,
@@ -331,7 +339,7 @@ class YOLO:
             predictor.run_callbacks("on_predict_start")
         if stream:
             return call.stream(images)
-        if len(images) == 1 and errors == "raise":
+        if len(images) == 1 and errors != "return" and not isinstance(images[0], FoundFile):
             return [call.now(images[0])]
         return call.all(images)
 
@@ -355,14 +363,14 @@ class YOLO:
         return self._call(options, "raise", timeout).later(image)
 
     def map(
-        self, images: Iterable[Any], *, errors: Errors = "raise", timeout: builtins.float | None = None, **options: Any
+        self, images: Iterable[Any], *, errors: Errors = None, timeout: builtins.float | None = None, **options: Any
     ) -> ResultStream:
         """Predict many images, in order.
 
         Args:
             images: Images, folders, patterns or `Frame` objects. Read lazily, a few images ahead of the consumer.
             errors: "raise" to raise the error of an image from `next`, after which the iteration can go on; "return" to
-                return it in place of the result.
+                return it in place of the result; None as in `predict`.
             timeout: Seconds for each image; None for no limit.
             **options: See `predict`.
 

@@ -68,8 +68,6 @@ def test_pattern_in_a_folder_with_brackets(tmp_path: Path) -> None:
     ("name", "data", "hint"),
     [
         ("._a.png", b"\0\5\x16\7" + b"\0" * 90, "dot_clean"),
-        ("list.txt", b"a.jpg\nb.jpg\n", "pass the list"),
-        ("LIST.CSV", b"a.jpg\nb.jpg\n", "pass the list"),
         ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "pillow-heif"),
         ("a.jpg", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "pillow-heif"),
         ("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),

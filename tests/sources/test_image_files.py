@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from yoloom.errors import InputError, NoImagesFound, SourceNotFound, UnsupportedSource
-from yoloom.sources.image_files import IMAGE_SUFFIXES, expand, expand_lazily
+from yoloom.errors import InputError, NoImagesFound, SourceNotFound, SourceWarning, UnsupportedSource
+from yoloom.sources.image_files import IMAGE_SUFFIXES, FoundFile, expand, expand_lazily
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("b.JPG", "a.png", "c.txt", "d.mp4", "10.webp", "9.webp"):
+    for name in ("b.JPG", "a.png", "c.md", "10.webp", "9.webp"):
         (tmp_path / name).write_bytes(b"?")
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "e.png").write_bytes(b"?")
@@ -91,7 +91,7 @@ def test_nothing_there(folder: Path) -> None:
     with pytest.raises(SourceNotFound, match="nothing matches"):
         expand(str(folder / "*.bmp"))
     with pytest.raises(NoImagesFound, match="1 files match, none of them an image"):
-        expand(str(folder / "*.txt"))
+        expand(str(folder / "*.md"))
     for empty in ([], ()):
         with pytest.raises(NoImagesFound, match="list of sources is empty"):
             expand(empty)
@@ -146,3 +146,55 @@ def test_a_folder_that_can_not_be_listed(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_link_to_nowhere_is_listed(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").symlink_to(tmp_path / "gone.jpg")
     assert names(expand(tmp_path)) == ["a.jpg"]
+
+
+# ---- Files that nobody named
+
+
+def test_what_is_found_is_marked_and_what_is_named_is_not(folder: Path) -> None:
+    assert all(isinstance(one, FoundFile) for one in expand(folder) + expand(str(folder / "*.webp")))
+    assert not any(isinstance(one, FoundFile) for one in expand([folder / "a.png", str(folder / "b.JPG")]))
+
+
+@pytest.mark.parametrize("source", ["folder", "pattern", "deep pattern"])
+def test_videos_that_are_left_out_are_counted(folder: Path, source: str) -> None:
+    """Seen to fail: a folder of three pictures and a video gave three results, without a word."""
+    for name in ("d.mp4", "e.MKV"):
+        (folder / name).touch()
+    with pytest.warns(SourceWarning, match=r"2 videos left out, such as d\.mp4: this version reads pictures only"):
+        expand({"folder": folder, "pattern": folder / "*", "deep pattern": folder / "**" / "*"}[source])
+
+
+@pytest.mark.parametrize("name", ["list.txt", "list.csv", "LIST.TXT", "header.csv"])
+def test_a_list_of_sources_is_read(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen to fail: the list was decoded as a picture. Entries are found from here, and from beside the list."""
+    (folder / "deeper" / "lists").mkdir()
+    monkeypatch.chdir(folder)
+    entries = ["b.JPG", "deeper", "../../a.png", "*.webp", "no.jpg"]
+    glue = "\n" if name.lower().endswith(".txt") else ","
+    path = folder / "deeper" / "lists" / name
+    path.write_text("\ufeff" + "source\n" * (name == "header.csv") + glue.join(["", *entries, " "]), encoding="utf-8")
+    found = expand(path)
+    assert names(found) == ["10.webp", "9.webp", "a.png", "b.JPG", "e.png", "no.jpg"]
+    assert all(isinstance(one, FoundFile) for one in found)
+    assert (folder / "a.png").samefile(found[2])
+
+
+@pytest.mark.parametrize(("content", "error"), [(b"\n \n", NoImagesFound), (b"\xff\xfe\0", SourceNotFound)])
+def test_a_list_that_names_nothing(tmp_path: Path, content: bytes, error: type[InputError]) -> None:
+    (tmp_path / "list.txt").write_bytes(content)
+    with pytest.raises(error, match="list"):
+        expand(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("source", [0, 1, "0", "12", "screen", "cameras.streams"])
+def test_cameras_are_called_cameras(source: object) -> None:
+    """Seen to fail: `0` was "no such image: 0", or "got builtins.int"."""
+    with pytest.raises(UnsupportedSource, match=r"cameras and screens are not read .* cv2\.VideoCapture"):
+        expand(source)
+
+
+def test_a_file_that_is_called_like_a_camera_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "0").touch()
+    monkeypatch.chdir(tmp_path)
+    assert expand("0") == ["0"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 from yoloom.engine.engine_registry import registry
 from yoloom.engine.futures import Deliver, ResultFuture
-from yoloom.errors import YoloomError
+from yoloom.errors import InvalidImage, SourceNotFound, SourceWarning, YoloomError
 from yoloom.results.results import Results
 from yoloom.system.safe_log import SafeLogger
 
@@ -40,9 +41,11 @@ class ResultStream(Iterator[Any]):
         window: int,
         return_errors: bool = False,
         on_end: Callable[[], object] = lambda: None,
+        may_skip: Callable[[T], bool] = lambda _: False,
     ) -> None:
         """Store.
 
+        may_skip: whether a source that is no usable image is left out, with a SourceWarning.
         deliver, on_end: called in the consumer's thread: with each result, right before it is handed out, and once
         after the last one.
         """
@@ -52,28 +55,33 @@ class ResultStream(Iterator[Any]):
         self._window = window
         self._return_errors = return_errors
         self._on_end = on_end
-        self._pending: deque[ResultFuture | Exception] = deque()  # an error takes its place in the order
+        self._may_skip: Callable[[Any], bool] = may_skip
+        # An error takes its place in the order. Each with whether it may be skipped.
+        self._pending: deque[tuple[ResultFuture | Exception, bool]] = deque()
         self._finalizer = weakref.finalize(self, _abandon, self._pending)
         self._finalizer.atexit = False  # the engines close by themselves
 
     def __next__(self) -> Any:
-        self._fill()
-        if not self._pending:
-            on_end, self._on_end = self._on_end, lambda: None
-            on_end()
-            raise StopIteration
-        first = self._pending.popleft()
-        try:
-            if isinstance(first, Exception):
-                raise first
-            # The engine ends every request, so this wait ends: with a result, an error, or EngineClosed.
-            return first.delivered_by(self._deliver)
-        except YoloomError as error:
-            if self._return_errors:
-                return error
-            raise
-        finally:
-            del first  # a traceback holds this frame
+        while True:
+            self._fill()
+            if not self._pending:
+                on_end, self._on_end = self._on_end, lambda: None
+                on_end()
+                raise StopIteration
+            first, may_skip = self._pending.popleft()
+            try:
+                if isinstance(first, Exception):
+                    raise first
+                # The engine ends every request, so this wait ends: with a result, an error, or EngineClosed.
+                return first.delivered_by(self._deliver)
+            except YoloomError as error:
+                if not (may_skip and isinstance(error, (InvalidImage, SourceNotFound))):
+                    if self._return_errors:
+                        return error
+                    raise
+                warnings.warn(f"left out: {error}", SourceWarning, stacklevel=2)
+            finally:
+                del first  # a traceback holds this frame
 
     def close(self) -> None:
         """Cancel what waits and read no more sources. Idempotent."""
@@ -94,23 +102,24 @@ class ResultStream(Iterator[Any]):
                 return
             except Exception as error:  # noqa: BLE001  raised after the results of what came before it
                 self._sources = iter(())
-                self._pending.append(error)
+                self._pending.append((error, False))
                 return
+            may_skip = self._may_skip(source)
             try:
-                self._pending.append(self._submit(source))
+                self._pending.append((self._submit(source), may_skip))
             except YoloomError as error:
-                self._pending.append(error)
+                self._pending.append((error, may_skip))
 
 
-def _abandon(pending: deque[ResultFuture | Exception]) -> None:
+def _abandon(pending: deque[tuple[ResultFuture | Exception, bool]]) -> None:
     # Called by the garbage collector, perhaps in the middle of a method that holds a lock: cancelling takes locks, so
     # the keeper's thread does that.
     registry().later(functools.partial(_cancel_all, pending))
 
 
-def _cancel_all(pending: deque[ResultFuture | Exception]) -> None:
+def _cancel_all(pending: deque[tuple[ResultFuture | Exception, bool]]) -> None:
     while pending:
-        future = pending.pop()
+        future, _ = pending.pop()
         if isinstance(future, ResultFuture):
             future.cancel()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,9 +21,12 @@ from yoloom.images.decode import copied_bytes
 from yoloom.options import PredictOptions, SaveOptions, class_ids
 from yoloom.results.results import Results
 from yoloom.sources.frame import Frame, FrameId
+from yoloom.sources.image_files import FoundFile
+from yoloom.sources.opened import TensorImage, read_one
 from yoloom.sync.clock import monotonic
 
-Errors = Literal["raise", "return"]
+Errors = Literal["raise", "return"] | None
+"""Fate of an image that fails. None: one that was found in a folder or list is skipped, and others raise."""
 
 
 class Call:
@@ -56,8 +60,8 @@ class Call:
             output: Folder of what the call writes, None when it writes nothing.
             predictor: Runs the callbacks of the handle in the thread that gets the results.
         """
-        if errors not in ("raise", "return"):
-            raise InvalidOption(f"errors must be 'raise' or 'return', got {errors!r}.")
+        if errors not in ("raise", "return", None):
+            raise InvalidOption(f"errors must be 'raise', 'return' or None, got {errors!r}.")
         if options.classes is not None:
             class_ids(options.classes, opened.model.names)
         self._opened = opened
@@ -65,6 +69,7 @@ class Call:
         self._options = options
         self._save = save
         self._return_errors = errors == "return"
+        self._skips_found = errors is None
         self._terms = terms
         self._has_client = has_client
         self._max_pixels = max_pixels
@@ -126,8 +131,11 @@ class Call:
             if self._predictor is not None:
                 self._predictor.run_callbacks("on_predict_end")
 
+        def may_skip(item: tuple[int, Any]) -> bool:
+            return self._skips_found and isinstance(item[1], FoundFile)
+
         window = self._engine.lanes.window
-        return ResultStream(enumerate(sources), submit, self._deliver, window, return_errors, end)
+        return ResultStream(enumerate(sources), submit, self._deliver, window, return_errors, end, may_skip)
 
     def _begin(
         self, source: Any, index: int = 0, terms: RequestTerms | None = None
@@ -135,14 +143,20 @@ class Call:
         """The image of a source, its job, and the terms of its request."""
         terms = (self._terms if terms is None else terms).starting(monotonic())
         frame: FrameId | None = None
+        options, path = self._options, source_path(source, index)
         if isinstance(source, Frame):
             frame, source = source.id, source.image
             if not self._has_client:  # a stream of many sources is many clients
                 terms = terms._replace(client=named_client(("source", frame.source_id)))
+            path = source_path(source, index)
+        if not isinstance(source, (np.ndarray, str)):
+            source = read_one(source)
+            if isinstance(source, TensorImage):  # it is on its canvas already, as in Ultralytics
+                if not any(side % self._opened.model.stride for side in source.shape_hw):
+                    options = replace(options, imgsz=source.shape_hw)
+                source = source.pixels
         save_dir = None if self._output is None else self._output.path
-        job = self._engine.lanes.new_job(
-            self._opened.model, self._options, source_path(source, index), self._max_pixels, save_dir, frame
-        )
+        job = self._engine.lanes.new_job(self._opened.model, options, path, self._max_pixels, save_dir, frame)
         return source, job, terms
 
     def _helpers_delivery(self) -> Callable[[Results], Results]:

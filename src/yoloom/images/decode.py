@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound
+from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound, SourceWarning
 from yoloom.images.header import Encoded, is_pil_image, read_size_hw
 from yoloom.sync.striped_locks import StripedLocks
 
@@ -44,6 +46,7 @@ _LOOKALIKES: tuple[tuple[tuple[bytes, ...], str], ...] = (
         " If it holds floats or numbers of 32 bits, whose range it does not say: scale them to 0..255, and pass uint8.",
     ),
 )
+_MAY_HOLD_MANY = (b"GIF8", b"II*\0", b"MM\0*")  # GIF and TIFF; other containers say so in their first chunks
 _FLOAT_MAPS = (b"PF\n", b"Pf\n", b"PF ", b"Pf ", b"PF\r", b"Pf\r")
 _PIL_IMAGE = "the PIL image"
 _ORIENTATION = 274  # the tag of EXIF
@@ -137,6 +140,8 @@ def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
         raise ImageDecodeError(f"{what}: the image header is damaged: {error}") from error
     if size_hw is not None:
         _check_size(size_hw, what, max_pixels)
+    if data.startswith(_MAY_HOLD_MANY) or b"ANIM" in data[:64] or b"acTL" in data[:64] or b"ftypavis" in data[:16]:
+        _warn_of_frames(data, what)
     if _is_left_to_pil(data):
         return _from_pil(_opened_by_pil(data, what), max_pixels, what)
     if data.startswith(_FLOAT_MAPS):
@@ -153,6 +158,20 @@ def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
         raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(data)} bytes).{hint}")
     _check_size(image.shape, what, max_pixels)
     return np.asarray(image, np.uint8)
+
+
+def _warn_of_frames(data: bytes, what: str) -> None:
+    """Warn of an animation, or of a file of several pages: only its first picture is predicted."""
+    from PIL import Image
+
+    count = 1
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:  # damage shows when it is decoded
+        count = getattr(image, "n_frames", 1)
+    if count > 1:
+        text = (
+            f"{what} holds {count} pictures, and the first one is predicted: pass each of PIL.ImageSequence.Iterator."
+        )
+        warnings.warn(text, SourceWarning, stacklevel=2)
 
 
 def _from_array(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8]:
