@@ -111,7 +111,7 @@ EMPTY = {
     "detect": ((5, 7), {"boxes": (0, 6)}),
     "pose": ((11, 7), {"boxes": (0, 6), "keypoints": (0, 2, 3)}),
     "obb": ((6, 7), {"obb": (0, 7)}),
-    "segment": ((9, 7), {"boxes": (0, 6), "masks": (0, 64, 96)}),
+    "segment": ((9, 7), {"boxes": (0, 6)}),  # as with Ultralytics, there are no masks of nothing
 }
 PROTOS = np.zeros((4, 16, 24), np.float32)
 

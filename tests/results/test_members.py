@@ -90,11 +90,48 @@ def test_indexing_and_iteration_keep_the_class(make: Make) -> None:
 @pytest.mark.parametrize("make", MEMBERS)
 def test_members_are_on_the_cpu(make: Make) -> None:
     member = make()
-    assert member.cpu() is member.numpy() is member.to("cpu") is member
+    assert member.cpu() is member.to("cpu") is member
     with pytest.raises(UnknownDevice):
         member.cuda()
     with pytest.raises(UnknownDevice):
         member.to("cuda:0")
+
+
+def arrays(member: Any) -> dict[str, np.ndarray]:
+    """Every array that a member gives, by name."""
+    names = [name for name in dir(type(member)) if name[0] != "_" and name not in ("keys", "orig_shape")]
+    values = {name: getattr(member, name) for name in names}
+    lists = {f"{name}{i}": v for name, value in values.items() if isinstance(value, list) for i, v in enumerate(value)}
+    return {name: value for name, value in (values | lists).items() if isinstance(value, np.ndarray)}
+
+
+@pytest.mark.parametrize("make", MEMBERS)
+def test_numpy_gives_plain_arrays_of_the_callers_own(make: Make) -> None:
+    member = make()
+    before = {name: array.copy() for name, array in arrays(member).items()}
+    for plain in (
+        member.numpy(),
+        member.numpy().numpy(),
+        member.cpu().numpy(),
+        pickle.loads(pickle.dumps(member.numpy())),
+    ):
+        found = arrays(plain)
+        assert before.keys() - found.keys() <= {"top1conf"}  # one number
+        assert {type(array) for array in found.values()} == {type(plain[:1].data)} == {np.ndarray}
+        assert all(np.array_equal(array, before[name]) for name, array in found.items())
+        assert all(array.flags.writeable for array in found.values())
+        plain.data[...] = 0
+    assert all(np.array_equal(array, before[name]) for name, array in arrays(member).items())
+
+
+@pytest.mark.parametrize("make", MEMBERS)
+def test_members_are_no_mapping(make: Make) -> None:
+    """FastAPI takes `dict(...)` of what it does not know, and answered with an empty object where nothing was found."""
+    for member in (make(), make()[:0]):
+        with pytest.raises(TypeError, match="summary"):
+            dict(member)
+        with pytest.raises(TypeError):
+            vars(member)
 
 
 @pytest.mark.parametrize("make", MEMBERS)

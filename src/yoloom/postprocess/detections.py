@@ -19,6 +19,8 @@ END2END_VALUES = 6
 class Detections:
     """Columns of one image's detections, best first, in source pixels; None where the task has no such thing.
 
+    Masks are None, too, where nothing is found.
+
     Thread safety: any number of threads. The arrays belong to the caller.
 
     Args:

@@ -25,7 +25,8 @@ def find(
 ) -> Detections:
     """Find boxes and masks; detections whose mask is empty are left out.
 
-    Masks are as large as the network's input, with `retina_masks` as large as the source.
+    Masks are as large as the network's input, with `retina_masks` as large as the source; None where nothing is found,
+    as with Ultralytics.
 
     outputs: (4 + nc + M, A), or rows (N, 6 + M), and prototypes (M, h, w). Raises InvalidModel for
     other shapes.
@@ -40,4 +41,4 @@ def find(
         masks, drawn = draw_masks(protos, rows[:, 6:], boxes[:, :4], Enlargement.to_source(protos_hw, letterbox))
     else:
         masks, drawn = draw_masks(protos, rows[:, 6:], rows[:, :4], Enlargement.to_canvas(protos_hw, letterbox))
-    return Detections(boxes=boxes[drawn], masks=masks)
+    return Detections(boxes=boxes[drawn], masks=masks if len(masks) else None)

@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import builtins
+import importlib
 import operator
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from yoloom.errors import UnknownDevice
+from yoloom.errors import InputError
+from yoloom.results.tensor_methods import TensorMethods
+from yoloom.results.tensor_types import CPU, Device, Size, names_cpu, unknown_device
+
+READ_ONLY = "results are read-only: change a copy, made with .clone(), or with .numpy() for numpy's methods"
 
 
-def _cast_to(dtype: type[np.generic]) -> Callable[[Array], Array]:
-    """Make the method that casts to `dtype`."""
+class Array(TensorMethods, np.ndarray[Any, np.dtype[Any]]):  # type: ignore[misc] # torch's meaning before numpy's
+    """A numpy array whose methods and operators mean what they mean on a torch tensor.
 
-    def cast(array: Array) -> Array:
-        return _as_array(array.astype(dtype))
-
-    cast.__doc__ = f"Return the values as {dtype.__name__.rstrip('_')}, writable."
-    return cast
-
-
-class Array(np.ndarray[Any, np.dtype[Any]]):
-    """A numpy array with `.cpu()`, `.numpy()`, `.to()` and the other small methods of a torch tensor.
+    numpy's functions, such as `np.max(array, axis=0)`, give what they give for plain arrays, and so does what
+    `array.numpy()` and `array.astype(...)` return. torch's functions take it for a tensor.
 
     Indexing or iterating down to one value gives a 0-d `Array`, which can be a dictionary's key like numpy's scalars.
-    `int(x)`, `float(x)` and `f"{x:.2f}"` take an array of one element of any shape. `size` and all else is numpy's.
+    `int(x)`, `float(x)` and `f"{x:.2f}"` take an array of one element of any shape.
 
     Thread safety: any number of threads may read; the arrays in results are read-only.
     """
 
+    __slots__ = ()  # without a __dict__, of which web frameworks would make an empty object
+
     def __getitem__(self, index: Any) -> Array:
-        return _as_array(super().__getitem__(index))
+        return _as_array(super().__getitem__(_index(index)))
 
-    def argmax(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the index of the largest value, as numpy does, as an `Array`."""
-        return _as_array(super().argmax(*args, **kwargs))
-
-    def argmin(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the index of the smallest value, as numpy does, as an `Array`."""
-        return _as_array(super().argmin(*args, **kwargs))
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if not self.flags.writeable:
+            raise InputError(READ_ONLY)
+        super().__setitem__(_index(index), value)
 
     def __int__(self) -> builtins.int:
         return builtins.int(self.item())
@@ -50,6 +47,8 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
         return builtins.float(self.item())
 
     def __index__(self) -> builtins.int:
+        if self.size != 1:
+            raise TypeError("only whole numbers in an array of one value can be an index")
         return operator.index(self.item())
 
     def __hash__(self) -> builtins.int:  # type: ignore[override]
@@ -63,65 +62,63 @@ class Array(np.ndarray[Any, np.dtype[Any]]):
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
 
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
+        # numpy's functions call methods, and mean numpy's.
+        return func(*_without(Array, np.asarray, args), **_without(Array, np.asarray, kwargs))
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        torch = importlib.import_module("torch")  # it is calling, so it is there
+
+        def tensor(array: Array) -> Any:
+            return torch.from_numpy(np.array(array))
+
+        return func(*_without(Array, tensor, args), **_without(Array, tensor, kwargs or {}))
+
+    def keys(self) -> NoReturn:
+        """Raise `TypeError`: `dict(array)`, which web frameworks try, would make keys of some values."""
+        raise TypeError("an array is no mapping and no JSON: send array.tolist(), or results.summary()")
+
+    @property
+    def size(self) -> Size:
+        """The number of values; `size()` is the shape, `size(dim)` the length of one axis."""
+        return Size.of(np.asarray(self))
+
+    @property
+    def data(self) -> Array:  # type: ignore[override]
+        """The array itself, as a tensor's `data` is one. `memoryview(array)` is the buffer."""
+        return self
+
+    @property
+    def device(self) -> Device:  # type: ignore[override]
+        """The text "cpu", with the attributes `type` and `index`."""
+        return CPU
+
+    def numpy(self, *, force: builtins.bool = False) -> NDArray[Any]:
+        """Return a plain numpy array, copied, so that it can be edited."""
+        return np.array(self)
+
     def astype(self, dtype: DTypeLike, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
         """Return the values as another dtype, in a plain array, or a plain number for one: OpenCV takes those."""
         return np.asarray(self).astype(dtype, *args, **kwargs)[()]
 
-    def numpy(self) -> NDArray[Any]:
-        """Return a plain numpy array, copied, so that it can be edited."""
-        return np.array(self)
+    if not TYPE_CHECKING:
 
-    def cpu(self) -> Array:
-        """Return the array itself: its values are in the memory of the CPU already, and have no gradients."""
-        return self
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(TensorMethods, name[:-1], None) if name.endswith("_") and name[0] != "_" else None
+            if not callable(method):
+                raise AttributeError(
+                    f"an Array of results has no {name!r}; numpy's arrays, and torch's tensors, are made of it with "
+                    ".numpy() and torch.from_numpy(array.numpy())"
+                )
 
-    detach = cpu
+            def in_place(*args: Any, **kwargs: Any) -> Array:
+                self[...] = method(self, *args, **kwargs)
+                return self
 
-    def cuda(self, *_args: object, **_kwargs: object) -> Array:
-        """Raise `UnknownDevice`: results live on the CPU."""
-        return self.to("cuda")
-
-    def to(self, *targets: Any, device: Any = "cpu", dtype: Any = None, non_blocking: builtins.bool = False) -> Array:
-        """Return the values as another dtype (numpy's or torch's), or the array itself for "cpu".
-
-        Raises:
-            UnknownDevice: for anything else.
-        """
-        array = self
-        for target in (*targets, device, dtype):
-            if target is None or names_cpu(target):
-                continue
-            name = str(target)
-            try:
-                kind: np.dtype[Any] = np.dtype(name.removeprefix("torch.") if name.startswith("torch.") else target)
-            except TypeError:
-                raise _unknown_device(target) from None
-            array = _as_array(array.astype(kind))
-        return array
-
-    def numel(self) -> builtins.int:
-        """Return the number of values."""
-        return self.size
-
-    def dim(self) -> builtins.int:
-        """Return the number of axes."""
-        return self.ndim
-
-    def unsqueeze(self, dim: builtins.int) -> Array:
-        """Return the values with a new axis of length 1 at `dim`."""
-        return _as_array(np.expand_dims(self, dim))
-
-    def unique(self) -> Array:
-        """Return the different values, sorted."""
-        return _as_array(np.unique(self))
-
-    def clone(self) -> Array:
-        """Return a writable copy."""
-        return _as_array(self.copy())
-
-    int, long = _cast_to(np.int32), _cast_to(np.int64)
-    half, float, double = _cast_to(np.float16), _cast_to(np.float32), _cast_to(np.float64)
-    bool = _cast_to(np.bool_)
+            return in_place
 
 
 def frozen(values: ArrayLike, dtype: DTypeLike | None = None) -> Array:
@@ -135,25 +132,34 @@ def frozen(values: ArrayLike, dtype: DTypeLike | None = None) -> Array:
         return values
     source = np.asarray(values, dtype)
     array: Array = Array(source.shape, source.dtype)
-    array[...] = source
+    np.ndarray.__setitem__(array, ..., source)
     array.flags.writeable = False
     return array
-
-
-def names_cpu(device: object) -> builtins.bool:
-    """Return whether `device` is "cpu", or a `torch.device` that says so."""
-    return str(device).partition(":")[0] == "cpu"
 
 
 def require_cpu(device: object) -> None:
     """Raise `UnknownDevice` unless `device` is the CPU or None."""
     if device is not None and not names_cpu(device):
-        raise _unknown_device(device)
+        raise unknown_device(device)
 
 
 def _as_array(value: Any) -> Array:
     return value if isinstance(value, Array) else np.asarray(value).view(Array)
 
 
-def _unknown_device(device: object) -> UnknownDevice:
-    return UnknownDevice(f"results are numpy arrays on the CPU and can not move to {device!r}; leave the call out")
+def _index(index: Any) -> Any:
+    """Return what numpy needs for torch's index: bytes choose as truth values do."""
+    if isinstance(index, Array):
+        return np.asarray(index, np.bool_ if index.dtype == np.uint8 else None)
+    return tuple(map(_index, index)) if isinstance(index, tuple) else index
+
+
+def _without(kind: type, convert: Callable[[Any], Any], value: Any) -> Any:
+    """Return a function's arguments with every array of `kind` converted, in lists and dictionaries too."""
+    if isinstance(value, kind):
+        return convert(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_without(kind, convert, item) for item in value) if type(value) in (list, tuple) else value
+    if isinstance(value, dict):
+        return {key: _without(kind, convert, item) for key, item in value.items()}
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from yoloom.results.arrays import Array, frozen
+from yoloom.results.arrays import Array
 from yoloom.results.rows import BoxRows
 
 
@@ -38,18 +38,19 @@ class Boxes(BoxRows):
     @property
     def xywh(self) -> Array:
         """(N, 4) centre x, centre y, width, height in pixels."""
-        low, high = self.xyxy[:, :2], self.xyxy[:, 2:]
-        return frozen(np.concatenate([(low + high) / 2, high - low], axis=1))
+        rows = np.asarray(self.data)
+        low, high = rows[:, :2], rows[:, 2:4]
+        return self._as_data(np.concatenate([(low + high) / 2, high - low], axis=1))
 
     @property
     def xyxyn(self) -> Array:
         """(N, 4) `xyxy` divided by the picture's width and height."""
-        return frozen(self.xyxy / np.tile(self._size_xy, 2))
+        return self._as_data(np.asarray(self.xyxy) / np.tile(self._size_xy, 2))
 
     @property
     def xywhn(self) -> Array:
         """(N, 4) `xywh` divided by the picture's width and height."""
-        return frozen(self.xywh / np.tile(self._size_xy, 2))
+        return self._as_data(np.asarray(self.xywh) / np.tile(self._size_xy, 2))
 
 
 class OBB(BoxRows):
@@ -89,15 +90,15 @@ class OBB(BoxRows):
         across = width / 2 * np.concatenate([np.cos(angle), np.sin(angle)], axis=1)
         down = height / 2 * np.concatenate([-np.sin(angle), np.cos(angle)], axis=1)
         turns = ((1, 1), (1, -1), (-1, -1), (-1, 1))
-        return frozen(np.stack([centre + x * across + y * down for x, y in turns], axis=1))
+        return self._as_data(np.stack([centre + x * across + y * down for x, y in turns], axis=1))
 
     @property
     def xyxyxyxyn(self) -> Array:
         """(N, 4, 2) `xyxyxyxy` divided by the picture's width and height."""
-        return frozen(self.xyxyxyxy / self._size_xy)
+        return self._as_data(np.asarray(self.xyxyxyxy) / self._size_xy)
 
     @property
     def xyxy(self) -> Array:
         """(N, 4) left, top, right, bottom in pixels of the upright box around each; not cut at the picture's edge."""
-        corners = self.xyxyxyxy
-        return frozen(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1))
+        corners = np.asarray(self.xyxyxyxy)
+        return self._as_data(np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1))

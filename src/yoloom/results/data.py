@@ -47,6 +47,15 @@ class ResultsData(TorchLike):
         "speed",
     )
 
+    INSTEAD = (
+        ": write results = results[results.boxes.conf > 0.6] to choose detections, results = results.replace(boxes=...)"
+        " for other members, and picture = results.orig_img.copy() to draw"
+    )
+
+    _keys = ("boxes", "masks", "probs", "keypoints", "obb", "semantic_mask", "depth")  # Ultralytics' list of members
+    semantic_mask = None  # of tasks that are not here
+    depth = None
+
     _picture: NDArray[np.uint8] | LazyImage
     path: str
     names: FrozenDict[int, str]
@@ -127,7 +136,8 @@ class ResultsData(TorchLike):
         boxes = self.detections
         if boxes is None:
             return [] if self.probs is None else self.probs.top5
-        return boxes.cls.int().tolist()  # type: ignore[no-any-return]
+        classes: list[int] = np.asarray(boxes.cls).astype(int).tolist()
+        return classes
 
     @property
     def class_names(self) -> list[str]:

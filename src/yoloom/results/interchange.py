@@ -118,16 +118,16 @@ def to_supervision(results: ResultsData) -> Any:
     if boxes is None and results.probs is None:
         return supervision.Detections.empty()
     if boxes is None:
-        values = results.probs.data.numpy()
+        values = np.array(results.probs.data)
         return supervision.Classifications(class_id=np.arange(len(values)), confidence=values)
     data: dict[str, NDArray[Any]] = {"class_name": np.array(results.class_names, dtype=str)}
     if isinstance(boxes, OBB):
-        data["xyxyxyxy"] = boxes.xyxyxyxy.numpy()
+        data["xyxyxyxy"] = np.array(boxes.xyxyxyxy)
     return supervision.Detections(
-        xyxy=boxes.xyxy.numpy(),
+        xyxy=np.array(boxes.xyxy),
         mask=None if results.masks is None else results.masks.on_picture().astype(bool),
-        confidence=boxes.conf.numpy(),
-        class_id=boxes.cls.long().numpy(),
+        confidence=np.array(boxes.conf),
+        class_id=np.asarray(boxes.cls).astype(np.int64),
         data=data,
     )
 

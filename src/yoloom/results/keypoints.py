@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from yoloom.results.arrays import Array, frozen
+from yoloom.results.arrays import Array
 from yoloom.results.rows import ResultRows
 
 
@@ -48,7 +49,7 @@ class Keypoints(ResultRows):
     @property
     def xyn(self) -> Array:
         """(N, K, 2) `xy` divided by the picture's width and height."""
-        return frozen(self.xy / self._size_xy)
+        return self._as_data(np.asarray(self.xy) / self._size_xy)
 
     @property
     def conf(self) -> Array | None:

@@ -64,12 +64,12 @@ class Masks(ResultRows):
             else:
                 outlines = (frozen(np.zeros((0, 2)), np.float32),) * len(self)
             self._store(_outlines=outlines)
-        return list(outlines)
+        return [self._as_data(polygon) for polygon in outlines]
 
     @property
     def xyn(self) -> list[Array]:
         """`xy` divided by the picture's width and height."""
-        return [frozen(polygon / self._size_xy) for polygon in self.xy]
+        return [self._as_data(np.asarray(polygon) / self._size_xy) for polygon in self.xy]
 
     def on_picture(self) -> NDArray[np.uint8]:
         """Return the masks in the picture's own size.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from yoloom.results.arrays import Array, frozen
+from yoloom.results.arrays import Array
 from yoloom.results.rows import ResultRows
 
 TOP = 5
@@ -40,7 +40,7 @@ class Probs(ResultRows):
     @property
     def top1(self) -> int:
         """The number of the most probable class."""
-        return int(self.data.argmax())
+        return int(np.asarray(self.data).argmax())
 
     @property
     def top1conf(self) -> Array:
@@ -56,4 +56,4 @@ class Probs(ResultRows):
     @property
     def top5conf(self) -> Array:
         """(5,) the probabilities of `top5`."""
-        return frozen(self.data[self.top5])
+        return self._as_data(self.data[self.top5])

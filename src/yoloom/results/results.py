@@ -112,33 +112,44 @@ class Results(ResultsData):
             frame=self.frame,
         )
 
+    def numpy(self) -> Results:
+        """Return the same results with plain numpy arrays of their own, whose methods mean what numpy means by them."""
+        members = {name: getattr(self, name) for name in ("boxes", "masks", "probs", "keypoints", "obb")}
+        return self.replace(**{name: member.numpy() for name, member in members.items() if member is not None})
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """The attributes by name, for programs that read them so: `result.__dict__["boxes"]`."""
+        names = (*self._keys, "orig_img", "orig_shape", "names", "path", "speed", "save_dir")
+        return {name: getattr(self, name) for name in names}
+
     def new(self) -> Results:
         """Make new results for the same picture, without any member."""
         return self.replace(boxes=None, masks=None, probs=None, keypoints=None, obb=None)
 
     def update(self, *_args: object, **_kwargs: object) -> NoReturn:
         """Raise: results never change, and doing nothing in silence would be worse. Use `replace`."""
-        raise FrozenInstanceError("Results are frozen: write results = results.replace(boxes=...) instead of update()")
+        raise FrozenInstanceError(f"Results are frozen and have no update(){self.INSTEAD}")
 
     def plot(
         self,
         conf: bool = True,
         line_width: float | None = None,
         font_size: float | None = None,
-        *,
+        font: str = "",
+        pil: bool = False,
+        img: NDArray[np.uint8] | None = None,
+        kpt_radius: float | None = None,
+        kpt_line: bool = True,
         labels: bool = True,
         boxes: bool = True,
         masks: bool = True,
         probs: bool = True,
-        kpt_radius: float | None = None,
-        kpt_line: bool = True,
-        img: NDArray[np.uint8] | None = None,
-        color_mode: str = "class",
-        txt_color: Color | None = None,
-        pil: bool = False,
         show: bool = False,
         save: bool = False,
         filename: str | os.PathLike[str] | None = None,
+        color_mode: str = "class",
+        txt_color: Color | None = None,
         **idle: object,
     ) -> NDArray[np.uint8]:
         """Draw the detections on a copy of the picture.
@@ -147,20 +158,21 @@ class Results(ResultsData):
             conf: write the confidence behind the name.
             line_width: pixels, cut to what fits; scaled to the picture when None.
             font_size: pixels, like `line_width`.
+            font: Ultralytics' font file, which changes nothing here.
+            pil: return a `PIL.Image.Image` instead.
+            img: (H, W, 3) uint8 BGR to draw on a copy of, instead of the original picture.
+            kpt_radius: of keypoints in pixels, like `line_width`. Points with a visibility below 0.25 are not drawn.
+            kpt_line: draw the limbs of persons (17 keypoints).
             labels: write names.
             boxes: draw boxes, without which there are no names.
             masks: tint what masks cover.
             probs: list the most probable classes.
-            kpt_radius: of keypoints in pixels, like `line_width`. Points with a visibility below 0.25 are not drawn.
-            kpt_line: draw the limbs of persons (17 keypoints).
-            img: (H, W, 3) uint8 BGR to draw on a copy of, instead of the original picture.
-            color_mode: one colour a "class", or one an "instance".
-            txt_color: blue, green, red; black or white to suit each label when None.
-            pil: return a `PIL.Image.Image` instead.
             show: show it too, see `show`.
             save: write it too, to `filename`, see `save`.
             filename: for `save`.
-            idle: Ultralytics' font and im_gpu, which change nothing here.
+            color_mode: one colour a "class", or one an "instance".
+            txt_color: blue, green, red; black or white to suit each label when None.
+            idle: Ultralytics' im_gpu, which changes nothing here.
 
         Returns:
             (H, W, 3) uint8 BGR, new and writable.
@@ -195,26 +207,28 @@ class Results(ResultsData):
             show_image(image, self.path)
         return interchange.to_pil(image) if pil else image
 
-    def show(self, *, wait_ms: int = 0, **plot_options: Any) -> None:
+    def show(self, *plot_arguments: Any, wait_ms: int = 0, **plot_options: Any) -> None:
         """Show the plot in the notebook, or in a window until a key is pressed.
 
         Thread safety: owned by the main thread, as windows are.
 
         Args:
+            plot_arguments: arguments of `plot`, in its order.
             wait_ms: how long to wait for the key in milliseconds; 0 waits for ever.
-            plot_options: arguments of `plot`.
+            plot_options: arguments of `plot` by name.
 
         Raises:
             BackendUnavailable: without a notebook, a display, or an OpenCV that opens windows.
         """
-        show_image(self.plot(**plot_options), self.path, wait_ms)
+        show_image(self.plot(*plot_arguments, **plot_options), self.path, wait_ms)
 
-    def save(self, filename: str | os.PathLike[str] | None = None, **plot_options: Any) -> str:
+    def save(self, filename: str | os.PathLike[str] | None = None, *plot_arguments: Any, **plot_options: Any) -> str:
         """Write the plot. Folders are made where they are missing.
 
         Args:
             filename: where to; "results_" and the picture's name in the current folder when None.
-            plot_options: arguments of `plot`.
+            plot_arguments: arguments of `plot`, in its order.
+            plot_options: arguments of `plot` by name.
 
         Returns:
             The path.
@@ -222,7 +236,7 @@ class Results(ResultsData):
         Raises:
             InvalidOption: for a suffix that names no format for this picture, or a path that can not be written.
         """
-        return save_image(self.plot(**plot_options), plot_path(self.path, filename))
+        return save_image(self.plot(*plot_arguments, **plot_options), plot_path(self.path, filename))
 
     def save_txt(self, txt_file: str | os.PathLike[str], save_conf: bool = False) -> str:
         """Append a line for each detection to a label file, in units of the picture's size.

@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from yoloom.errors import InputError
 from yoloom.results.arrays import Array, frozen, require_cpu
@@ -24,15 +24,17 @@ class Frozen:
 
     __slots__ = ("__weakref__",)
 
+    INSTEAD: ClassVar[str] = ""  # what to do instead of a change, for messages
+
     def _store(self, **attributes: object) -> None:
         for name, value in attributes.items():
             object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be assigned")
+        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be assigned{self.INSTEAD}")
 
     def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be deleted")
+        raise FrozenInstanceError(f"{type(self).__name__} is frozen: {name!r} can not be deleted{self.INSTEAD}")
 
 
 class TorchLike(Frozen):
@@ -45,10 +47,6 @@ class TorchLike(Frozen):
 
     def cpu(self: T) -> T:
         """Return the object itself: it is on the CPU."""
-        return self
-
-    def numpy(self: T) -> T:
-        """Return the object itself: its arrays are numpy arrays."""
         return self
 
     def to(self: T, device: object = "cpu") -> T:
@@ -64,11 +62,16 @@ class TorchLike(Frozen):
         """Raise `UnknownDevice`: results live on the CPU."""
         return self.to("cuda")
 
+    def keys(self) -> NoReturn:
+        """Raise `TypeError`: `dict(...)`, which web frameworks try, would make an empty object of no detections."""
+        raise TypeError(f"{type(self).__name__} is no mapping and no JSON: send results.summary()")
+
 
 class ResultRows(TorchLike):
     """Base of the members of `Results`.
 
-    `rows[i]`, `rows[mask]` and iteration give the same class again. All arrays are read-only, and the rows' own.
+    `rows[i]`, `rows[mask]` and iteration give the same class again. All arrays are read-only, and the rows' own, but
+    for those of `rows.numpy()`, which belong to the caller.
 
     Thread safety: any number of threads.
 
@@ -111,21 +114,29 @@ class ResultRows(TorchLike):
         return tuple(self.data.shape)
 
     @property
-    def _size_xy(self) -> Array:
+    def _size_xy(self) -> NDArray[np.float32]:
         """(2,) the picture's width and height."""
-        return frozen(self.orig_shape[::-1], np.float32)
+        return np.array(self.orig_shape[::-1], np.float32)
+
+    def _as_data(self, values: NDArray[Any]) -> Array:
+        """Return computed values as an array of the kind of `data`."""
+        return frozen(values) if isinstance(self.data, Array) else np.array(values)
+
+    def numpy(self: R) -> R:
+        """Return the same rows with plain numpy arrays of their own, whose methods mean what numpy means by them."""
+        return rows_of(type(self), np.asarray(self.data), self.orig_shape)
 
     def __len__(self) -> int:
         return len(self.data)
 
     def __getitem__(self: R, index: Any) -> R:
-        return type(self)(self.data[index], self.orig_shape)
+        return rows_of(type(self), self.data[index], self.orig_shape)
 
     def __iter__(self: R) -> Iterator[R]:
         return (self[i] for i in range(len(self)))
 
     def __reduce__(self: R) -> tuple[Callable[..., R], tuple[Any, ...]]:
-        return type(self), (self.data, self.orig_shape)
+        return rows_of, (type(self), self.data, self.orig_shape)
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -157,3 +168,11 @@ class BoxRows(ResultRows):
     def cls(self) -> Array:
         """(N,) class numbers, as float32 like the rest of the row."""
         return self.data[:, -1]
+
+
+def rows_of(kind: type[R], data: NDArray[Any], orig_shape: tuple[int, int]) -> R:
+    """Return the rows of a class whose arrays are of the kind of `data`: `Array`, or plain and writable."""
+    rows = kind(data, orig_shape)
+    if not isinstance(data, Array):
+        rows._store(data=np.array(rows.data))
+    return rows

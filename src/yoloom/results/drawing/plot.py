@@ -29,8 +29,8 @@ from yoloom.validation import shown
 
 Image = NDArray[np.uint8]  # (H, W, 3) BGR
 
-# Arguments of Ultralytics' `plot` for fonts that are files, and for pictures on a GPU.
-IDLE_OPTIONS = frozenset({"font", "im_gpu"})
+# An argument of Ultralytics' `plot` for pictures on a GPU.
+IDLE_OPTIONS = frozenset({"im_gpu"})
 
 
 @dataclass(frozen=True)
