@@ -32,9 +32,11 @@ def summary(results: ResultsData, normalize: bool = False, decimals: int = 5) ->
     ]
     boxes, masks, keypoints = results.detections, results.masks, results.keypoints
     if boxes is not None:
-        name = "xyxyxyxy" if isinstance(boxes, OBB) else "xyxy"
-        corners = getattr(boxes, name + "n" * normalize)
-        keys = corner_names(corners[:1].size // 2)
+        is_oriented = isinstance(boxes, OBB)
+        corners = np.asarray(boxes.xyxyxyxy if is_oriented else boxes.xyxy).reshape(-1, 4 if is_oriented else 2, 2)
+        if normalize:  # in float64, as Ultralytics does, for the same last digit
+            corners = corners.astype(np.float64) / results.orig_shape[::-1]
+        keys = corner_names(corners.shape[1])
         values.append([dict(zip(keys, _rounded(box.ravel(), decimals), strict=True)) for box in corners])
         if masks is not None:
             polygons = masks.xyn if normalize else masks.xy
