@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -159,6 +159,11 @@ class ResultsData(TorchLike):
     def __len__(self) -> int:
         members = (self.boxes, self.masks, self.probs, self.keypoints, self.obb)
         return next((len(member) for member in members if member is not None), 0)
+
+
+def named(results: ResultsData) -> Iterator[tuple[str, float]]:
+    """Return class name and confidence of each row of the summary."""
+    return zip(results.class_names, results.confidences, strict=True)
 
 
 def _member(kind: type[T], values: ArrayLike | ResultRows, shape_hw: tuple[int, int]) -> T:

@@ -9,7 +9,7 @@ import csv
 import importlib
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from yoloom.errors import BackendUnavailable
 from yoloom.results.boxes import OBB
-from yoloom.results.data import ResultsData
+from yoloom.results.data import ResultsData, named
 
 Row = dict[str, Any]
 
@@ -32,8 +32,7 @@ def summary(results: ResultsData, normalize: bool = False, decimals: int = 5) ->
     ]
     boxes, masks, keypoints = results.detections, results.masks, results.keypoints
     if boxes is not None:
-        is_oriented = isinstance(boxes, OBB)
-        corners = np.asarray(boxes.xyxyxyxy if is_oriented else boxes.xyxy).reshape(-1, 4 if is_oriented else 2, 2)
+        corners = np.asarray(boxes.xyxyxyxy if isinstance(boxes, OBB) else boxes.xyxy.reshape(-1, 2, 2))
         if normalize:  # in float64, as Ultralytics does, for the same last digit
             corners = corners.astype(np.float64) / results.orig_shape[::-1]
         keys = corner_names(corners.shape[1])
@@ -66,11 +65,6 @@ def verbose(results: ResultsData) -> str:
         return "".join(f"{name} {conf:.2f}, " for name, conf in named(results))
     counts = Counter(results.classes)
     return "".join(f"{n} {results.class_name(cls)}{'s' * (n > 1)}, " for cls, n in sorted(counts.items()))
-
-
-def named(results: ResultsData) -> Iterator[tuple[str, float]]:
-    """Return class name and confidence of each row of the summary."""
-    return zip(results.class_names, results.confidences, strict=True)
 
 
 def corner_names(count: int) -> list[str]:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from yoloom.errors import InvalidOption
 from yoloom.images.crop import oriented_crop, upright_crop
 from yoloom.results.boxes import OBB
-from yoloom.results.data import ResultsData
-from yoloom.results.interchange import named
+from yoloom.results.data import ResultsData, named
 from yoloom.system.files import replacing
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from yoloom.errors import BackendUnavailable, InvalidOption, UnknownOption
 from yoloom.results.boxes import OBB
-from yoloom.results.data import ResultsData
+from yoloom.results.data import ResultsData, named
 from yoloom.results.drawing.box_drawing import (
     label_corners,
     paint_frames,
@@ -24,7 +24,6 @@ from yoloom.results.drawing.box_drawing import (
     paint_poses,
 )
 from yoloom.results.drawing.style import Color, drawing_style, paint_list, palette_color
-from yoloom.results.interchange import named
 from yoloom.validation import shown
 
 Image = NDArray[np.uint8]  # (H, W, 3) BGR
