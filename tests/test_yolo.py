@@ -567,7 +567,7 @@ def test_bfloat16_finds_what_float32_finds(model: YOLO, brief: YOLO) -> None:
         assert len(exact)
         surest = exact.conf > 0.5  # what is near 0.4 may be lost
         for box, cls, conf in zip(exact.xyxy[surest], exact.cls[surest], exact.conf[surest], strict=True):
-            distance = np.abs(found.xyxy - box).max(axis=1) + 1e3 * (found.cls != cls)
+            distance = (found.xyxy - box).abs().amax(1) + 1e3 * (found.cls != cls)
             nearest = int(distance.argmin())
             assert distance[nearest] < 4  # pixels
             assert abs(found.conf[nearest] - conf) < 0.05

@@ -31,6 +31,12 @@ class ValuesIndices(NamedTuple):
     values: Any
     indices: Any
 
+    def __add__(self, other: Any) -> Any:
+        return np.asarray(self) + other if isinstance(other, np.ndarray) else tuple(self) + other
+
+    def __mul__(self, other: Any) -> Any:
+        return np.asarray(self) * other if isinstance(other, np.ndarray) else tuple(self) * other
+
     def __array__(self, *_args: object, **_kwargs: object) -> NDArray[Any]:
         # numpy would make one array of the two, silently.
         raise InputError(
