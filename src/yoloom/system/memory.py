@@ -52,15 +52,12 @@ def available_memory_bytes(root: Path = ROOT) -> int | None:
     The smallest counts of physical memory, the limits of the control groups from its own up to the top, and the
     process's own limits (`ulimit -v`, `ulimit -d`). Memory that others hold at the moment is not taken off.
     """
-    return min((*_container_limits(root), *_process_limits(), *_physical_memory()), default=None)
-
-
-def _container_limits(root: Path) -> Iterator[int]:
+    limits = [*_process_limits(), *_physical_memory()]
     for folder in group_folders("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):  # version 2, version 1
-            for limit in read_limit(folder / name)[:1]:
-                if limit.isdecimal():  # or "max"; version 1 says "no limit" by a number beyond all memory
-                    yield int(limit)
+            # "max", or in version 1 a number beyond all memory, says "no limit".
+            limits += [int(limit) for limit in read_limit(folder / name)[:1] if limit.isdecimal()]
+    return min(limits, default=None)
 
 
 def _process_limits() -> Iterator[int]:

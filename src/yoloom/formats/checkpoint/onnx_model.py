@@ -8,7 +8,7 @@ from typing import Any
 
 from yoloom.errors import InvalidOption
 from yoloom.formats.checkpoint.describe import Checkpoint
-from yoloom.formats.checkpoint.network.build import has_one_to_many, has_one_to_one, outputs, typed_contradictions
+from yoloom.formats.checkpoint.network.build import has_branch, outputs, typed_contradictions
 from yoloom.formats.checkpoint.network.head_parts import MOST_DETECTIONS
 from yoloom.formats.checkpoint.network.onnx_graph import Dims, OnnxGraph
 from yoloom.formats.checkpoint.network.onnx_ops import OPSET, OnnxOps
@@ -57,13 +57,13 @@ def write_onnx(
     step = max(checkpoint.stride)
     if checkpoint.task != "classify" and any(size <= 0 or size % step for size in imgsz_hw):
         raise InvalidOption(f"imgsz must be multiples of the network's stride, {step}; got {imgsz_hw}.")
-    end2end = has_one_to_one(checkpoint) and (nms is False or not has_one_to_many(checkpoint))
+    end2end = has_branch(checkpoint, one_to_one=True) and (nms is False or not has_branch(checkpoint, one_to_one=False))
     graph = OnnxGraph()
     ops = OnnxOps(graph, half)
     sizes = {} if dynamic else _axis_sizes(checkpoint, batch, imgsz_hw)
     declared: dict[str, Dims] = {}
     for index, result in enumerate(outputs(ops, checkpoint, INPUT, one_to_one=end2end)):
-        ops.output(result.value, f"output{index}")
+        graph.add_node("Identity", [result.value], [f"output{index}"])
         declared[f"output{index}"] = _resolved(result.dims, sizes)
     image = _resolved(("batch", checkpoint.channels, "height", "width"), sizes)
     metadata = _metadata(checkpoint, end2end, imgsz_hw, batch, {"dynamic": dynamic, "nms": nms, "half": half})

@@ -75,12 +75,15 @@ def paint_oriented(canvas: Image, obb: OBB, colors: Sequence[Color], style: Draw
 def paint_labels(
     canvas: Image, corners_xy: ArrayLike, colors: Sequence[Color], labels: Sequence[str], style: DrawingStyle
 ) -> None:
-    """Write N labels, or none, on `canvas` itself, each over its corner (N, 2); the first lies on top."""
+    """Write N labels, or none, on `canvas` itself, each over its corner (N, 2) if it fits there; the first on top."""
     if any(labels):
         writer = LabelWriter(canvas, style)
         corners = _on_canvas(np.asarray(corners_xy, np.float64).reshape(-1, 2), canvas)
+        outer = style.line_width // 2  # how far the line of a box reaches beyond its corner
         for (x, y), color, label in reversed(list(zip(corners, colors, labels, strict=True))):
-            writer.write_above(label, (x, y), color)
+            if label:
+                height = writer.size_wh(label)[1]
+                writer.write(label, (x - outer, y - outer - height + 1), color)
 
 
 def label_corners(obb: OBB) -> NDArray[np.float32]:

@@ -133,13 +133,6 @@ class LabelWriter:
         self._font = cv2.FontFace("sans")
         self._padding = round(0.32 * style.font_size)
 
-    def write_above(self, text: str, corner_xy: tuple[int, int], color: Color) -> None:
-        """Write `text` on a ground of `color`, over the upper left corner of a box, or where it fits the picture."""
-        if text:
-            outer = self._style.line_width // 2  # how far the line reaches beyond the corner
-            height = self.size_wh(text)[1]
-            self.write(text, (corner_xy[0] - outer, corner_xy[1] - outer - height + 1), color)
-
     def write(self, text: str, corner_xy: tuple[int, int], color: Color) -> None:
         """Write `text` on a ground of `color` whose upper left corner is there, moved into the picture."""
         width, height = self.size_wh(text)

@@ -6,7 +6,7 @@ import threading
 import weakref
 
 from yoloom.errors import InvalidModel, UnsupportedModel
-from yoloom.formats.checkpoint.network.build import has_one_to_many, has_one_to_one, outputs
+from yoloom.formats.checkpoint.network.build import has_branch, outputs
 from yoloom.formats.checkpoint.parse import read_checkpoint
 from yoloom.formats.model import Layout, Model
 from yoloom.runtime.protocol import Precision
@@ -47,7 +47,7 @@ class TorchNetwork:
             )
         checkpoint = read_checkpoint(model.graph.path)
         end2end = model.layout is Layout.END2END
-        there = has_one_to_one(checkpoint) if end2end else _classifies(model) or has_one_to_many(checkpoint)
+        there = has_branch(checkpoint, end2end) or (not end2end and _classifies(model))
         if not there:
             raise InvalidModel(f"{model.graph.path} has another head than when it was opened: open it again.")
         self._device = device

@@ -69,11 +69,6 @@ def typed_contradictions() -> Iterator[None]:
         raise InvalidModel(f"the checkpoint's network contradicts itself: {type(error).__name__}: {error}") from error
 
 
-def has_one_to_one(checkpoint: Checkpoint) -> bool:
-    """Whether the head has a branch that needs no NMS."""
-    return ONE_TO_ONE + "cv2" in checkpoint.head.children
-
-
-def has_one_to_many(checkpoint: Checkpoint) -> bool:
-    """Whether the head has a branch for NMS; a file that was saved after fusing may have lost it."""
-    return "cv2" in checkpoint.head.children
+def has_branch(checkpoint: Checkpoint, one_to_one: bool) -> bool:
+    """Whether the head has the branch that needs no NMS, or that for NMS, which a file may lose when it is fused."""
+    return (ONE_TO_ONE if one_to_one else "") + "cv2" in checkpoint.head.children

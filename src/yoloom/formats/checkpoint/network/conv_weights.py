@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yoloom.errors import UnsupportedModel
-from yoloom.formats.checkpoint.pickled.tree import Module, Tensor
+from yoloom.formats.checkpoint.pickled.tree import Module
 
 Array = npt.NDArray[Any]
 Pair = tuple[int, int]
@@ -116,7 +116,12 @@ class ConvWeights:
         larger = self if self.weight.shape[2:] == (height, width) else other
 
         def total() -> Array:
-            return _centred(self.weight.numpy(), height, width) + _centred(other.weight.numpy(), height, width)
+            padded = []
+            for weight in (self.weight.numpy(), other.weight.numpy()):
+                rows, columns = height - weight.shape[2], width - weight.shape[3]
+                sides = ((0, 0), (0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
+                padded.append(np.pad(weight.astype(np.float32), sides))
+            return np.asarray(padded[0] + padded[1])
 
         biases = [bias for bias in (self.bias, other.bias) if bias is not None]
         bias = np.asarray(biases[0] + biases[1]) if len(biases) == 2 else biases[0] if biases else None
@@ -162,26 +167,16 @@ def identity_convolution(like: ConvWeights, norm: Module) -> ConvWeights:
 
 def scale_and_shift(norm: Module) -> tuple[Array, Array]:
     """Write a batch-norm at inference as x * scale + shift, both (C,) in float64."""
-    mean, variance = (_wide(norm.parameters[name]) for name in ("running_mean", "running_var"))
-    weight, bias = norm.parameters.get("weight"), norm.parameters.get("bias")
-    scale = 1 / np.sqrt(variance + float(norm.attributes["eps"]))
-    scale = scale if weight is None else scale * _wide(weight)
-    shift = -mean * scale
-    return scale, shift if bias is None else shift + _wide(bias)
+    names = ("running_mean", "running_var", "weight", "bias")
+    wide = {name: norm.parameters[name].numpy().astype(np.float64) for name in names if name in norm.parameters}
+    scale = 1 / np.sqrt(wide["running_var"] + float(norm.attributes["eps"]))
+    if "weight" in wide:
+        scale = scale * wide["weight"]
+    shift = -wide["running_mean"] * scale
+    return scale, shift + wide["bias"] if "bias" in wide else shift
 
 
 def pair(value: Any) -> Pair:
     """Read a setting of torch, which writes one number for both axes or a pair: 3 or (3, 3)."""
     height, width = (value, value) if isinstance(value, int) else value
     return int(height), int(width)
-
-
-def _wide(tensor: Tensor) -> Array:
-    return tensor.numpy().astype(np.float64)
-
-
-def _centred(weight: Array, height: int, width: int) -> Array:
-    """Pad a weight by zeros on all sides, to this height and width."""
-    rows, columns = height - weight.shape[2], width - weight.shape[3]
-    sides = ((0, 0), (0, 0), (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2))
-    return np.pad(weight.astype(np.float32), sides)

@@ -47,17 +47,10 @@ class OnnxOps:
         """
         self._graph = graph
         self._node = graph.node
+        self.constant = graph.constant
         self._half = half
 
-    def output(self, x: str, name: str) -> None:
-        """Give a value the name of an output."""
-        self._graph.add_node("Identity", [x], [name])
-
     # Constants
-
-    def constant(self, array: Array) -> str:
-        """Store an array. Equal ones are stored once."""
-        return self._graph.constant(array)
 
     def _number(self, value: float) -> str:
         return self.constant(np.array(value, np.float32))

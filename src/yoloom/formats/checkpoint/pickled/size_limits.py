@@ -13,6 +13,7 @@ from yoloom.errors import InvalidModel
 # Guesses with room: yolov9t has 36 000 nodes and is 13 deep.
 MAX_NODES = 100_000
 MAX_DEPTH = 40
+_ENDLESS = "its pickle nests or repeats values without end."
 
 
 class TreeSize(NamedTuple):
@@ -57,7 +58,7 @@ class SizeLimits:
         if key in self._open:
             raise InvalidModel("values in its pickle contain themselves.")
         if count > MAX_NODES - self._nodes:  # known before any of them is built
-            raise self._limit_error()
+            raise InvalidModel(_ENDLESS)
         before = TreeSize(self._nodes, self._bytes, self._deepest)
         self._open.add(key)
         self._deepest = 0
@@ -82,7 +83,4 @@ class SizeLimits:
         self._bytes += size.bytes
         self._deepest = max(self._deepest, len(self._open) + size.height)
         if self._nodes > MAX_NODES or self._bytes > self._max_bytes or self._deepest > MAX_DEPTH:
-            raise self._limit_error()
-
-    def _limit_error(self) -> InvalidModel:
-        return InvalidModel("its pickle nests or repeats values without end.")
+            raise InvalidModel(_ENDLESS)
