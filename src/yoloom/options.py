@@ -85,17 +85,15 @@ class SaveOptions:
 SAVES_NOTHING = SaveOptions()
 
 
-def _class_list(name: str, value: Any) -> tuple[int | str, ...]:
-    return tuple(item if isinstance(item, str) else integer(name, item) for item in listed(name, value))
-
-
 _PREDICT_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
     "conf": fraction,
     "iou": fraction,
     "imgsz": size_hw,
     "rect": flag,
     "max_det": positive,
-    "classes": _class_list,
+    "classes": lambda name, value: tuple(
+        item if isinstance(item, str) else integer(name, item) for item in listed(name, value)
+    ),
     "agnostic_nms": flag,
     "retina_masks": flag,
 }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from yoloom.telemetry.charts import LineChart, Plot, PlotArea, render_image, render_svg, rounded_up
+from yoloom.telemetry.charts import LineChart, Plot, PlotArea, render_image, render_svg
 
 FRAME = PlotArea(200, 100, left=20, right=20, top=10, bottom=10)
 
@@ -67,4 +67,5 @@ def test_a_picture_has_a_line_of_each_colour() -> None:
     [(0.0, 1.0), (0.3, 0.4), (9.7, 10.0), (10.0, 10.0), (11.0, 20.0), (31.0, 40.0), (40.0, 40.0), (430.0, 500.0)],
 )
 def test_an_axis_ends_at_a_round_number(value: float, top: float) -> None:
-    assert rounded_up(value) == pytest.approx(top)
+    plot = Plot(LineChart({"a": [(0.0, value)]}, "x", "y"), FRAME)
+    assert plot.y_ticks[-1] == (FRAME.top, f"{top:g}")

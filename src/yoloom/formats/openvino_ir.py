@@ -59,14 +59,18 @@ def read_openvino_ir(file: ModelFile) -> tuple[Signature, Mapping[str, Any]]:
         # Entity bombs end in a ParseError: expat has limited their growth since 2.4.1.
         root = ET.parse(xml).getroot()  # noqa: S314
         layers = root.findall("layers/layer")
-        inputs = [_port(layer.find("output/port")) for layer in layers if layer.get("type") == "Parameter"]
-        outputs = [_port(layer.find("input/port")) for layer in layers if layer.get("type") == "Result"]
+        inputs: list[Dims] = []
+        outputs: list[Dims] = []
+        types = []
+        for layer in layers:
+            kind, data = layer.get("type"), layer.find("data")
+            if kind in ("Parameter", "Result"):
+                sizes = layer.findall("output/port[1]/dim" if kind == "Parameter" else "input/port[1]/dim")
+                dims = tuple(size if size > 0 else None for size in (int(dim.text or -1) for dim in sizes))
+                (inputs if kind == "Parameter" else outputs).append(dims)
+            if kind == "Parameter" and data is not None:
+                types.append(_TYPES.get(data.get("element_type", ""), data.get("element_type", "")))
         graph = _graph(root, layers, xml.with_suffix(".bin"))
-        types = [
-            _TYPES.get(data.get("element_type", ""), data.get("element_type", ""))
-            for data in (layer.find("data") for layer in layers if layer.get("type") == "Parameter")
-            if data is not None
-        ]
     except (
         ET.ParseError,
         ValueError,
@@ -123,11 +127,6 @@ def _constant(layer: ET.Element, weights: BinaryIO) -> Constant:
     data = weights.read(size)
     count = size // struct.calcsize(code)
     return Constant(shape, struct.unpack(f"<{count}{code}", data) if len(data) == size else None)
-
-
-def _port(port: ET.Element | None) -> Dims:
-    dims = [] if port is None else [int(dim.text or -1) for dim in port.findall("dim")]
-    return tuple(dim if dim > 0 else None for dim in dims)
 
 
 def _notes(path: Path) -> Mapping[str, Any]:

@@ -108,13 +108,9 @@ class Letterbox:
 
     # The way back goes by the two sizes alone, as in Ultralytics, and not by what was drawn.
 
-    def to_source(self, xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move boxes (N, 4) from canvas pixels to source pixels, clipped to the source."""
-        return fit(self.source_hw, self.canvas_hw).to_source(xyxy.reshape(-1, 2)).reshape(-1, 4)
-
-    def points_to_source(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Move points (..., 2) from canvas pixels to source pixels, clipped to the source."""
-        return fit(self.source_hw, self.canvas_hw).to_source(xy)
+    def to_source(self, xy: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Move points (..., 2) or boxes of two points (N, 4) from canvas to source pixels, clipped to the source."""
+        return fit(self.source_hw, self.canvas_hw).to_source(xy.reshape(-1, 2)).reshape(xy.shape)
 
     def xywh_to_source(self, xywh: NDArray[np.float32]) -> NDArray[np.float32]:
         """Move centres and sizes (N, 4) from canvas to source pixels, not clipped: an oriented box may reach out."""

@@ -34,6 +34,6 @@ def find(
     count, values = layout.kpt_shape
     rows = detect(outputs[0], layout, count * values, letterbox.canvas_hw, options, keep)
     keypoints = rows[:, 6:].reshape(len(rows), count, values)
-    keypoints[..., :2] = letterbox.points_to_source(keypoints[..., :2])
+    keypoints[..., :2] = letterbox.to_source(keypoints[..., :2])
     rows[:, :4] = letterbox.to_source(rows[:, :4])
     return Detections(boxes=rows[:, :6].copy(), keypoints=keypoints.copy())

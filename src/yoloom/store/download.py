@@ -144,7 +144,13 @@ class Download:
             md5 = response.headers.get("Content-MD5", "")  # of this answer alone
             if not resumed and re.fullmatch(r"[A-Za-z0-9+/]{22}==", md5):
                 self.digests["md5"] = base64.b64decode(md5).hex()
-            while chunk := _read(response):
+            while True:
+                try:
+                    chunk = response.read(_CHUNK_BYTES)
+                except (OSError, HTTPException) as error:  # apart from the writing, whose OSError is a disk's
+                    raise _Cut(f"the connection was cut ({error!r})") from error
+                if not chunk:
+                    break
                 file.write(chunk)
                 tick(file.tell(), total)
             file.flush()
@@ -154,12 +160,15 @@ class Download:
         """Raise DownloadFailed unless the part has the announced digests, and the content that its name promises."""
         pinned = KNOWN_SHA256.get(self.target.name)
         expected = self.digests | ({"sha256": pinned} if pinned else {})
-        faults = (
-            f"expected {algorithm} {digest}, got {actual}"
-            for algorithm, digest in expected.items()
-            if (actual := _digest(self.part, algorithm)) != digest.lower()
-        )
-        if fault := next(faults, None) or _content_fault(self.part, self.target.suffix):
+        faults = []
+        for algorithm, digest in expected.items():
+            actual = hashlib.new(algorithm, usedforsecurity=False)
+            with self.part.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    actual.update(chunk)
+            if actual.hexdigest() != digest.lower():
+                faults.append(f"expected {algorithm} {digest}, got {actual.hexdigest()}")
+        if fault := next(iter(faults), None) or _content_fault(self.part, self.target.suffix):
             raise self._failed(f"the downloaded bytes are not the file: {fault}")
 
     def _discard(self) -> None:
@@ -197,21 +206,6 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         if not newurl.lower().startswith(allowed):
             raise HTTPError(newurl, code, f"with an unsafe redirect to {newurl}", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
-
-
-def _read(response: HTTPResponse) -> bytes:
-    try:
-        return response.read(_CHUNK_BYTES)
-    except (OSError, HTTPException) as error:  # apart from the writing, whose OSError is a disk's
-        raise _Cut(f"the connection was cut ({error!r})") from error
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _content_fault(path: Path, suffix: str) -> str | None:

@@ -88,7 +88,11 @@ class Plot:
             raise ValueError("a chart without points has no axes.")
         scale = math.log2 if chart.log_x else float
         first, span = scale(xs[0]), scale(xs[-1]) - scale(xs[0]) or 1.0
-        top = rounded_up(max(y for points in lines.values() for _, y in points))
+        # The axis ends at the next of 1, 2, 4, 5, 8 or 10 times a power of ten, at 1 where all is nothing.
+        highest, top = max(y for points in lines.values() for _, y in points), 1.0
+        if highest > 0:
+            power = 10.0 ** math.floor(math.log10(highest))
+            top = next(ten * power for ten in (1, 2, 4, 5, 8, 10) if ten * power >= highest * (1 - 1e-9))
 
         def x_pixel(value: float) -> float:
             return frame.left + (frame.width - frame.left - frame.right) * (scale(value) - first) / span
@@ -105,14 +109,6 @@ class Plot:
         self.lines = {name: [(x_pixel(x), y_pixel(y)) for x, y in points] for name, points in lines.items()}
         self.x_ticks = [(x_pixel(x), f"{x:g}" if x == int(x) else f"{x:.1f}") for x in marked]
         self.y_ticks = [(y_pixel(top * tick / TICKS), f"{top * tick / TICKS:g}") for tick in range(TICKS + 1)]
-
-
-def rounded_up(value: float) -> float:
-    """Return the next of 1, 2, 4, 5, 8 or 10 times a power of ten; 1 for nothing."""
-    if value <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1, 2, 4, 5, 8, 10) if factor * power >= value * (1 - 1e-9))
 
 
 def render_svg(chart: LineChart, alone: bool = False) -> str:

@@ -89,8 +89,11 @@ def describe(content: Any) -> Checkpoint:
         UnsupportedTask: yoloom does not know its task.
     """
     module = _network(content)
-    yaml = _mapping(module.get("yaml"))
-    args = {**_mapping(module.get("args")), **_mapping(content.get("train_args"))}
+    yaml, own_args, train_args = (
+        value if isinstance(value, dict) else {}
+        for value in (module.get("yaml"), module.get("args"), content.get("train_args"))
+    )
+    args = {**own_args, **train_args}
     task = _task(module, args)
     for name in ("names", "stride"):
         if module.get(name) is None:
@@ -134,10 +137,6 @@ def _network(content: Any) -> Module:
 
 def _head(module: Module) -> Module:
     return list(module.children["model"].children.values())[-1]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _task(module: Module, args: Mapping[str, Any]) -> str:
