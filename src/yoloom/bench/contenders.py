@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,12 +62,8 @@ class BareRuntime:
         while callers > 1 and len(self._contexts) < callers:
             self._contexts.append(self._throughput.context())
         contexts = [self._alone] if callers == 1 else self._contexts[:callers]
-
-        def caller(context: Context, number: int) -> Work:
-            turns = in_turns(images, number)
-            return lambda: bare_predict(self._model, context, next(turns))
-
-        return run_callers([caller(context, number) for number, context in enumerate(contexts)], seconds)
+        loops = [functools.partial(bare_predict, self._model, context) for context in contexts]
+        return run_callers([caller(loop, images, number) for number, loop in enumerate(loops)], seconds)
 
 
 def bare_predict(model: Model, context: Context, image: Image) -> Detections:
@@ -86,20 +82,17 @@ def bare_predict(model: Model, context: Context, image: Image) -> Detections:
     return TASKS[model.task](outputs, head, placed, DEFAULTS, None)
 
 
-def in_turns(images: Sequence[Image], number: int) -> itertools.cycle[Image]:
-    """Repeat the images endlessly, beginning with another one for each caller's number."""
+def caller(predict: Callable[[Image], object], images: Sequence[Image], number: int) -> Work:
+    """Make the work of one caller: the images in turn and endlessly, beginning with another one for each number."""
     start = number % len(images)
-    return itertools.cycle([*images[start:], *images[:start]])
+    turns = itertools.cycle([*images[start:], *images[:start]])
+    return lambda: predict(next(turns))
 
 
 def model_turn(model: YOLO, images: Sequence[Image], callers: int, seconds: float, own_seconds: Seconds) -> Sample:
     """Take one turn of `callers` threads that share `model`, each with options at their defaults."""
-
-    def caller(number: int) -> Work:
-        turns = in_turns(images, number)
-        return lambda: model.predict(next(turns), verbose=False)
-
-    return run_callers([caller(number) for number in range(callers)], seconds, own_seconds)
+    predict = functools.partial(model.predict, verbose=False)
+    return run_callers([caller(predict, images, number) for number in range(callers)], seconds, own_seconds)
 
 
 def ours(callers: int) -> str:

@@ -18,10 +18,9 @@ _PARENT, _USER, _SYSTEM = 1, 11, 12  # fields of /proc/PID/stat after the name
 
 def cpu_seconds(pid: int) -> float:
     """Return the CPU time of the process and its living descendants; without /proc only that of this process."""
-    table = _processes()
-    if not table:
+    if not (_PROC / "stat").exists():
         return time.process_time()
-    ticks = sum(int(table[one][_USER]) + int(table[one][_SYSTEM]) for one in _tree(pid, table))
+    ticks = sum(int(fields[_USER]) + int(fields[_SYSTEM]) for fields in _tree(pid).values())
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
@@ -37,20 +36,19 @@ def memory_mib(pid: int, tree: bool = True) -> float | None:
     """
     if not (_PROC / str(pid) / "smaps_rollup").exists():
         return None
-    return sum(memory_of(one).proportional for one in (_tree(pid, _processes()) if tree else [pid])) / MIB
+    return sum(memory_of(one).proportional for one in (_tree(pid) if tree else [pid])) / MIB
 
 
-def _tree(pid: int, table: dict[int, list[str]]) -> list[int]:
-    found = [pid] if pid in table else []
-    for parent in found:  # grows while it is walked
-        found += [child for child, fields in table.items() if int(fields[_PARENT]) == parent]
-    return found
+def _tree(pid: int) -> dict[int, list[str]]:
+    """The process and its living descendants, each with its fields in /proc/PID/stat after the name.
 
-
-def _processes() -> dict[int, list[str]]:
-    """The fields after the name in parentheses, which may itself hold spaces and parentheses."""
+    The name in parentheses may itself hold spaces and parentheses.
+    """
     table = {}
     for folder in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
             table[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
-    return table
+    found = [pid] if pid in table else []
+    for parent in found:  # grows while it is walked
+        found += [child for child, fields in table.items() if int(fields[_PARENT]) == parent]
+    return {one: table[one] for one in found}

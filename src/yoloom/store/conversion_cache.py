@@ -109,13 +109,26 @@ class ConversionCache:
         """
         check_own(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(key)
         try:
-            with replacing(self._path(key)) as part, part.open("xb", buffering=_READ_BYTES) as file:
+            with replacing(path) as part, part.open("xb", buffering=_READ_BYTES) as file:
                 _write_sealed(file, key, name, produce, self.limit_bytes)
         except _TooLarge:
             return None
-        self._make_room(self._path(key))
-        return self._path(key)
+        entries = self.entries()
+        total = sum(entry.size for entry in entries)
+        for entry in reversed(entries):
+            if total <= self.limit_bytes:
+                break
+            if entry.path != path:
+                with suppress(OSError):  # Windows refuses while a file is in use: it goes another time
+                    entry.path.unlink()
+                    total -= entry.size
+        for part in own_files(self.folder, ".*.part"):
+            with suppress(OSError):
+                if part.stat().st_mtime < time.time() - _STALE_S:
+                    part.unlink()
+        return path
 
     def entries(self) -> list[Entry]:
         """Return all entries, the most recently used first, none behind a symbolic link."""
@@ -137,21 +150,6 @@ class ConversionCache:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.onnx"
-
-    def _make_room(self, newest: Path) -> None:
-        entries = self.entries()
-        total = sum(entry.size for entry in entries)
-        for entry in reversed(entries):
-            if total <= self.limit_bytes:
-                break
-            if entry.path != newest:
-                with suppress(OSError):  # Windows refuses while a file is in use: it goes another time
-                    entry.path.unlink()
-                    total -= entry.size
-        for part in own_files(self.folder, ".*.part"):
-            with suppress(OSError):
-                if part.stat().st_mtime < time.time() - _STALE_S:
-                    part.unlink()
 
 
 def conversion_cache() -> ConversionCache | None:
