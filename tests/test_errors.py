@@ -12,7 +12,17 @@ import pytest
 
 import yoloom
 from yoloom import errors
-from yoloom.errors import DownloadFailed, ImageDecodeError, ModelNotFound, PartialFailure, SourceNotFound, YoloomError
+from yoloom.errors import (
+    LONGEST_MESSAGE,
+    DownloadFailed,
+    ImageDecodeError,
+    InvalidImage,
+    ModelNotFound,
+    PartialFailure,
+    SourceNotFound,
+    YoloomError,
+    shortened,
+)
 
 CLASSES = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, YoloomError)]
 PLAIN = [cls for cls in CLASSES if cls is not PartialFailure]
@@ -116,3 +126,36 @@ def test_partial_failure_does_not_share_what_it_was_given() -> None:
 )  # fmt: skip
 def test_standard_classes_catch_them(cls: str, standard: type[Exception]) -> None:
     assert issubclass(getattr(errors, cls), standard)
+
+
+# ---- Never longer than a screen
+
+SCREEN = 80 * 24
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("length", [1_600, 5_000, 650_000])
+def test_a_message_is_a_screen_at_most(cls: type[YoloomError], length: int) -> None:
+    # A base64 text as a source was echoed as 650,000 characters. The end stays: it has the way out.
+    words = "x" * length
+    error = cls([], {0: InvalidImage(words)}) if cls is PartialFailure else cls(f"expected a. {words} Do b.")
+    text = str(error)
+    assert len(text) <= SCREEN
+    if cls is not PartialFailure:
+        assert text.startswith("expected a. xxx")
+        assert text.endswith("xxx Do b.")
+        assert f"{length + 18} characters" in text
+        assert words in str(error.args[0])  # the whole text is there for those who want it
+    assert str(pickle.loads(pickle.dumps(error))) == text
+
+
+def test_many_long_failures_are_a_screen_together() -> None:
+    failure = PartialFailure([None] * 1000, {index: InvalidImage(f"{index} {'x' * 9999} end") for index in range(1000)})
+    assert len(str(failure)) <= SCREEN
+    assert str(failure).count(" end\n") == 5
+
+
+def test_a_message_that_fits_is_as_it_was() -> None:
+    assert str(InvalidImage("x" * LONGEST_MESSAGE)) == "x" * LONGEST_MESSAGE
+    assert shortened("abc", 3) == "abc"
+    assert len(shortened("abc" * 99, 100)) == 100

@@ -30,6 +30,12 @@ HEAD = """# Precision
 file share an engine, and its weights, when their precision is the same. A pickled handle carries what was asked for, so
 `"auto"` is decided anew where it arrives.
 
+A network that was quantised when it was exported (ONNX with QuantizeLinear, IR with FakeQuantize) computes with 8-bit
+whole numbers in any case, and `guarantee()` says `"int8"`, with the precision of the rest behind it where that is not
+float32. Where its scales are taken from the values of each run (DynamicQuantizeLinear), images are never batched: they
+would change each other's bits. Operators that ONNX Runtime alone defines (QLinearAdd, QLinearMul, ...) are refused by
+OpenVINO's backend, because OpenVINO 2026.4 gives wrong numbers for some of them without an error.
+
 What follows the last convolutions of a network (the decoding of boxes, NMS in the graph) stays in float32, so
 coordinates are not rounded to every second or fourth pixel. OpenVINO would also accept bfloat16 on other CPUs with
 AVX-512 and emulate it, at 0.4 of float32's speed (measured): yoloom refuses that.

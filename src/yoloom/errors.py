@@ -21,14 +21,27 @@ YoloomError
 └── BackendUnavailable    a runtime that is not installed
 ```
 
-Each message says what was expected, what was given, and what to do. Errors are plain values: they pickle, and any
-thread may hold them.
+Each message says what was expected, what was given, and what to do, on one screen; `args` has the whole text of longer
+ones. Errors are plain values: they pickle, and any thread may hold them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+
+LONGEST_MESSAGE = 1500
+"""Characters of a message: a screen has 80 x 24."""
+
+
+def shortened(text: object, most: int = LONGEST_MESSAGE) -> str:
+    """Return a text of at most `most` characters. Its end, which has the way out, stays as well as its beginning."""
+    whole = str(text)
+    if len(whole) <= most:
+        return whole
+    mark = f" [... {len(whole)} characters ...] "
+    head = (most - len(mark)) * 2 // 3
+    return whole[:head] + mark + whole[head + len(mark) - most :]
 
 
 class SourceWarning(UserWarning):
@@ -39,6 +52,9 @@ class YoloomError(Exception):
     """Base of the errors that a request, an image, an option or a model file can end in."""
 
     http_status: ClassVar[int] = 500
+
+    def __str__(self) -> str:
+        return shortened(super().__str__())
 
 
 class InputError(YoloomError, ValueError):
@@ -122,7 +138,8 @@ class PartialFailure(InputError):
 
     def __str__(self) -> str:
         lines = [f"{len(self.errors)} of {len(self.results)} images failed; the others are in .results:"]
-        lines += [f"  [{index}] {type(error).__name__}: {error}" for index, error in list(self.errors.items())[:5]]
+        first = list(self.errors.items())[:5]
+        lines += [f"  [{index}] {type(error).__name__}: {shortened(error, 250)}" for index, error in first]
         return "\n".join(lines + ["  ..."] * (len(self.errors) > 5))
 
 
@@ -224,7 +241,7 @@ class WorkerCrashed(EngineError):
         self.exits = tuple(exits)
 
     def __str__(self) -> str:
-        return str(self.args[0])
+        return shortened(self.args[0])
 
 
 class WorkersUnavailable(EngineError):

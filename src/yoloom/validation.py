@@ -12,16 +12,16 @@ from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from yoloom.errors import InvalidOption
+from yoloom.errors import InvalidOption, shortened
 
 MAX_IMGSZ = 8192
 """Longest side that a network input may have, in pixels: beyond it one request could take all memory."""
 
 
 def shown(value: object) -> str:
-    """Return `repr(value)` for a message, or its type where that fails: for an integer of 5000 digits, say."""
+    """Return `repr(value)` for a message, shortened, or its type where that fails: an integer of 5000 digits, say."""
     try:
-        return repr(value)
+        return shortened(repr(value), 200)
     except Exception:  # noqa: BLE001  the caller's code
         return f"a value of type {type(value).__name__}"
 

@@ -34,6 +34,7 @@ from yoloom.formats.checkpoint.parse import parse_checkpoint
 from yoloom.formats.metadata import parse_literal
 from yoloom.formats.model import ModelFile
 from yoloom.formats.onnx_file import read_onnx
+from yoloom.runtime.protocol import reason_of
 from yoloom.store.hub import cache_folder
 from yoloom.system.files import replacing
 from yoloom.validation import flag, positive, shown, size_hw
@@ -221,7 +222,7 @@ def _write_ir_folder(source: Path, folder: Path, options: ExportOptions) -> None
         _note_preprocessing(network, notes)
         ov.save_model(network, folder / f"{source.stem}.xml", compress_to_fp16=options.half)
     except RuntimeError as error:
-        raise InvalidModel(f"{source}: OpenVINO can not convert it: {error}") from error
+        raise InvalidModel(f"{source}: OpenVINO can not convert it: {reason_of(error)}.") from error
     _write_yaml(folder / "metadata.yaml", notes, options.half)
     if network_path != source:
         network_path.unlink()

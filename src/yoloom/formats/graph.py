@@ -10,8 +10,10 @@ Operators have the names of ONNX, also those of other formats.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+
+from yoloom.formats.model import Quantization
 
 MOST_VALUES = 64
 """Constants of more values are weights, and only their shape is kept."""
@@ -98,6 +100,7 @@ class Graph:
         constants: Weights and other constants by name.
         images: Name of the input.
         outputs: Names of the outputs.
+        quantization: Whether it computes with 8-bit numbers.
         makers: The operator that gives each value, and which of its outputs that is.
     """
 
@@ -105,6 +108,7 @@ class Graph:
     constants: Mapping[str, Constant]
     images: str
     outputs: Sequence[str]
+    quantization: Quantization = Quantization.NONE
     makers: dict[str, tuple[Node, int]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -119,13 +123,13 @@ class Graph:
         kept = []
         for node in nodes:
             first = constants.get(node.inputs[0]) if node.inputs else None
-            if first is not None and node.op in ("Cast", "CastLike", "Identity"):
+            if first is not None and node.op in ("Cast", "CastLike", "Identity", "FakeQuantize"):
                 constants.update(dict.fromkeys(node.outputs, first))
             elif first is not None and node.op == "DequantizeLinear":
                 constants.update(dict.fromkeys(node.outputs, Constant(first.shape)))
             else:
                 kept.append(node)
-        return cls(kept, constants, images, outputs)
+        return cls(kept, constants, images, outputs, _quantization({node.op for node in nodes}))
 
     def feeding(self, takes_bytes: bool) -> Feeding | None:
         """Follow the input to the first operator that does more than scale, shift or reorder it.
@@ -176,7 +180,18 @@ class Graph:
 
 
 _SAME_VALUES = frozenset(
-    {"Cast", "CastLike", "Identity", "Dropout", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten"}
+    {
+        "Cast",
+        "CastLike",
+        "Identity",
+        "FakeQuantize",
+        "Dropout",
+        "Transpose",
+        "Reshape",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+    }
 )
 _MOVES = _SAME_VALUES | {
     *("Slice", "Split", "Gather", "GatherElements", "GatherND", "Expand", "Tile", "Pad"),
@@ -184,8 +199,29 @@ _MOVES = _SAME_VALUES | {
 }
 _ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Exp", "ScatterND", "Sum", "Sqrt", "Atan", "Neg"})
 _LINEAR = frozenset({"Conv", "Gemm", "MatMul", "ConvInteger", "QLinearConv", "QLinearMatMul", "MatMulInteger"})
+_SCALED_BY_RUN = frozenset({"DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"})
+_QUANTIZED = frozenset(
+    {
+        "QuantizeLinear",
+        "FakeQuantize",
+        "QLinearConv",
+        "QLinearMatMul",
+        "QLinearSigmoid",
+        "QLinearSoftmax",
+        "QLinearConcat",
+    }
+)
+_CONTRIBUTED = ("QLinear", "QGemm", "QAttention")
 _ACTIVATIONS = {"Sigmoid": Source.SIGMOID, "HardSigmoid": Source.SIGMOID, "Softmax": Source.SOFTMAX}
 _COUNTING = frozenset({"ArgMax", "NonMaxSuppression", "NonZero", "Mod"})
+
+
+def _quantization(ops: Set[str]) -> Quantization:
+    if not ops.isdisjoint(_SCALED_BY_RUN):
+        return Quantization.DYNAMIC
+    if any(op.startswith(_CONTRIBUTED) for op in ops - _QUANTIZED):
+        return Quantization.CONTRIBUTED
+    return Quantization.NONE if ops.isdisjoint(_QUANTIZED) else Quantization.STATIC
 
 
 class _Walk:

@@ -30,6 +30,15 @@ class Layout(enum.Enum):
     LOGITS = "logits"  # (B, nc) for classify: before the softmax
 
 
+class Quantization(enum.Enum):
+    """The use of 8-bit whole numbers in a network. Weights alone that are stored so count for none: floats compute."""
+
+    NONE = "none"
+    STATIC = "static"  # scales are part of the file
+    CONTRIBUTED = "contributed"  # the same, with operators that ONNX Runtime alone defines
+    DYNAMIC = "dynamic"  # scales are taken from the values of each run, of all images in a batch together
+
+
 LAYOUTS = tuple(layout.value for layout in Layout if layout is not Layout.CANDIDATES)
 """The values that `YOLO(path, layout=...)` takes: those which a file can have."""
 
@@ -115,6 +124,7 @@ class Model:
         layout: The form of its first output.
         metadata: The notes that the file carries, as texts, read-only.
         kpt_shape: Keypoints and values of each, for pose; else None.
+        quantization: Whether it computes with 8-bit numbers.
     """
 
     graph: ModelFile
@@ -126,6 +136,7 @@ class Model:
     layout: Layout
     metadata: Mapping[str, str]
     kpt_shape: tuple[int, int] | None = None
+    quantization: Quantization = Quantization.NONE
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", FrozenDict(self.names))

@@ -29,7 +29,6 @@ _OPS = {
     "FloorMod": "Mod",
     "Broadcast": "Expand",
     "ConvertLike": "CastLike",
-    "FakeQuantize": "Identity",
     "GroupConvolution": "Conv",
 }
 _TYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16", "f64": "float64", "u8": "uint8", "i8": "int8"}

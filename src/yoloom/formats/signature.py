@@ -9,7 +9,7 @@ from typing import Any
 from yoloom.errors import InvalidModel, InvalidOption, UnsupportedModel, UnsupportedTask
 from yoloom.formats.head_layout import Dims, Head, Signature, listed, no_yolo
 from yoloom.formats.metadata import Metadata, parse_metadata, parse_names
-from yoloom.formats.model import LAYOUTS, Layout, Model, ModelFile, Shape
+from yoloom.formats.model import LAYOUTS, Layout, Model, ModelFile, Quantization, Shape
 from yoloom.validation import shown
 
 TASKS = ("detect", "segment", "pose", "obb", "classify")
@@ -76,6 +76,7 @@ def interpret(
         layout=head.layout,
         metadata={key: str(value) for key, value in notes.items()},
         kpt_shape=head.kpt_shape if task == "pose" else None,
+        quantization=Quantization.NONE if signature.graph is None else signature.graph.quantization,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from yoloom.errors import InvalidOption
-from yoloom.formats.model import Model
+from yoloom.formats.model import Model, Quantization
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import LATENCY, THROUGHPUT, Backend, Profile
 
@@ -30,7 +30,9 @@ def cpu_profiles(backend: Backend, model: Model, threads: int, plan: Plan) -> tu
             f"batch must be at most {exported}, which {model.graph.path} was exported for, got {wanted}: export it "
             "with dynamic=True."
         )
-    keeps_bits = (exported == 1 and wanted == 1) or backend.keeps_bits_in_batches(model)
+    # Where scales are taken from the values of a run, those of one image change the bits of the others.
+    mixes = model.quantization is Quantization.DYNAMIC
+    keeps_bits = (exported == 1 and wanted == 1) or (not mixes and backend.keeps_bits_in_batches(model))
     if not keeps_bits and plan.batch not in (None, 1):
         raise InvalidOption(
             f"batch must be 1: {backend.name} gives other bits for several images of {model.graph.path} at once."

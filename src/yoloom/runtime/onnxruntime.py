@@ -16,7 +16,7 @@ from yoloom.errors import BackendUnavailable, InvalidModel, UnknownDevice, Unsup
 from yoloom.formats.model import Model, Shape
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.plan import Plan
-from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs
+from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs, reason_of
 
 try:
     import onnx
@@ -86,7 +86,7 @@ class OnnxRuntimeBackend:
             else:
                 session = _cuda_session(proto, int(self.device.partition(":")[2]), precision)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
-            raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {error}") from error
+            raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {reason_of(error)}") from error
         if self.device != "cpu":
             if session.get_providers()[0] != _CUDA_PROVIDER:  # it falls back to the CPU by itself
                 raise BackendUnavailable(

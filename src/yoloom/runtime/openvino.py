@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed
-from yoloom.formats.model import Model
+from yoloom.errors import ForkedEngine, InvalidModel, RuntimeFailed, UnsupportedModel
+from yoloom.formats.model import Model, Quantization
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.openvino_quietly import openvino as ov
 from yoloom.runtime.plan import Plan
@@ -23,9 +23,11 @@ from yoloom.runtime.protocol import (
     Precision,
     Profile,
     RawOutputs,
+    reason_of,
 )
 from yoloom.sync.fork import after_fork_in_child
 
+_OTHER = "open it with YOLO(path, backend='onnxruntime')"
 _HINTS = {LATENCY: "LATENCY", THROUGHPUT: "THROUGHPUT"}
 _PRECISION_HINTS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 _BECAUSE = {
@@ -81,11 +83,19 @@ class OpenVINOBackend:
         return cpu_profiles(self, model, threads, plan)
 
     def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OpenVINOCompiled:
-        """Compile the network. Raises InvalidModel."""
+        """Compile the network. Raises InvalidModel, or UnsupportedModel for operators that it computes wrongly."""
+        if model.quantization is Quantization.CONTRIBUTED:
+            # QLinearAdd, QLinearMul, QLinearLeakyRelu and others give other numbers (2026.4), and no error.
+            raise UnsupportedModel(
+                f"{model.graph.path} is quantised with operators that ONNX Runtime alone defines, and OpenVINO gives "
+                f"wrong numbers for: {_OTHER}."
+            )
         try:
             compiled = core().compile_model(_with_preprocessing(model), "CPU", _settings(profile, precision))
         except RuntimeError as error:
-            raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {error}") from error
+            reason = reason_of(error)
+            other = f" {_OTHER}." if model.graph.format == "onnx" else ""
+            raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {reason}.{other}") from error
         return OpenVINOCompiled(model, compiled, profile.name == LATENCY)
 
     def exported(self, compiled: OpenVINOCompiled) -> memoryview:
@@ -99,7 +109,7 @@ class OpenVINOBackend:
         try:
             compiled = core().import_model(ov.Tensor(data, shared_memory=True), "CPU", _settings(profile, precision))
         except RuntimeError as error:
-            raise InvalidModel(f"{model.graph.path}: OpenVINO can not import it: {error}") from error
+            raise InvalidModel(f"{model.graph.path}: OpenVINO can not import it: {reason_of(error)}") from error
         return OpenVINOCompiled(model, compiled, profile.name == LATENCY, data)
 
     def precisions(self) -> tuple[Precision, ...]:
@@ -163,7 +173,7 @@ class OpenVINOCompiled:
         try:
             return memoryview(self._compiled.export_model().getbuffer())
         except RuntimeError as error:
-            raise RuntimeFailed(f"{self._model.graph.path}: OpenVINO can not export it: {error}") from error
+            raise RuntimeFailed(f"{self._model.graph.path}: OpenVINO can not export it: {reason_of(error)}") from error
 
 
 class OpenVINOContext(Context):

@@ -15,14 +15,14 @@ from __future__ import annotations
 import enum
 import threading
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.errors import ContextBusy, RuntimeFailed
-from yoloom.formats.model import Layout, Model
+from yoloom.errors import ContextBusy, RuntimeFailed, shortened
+from yoloom.formats.model import Layout, Model, Quantization
 from yoloom.runtime.plan import Plan
 
 Batch = NDArray[np.uint8]
@@ -95,7 +95,8 @@ class Guarantee:
         backend: Name of the runtime.
         version: Version of the runtime.
         device: Device that computes, "cpu" or "cuda:0 NAME".
-        precision: Number format of the computation, see `Precision`.
+        precision: Number format of the computation, see `Precision`; "int8" for a network that is quantised, with that
+            of the rest behind it where this is not float32.
         bit_identical: Whether a result has the same bits whatever else runs.
         tolerance: Largest relative difference of a raw output between any two ways to run; 0 when bit_identical.
         because: The reason, in one sentence.
@@ -195,6 +196,23 @@ class OwnRows(Protocol):
     @property
     def layout(self) -> Layout:
         """Layout of the outputs."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what a runtime says in its error, on a few lines: theirs are dumps of source files and graphs."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith(("Exception from src/", "Check '", "To facilitate"))]
+    return shortened(" ".join(said or lines), 400).rstrip(".")
+
+
+def promised(backend: Backend, model: Model, precision: Precision) -> Guarantee:
+    """Say what a backend guarantees for one network: for one that is quantised, 8-bit numbers are named too."""
+    guarantee = backend.guarantee(precision)
+    if model.quantization is Quantization.NONE:
+        return guarantee
+    rest = "" if precision is Precision.FP32 else f" and {precision.value}"
+    because = f"sums of whole numbers of 8 bits have one result; for the rest, {guarantee.because}"
+    return replace(guarantee, precision=f"int8{rest}", because=because)
 
 
 class Context(ABC):

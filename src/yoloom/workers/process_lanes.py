@@ -66,7 +66,9 @@ class ProcessLanes:
     @property
     def precision(self) -> Precision:
         """Number format of the first worker."""
-        return Precision(self.guarantee().precision)
+        if not self._ready:
+            raise LookupError("no worker was ready yet")
+        return Precision(self._ready["precision"])
 
     @property
     def window(self) -> int:

@@ -17,7 +17,7 @@ from yoloom.formats.model import Model
 from yoloom.images.decode import MAX_PIXELS
 from yoloom.options import PredictOptions
 from yoloom.runtime.plan import Plan
-from yoloom.runtime.protocol import Backend, Guarantee, Precision, Profile
+from yoloom.runtime.protocol import Backend, Guarantee, Precision, Profile, promised
 from yoloom.sources.frame import FrameId
 from yoloom.sync.clock import Clock, TimeLimit
 from yoloom.sync.once import Once
@@ -128,7 +128,7 @@ class ThreadLanes:
 
     def guarantee(self) -> Guarantee:
         """Say what holds for the bits: what the network measured itself, or what the backend says of all."""
-        return self._compilation.measured or self.backend.guarantee(self.precision)
+        return self._compilation.measured or promised(self.backend, self._compilation.model, self.precision)
 
     def workers(self) -> tuple[WorkerStatistics, ...]:
         """There are none."""

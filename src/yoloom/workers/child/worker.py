@@ -29,7 +29,7 @@ from yoloom.formats.model import Layout, Model
 from yoloom.images.header import Encoded
 from yoloom.options import PredictOptions
 from yoloom.runtime.plan import Plan
-from yoloom.runtime.protocol import Measured, OwnRows, RawOutputs
+from yoloom.runtime.protocol import Measured, OwnRows, RawOutputs, promised
 from yoloom.sync.clock import monotonic
 from yoloom.system.safe_log import SafeLogger
 from yoloom.workers.child.compile import compiled_for
@@ -111,8 +111,11 @@ class Worker:
         slot.warm_up(opened.model)
         ready = {
             "guarantee": asdict(
-                compiled.guarantee if isinstance(compiled, Measured) else opened.backend.guarantee(opened.precision)
+                compiled.guarantee
+                if isinstance(compiled, Measured)
+                else promised(opened.backend, opened.model, opened.precision)
             ),
+            "precision": opened.precision.value,
             "splits_sums": compiled.splits_sums,
             "unshared": unshared,
         }
