@@ -49,12 +49,14 @@ def _named(function: Any, name: str, doc: str) -> Any:
     return function
 
 
-def _elementwise(ufunc: Callable[..., Any], name: str, doc: str) -> Callable[[A], A]:
-    """Make the method of a function that torch computes in fractions."""
+def _elementwise(
+    ufunc: Callable[..., Any], name: str, doc: str, operand_of: Callable[[Any], NDArray[Any]] = fractions
+) -> Callable[[A], A]:
+    """Make the method of a function that torch computes in fractions, or with `operand_of=np.asarray` as it comes."""
 
     def method(self: A) -> A:
         with np.errstate(all="ignore"):  # torch gives inf and nan without a word
-            return like(self, ufunc(fractions(self)))
+            return like(self, ufunc(operand_of(self)))
 
     return _named(method, name, doc)  # type: ignore[no-any-return]
 
@@ -238,47 +240,21 @@ class TensorOperators:
     isinf = _elementwise(np.isinf, "isinf", "Return where a value is infinite.")
     isfinite = _elementwise(np.isfinite, "isfinite", "Return where a value is neither infinite nor nan.")
 
-    def abs(self: A) -> A:
-        """Return the values without their signs."""
-        return like(self, np.abs(np.asarray(self)))
-
-    absolute = abs
-
-    def neg(self: A) -> A:
-        """Return the values with the opposite sign."""
-        return like(self, np.negative(np.asarray(self)))
-
-    negative = neg
-
-    def sign(self: A) -> A:
-        """Return -1, 0 or 1 for each value."""
-        return like(self, np.sign(np.asarray(self)))
+    abs = absolute = _elementwise(np.abs, "abs", "Return the values without their signs.", np.asarray)
+    neg = negative = _elementwise(np.negative, "neg", "Return the values with the opposite sign.", np.asarray)
+    sign = _elementwise(np.sign, "sign", "Return -1, 0 or 1 for each value.", np.asarray)
+    floor = _elementwise(np.floor, "floor", "Return the values rounded down.", np.asarray)
+    ceil = _elementwise(np.ceil, "ceil", "Return the values rounded up.", np.asarray)
+    trunc = fix = _elementwise(np.trunc, "trunc", "Return the values without their fractions.", np.asarray)
+    logical_not = _elementwise(np.logical_not, "logical_not", "Return where a value is zero.", np.asarray)
 
     def square(self: A) -> A:
         """Return the squares."""
         return self.pow(2)
 
-    def floor(self: A) -> A:
-        """Return the values rounded down."""
-        return like(self, np.floor(np.asarray(self)))
-
-    def ceil(self: A) -> A:
-        """Return the values rounded up."""
-        return like(self, np.ceil(np.asarray(self)))
-
-    def trunc(self: A) -> A:
-        """Return the values without their fractions."""
-        return like(self, np.trunc(np.asarray(self)))
-
-    fix = trunc
-
     def round(self: A, decimals: builtins.int = 0) -> A:
         """Return the values rounded, halves to the even number."""
         return like(self, np.round(np.asarray(self), decimals))
-
-    def logical_not(self: A) -> A:
-        """Return where a value is zero."""
-        return like(self, np.logical_not(np.asarray(self)))
 
     def relu(self: A) -> A:
         """Return the values, 0 in place of those below."""
