@@ -27,8 +27,9 @@ lint: .venv/lint ## Style of all code.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: .venv/lint ## Strict types.
+types: .venv/lint ## Strict types, and what the editors of users know.
 	$(BIN)/mypy
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 oracle: .venv/test ## Parity with Ultralytics, which is installed into .oracle for this.
 	tools/make_oracle.sh

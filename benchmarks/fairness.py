@@ -37,7 +37,7 @@ class Keeper:
     def __init__(self, model: YOLO, image: Image, client: object, under_way: int) -> None:
         self._model = model
         self._image = image
-        self._client = client
+        self._client: Any = client
         self._places = threading.Semaphore(under_way)
         self._stopped = threading.Event()
         self._lock = threading.Lock()  # guards the count: callbacks run on several threads

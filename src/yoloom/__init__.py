@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from yoloom import errors
-from yoloom._version import __version__  # noqa: F401  the one way in which users ask for it
+from yoloom._version import __version__ as __version__  # the one way in which users ask for it
 from yoloom.system import opencv_import  # noqa: F401  before anything else imports cv2
 
 # Worker processes need little of it, and find that in its modules. All others have it at once: exit handlers of the

@@ -24,8 +24,16 @@ from yoloom.engine.insight.watchdog import patience_of
 from yoloom.engine.scheduling.queue_policy import DEFAULT_QUEUE, QueuePolicy
 from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.engine.stream import ResultStream
-from yoloom.errors import EngineClosed, InvalidModel, InvalidOption, SourceNotFound, UnsupportedOption
+from yoloom.errors import (
+    EngineClosed,
+    InvalidModel,
+    InvalidOption,
+    SourceNotFound,
+    UnsupportedOption,
+    YoloomError,
+)
 from yoloom.facade.call import Call, Errors
+from yoloom.facade.call_options import CallOptions
 from yoloom.facade.callbacks import Callback, Callbacks, Predictor
 from yoloom.facade.elsewhere import missing_member
 from yoloom.facade.export_model import export_model, parse_export_options
@@ -47,6 +55,9 @@ from yoloom.validation import flag, positive, positive_seconds, shown
 from yoloom.values import DeviceName
 from yoloom.workers.process_lanes import ProcessLanes
 from yoloom.workers.settings import Workers, check_count, parse_workers
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 log = logging.getLogger("yoloom")
 
@@ -270,10 +281,6 @@ class YOLO:
             log.info("%s", line)
         return line
 
-    def __call__(self, source: Any = None, stream: bool = False, **options: Any) -> Any:
-        """Predict, see `predict`."""
-        return self.predict(source, stream, **options)
-
     @overload
     def predict(
         self,
@@ -281,10 +288,50 @@ class YOLO:
         stream: Literal[False] = False,
         *,
         errors: Literal["raise"] | None = None,
-        **options: Any,
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
     ) -> list[Results]: ...
     @overload
-    def predict(self, source: Any = None, stream: bool = False, *, errors: Errors = None, **options: Any) -> Any: ...
+    def predict(
+        self,
+        source: Any = None,
+        stream: Literal[False] = False,
+        *,
+        errors: Literal["return"],
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> list[Results | YoloomError]: ...
+    @overload
+    def predict(
+        self,
+        source: Any,
+        stream: Literal[True],
+        *,
+        errors: Literal["raise"] | None = None,
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ResultStream[Results]: ...
+    @overload
+    def predict(
+        self,
+        source: Any = None,
+        *,
+        stream: Literal[True],
+        errors: Literal["raise"] | None = None,
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ResultStream[Results]: ...
+    @overload
+    def predict(
+        self,
+        source: Any = None,
+        *,
+        stream: Literal[True],
+        errors: Literal["return"],
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ResultStream[Results | YoloomError]: ...
+    @overload
     def predict(
         self,
         source: Any = None,
@@ -292,7 +339,16 @@ class YOLO:
         *,
         errors: Errors = None,
         timeout: builtins.float | None = None,
-        **options: Any,
+        **options: Unpack[CallOptions],
+    ) -> Any: ...
+    def predict(
+        self,
+        source: Any = None,
+        stream: bool = False,
+        *,
+        errors: Errors = None,
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
     ) -> Any:
         """Predict one image, or each of several. The same image and options give the same bits, whatever else runs.
 
@@ -343,7 +399,11 @@ class YOLO:
             return [call.now(images[0])]
         return call.all(images)
 
-    def submit(self, image: Any, *, timeout: builtins.float | None = None, **options: Any) -> Future[Results]:
+    __call__ = predict
+
+    def submit(
+        self, image: Any, *, timeout: builtins.float | None = None, **options: Unpack[CallOptions]
+    ) -> Future[Results]:
         """Predict one image in the background.
 
         Blocks while the queue is full and `on_full` is to wait. The caller may reuse an array as soon as this returns.
@@ -362,9 +422,32 @@ class YOLO:
         """
         return self._call(options, "raise", timeout).later(image)
 
+    @overload
     def map(
-        self, images: Iterable[Any], *, errors: Errors = None, timeout: builtins.float | None = None, **options: Any
-    ) -> ResultStream:
+        self,
+        images: Iterable[Any],
+        *,
+        errors: Literal["raise"] | None = None,
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ResultStream[Results]: ...
+    @overload
+    def map(
+        self,
+        images: Iterable[Any],
+        *,
+        errors: Literal["return"],
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ResultStream[Results | YoloomError]: ...
+    def map(
+        self,
+        images: Iterable[Any],
+        *,
+        errors: Errors = None,
+        timeout: builtins.float | None = None,
+        **options: Unpack[CallOptions],
+    ) -> ResultStream[Any]:
         """Predict many images, in order.
 
         Args:
@@ -383,7 +466,7 @@ class YOLO:
         return self._call(options, errors, timeout).stream(expand_lazily(images))
 
     def predict_async(
-        self, image: Any, *, timeout: builtins.float | None = None, **options: Any
+        self, image: Any, *, timeout: builtins.float | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Results]:
         """Predict one image without blocking the event loop: `result = await model.predict_async(image)`.
 

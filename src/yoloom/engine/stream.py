@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from yoloom.engine.engine_registry import registry
 from yoloom.engine.futures import Deliver, ResultFuture
@@ -22,7 +22,10 @@ from yoloom.system.safe_log import SafeLogger
 T = TypeVar("T")
 
 
-class ResultStream(Iterator[Any]):
+R = TypeVar("R")
+
+
+class ResultStream(Iterator[R], Generic[R]):
     """An iterator over results.
 
     It reads at most `window` sources ahead of the result that was fetched last, in the consumer's own thread, and holds
@@ -61,7 +64,7 @@ class ResultStream(Iterator[Any]):
         self._finalizer = weakref.finalize(self, _abandon, self._pending)
         self._finalizer.atexit = False  # the engines close by themselves
 
-    def __next__(self) -> Any:
+    def __next__(self) -> R:
         while True:
             self._fill()
             if not self._pending:
@@ -73,11 +76,11 @@ class ResultStream(Iterator[Any]):
                 if isinstance(first, Exception):
                     raise first
                 # The engine ends every request, so this wait ends: with a result, an error, or EngineClosed.
-                return first.delivered_by(self._deliver)
+                return cast("R", first.delivered_by(self._deliver))
             except YoloomError as error:
                 if not (may_skip and isinstance(error, (InvalidImage, SourceNotFound))):
                     if self._return_errors:
-                        return error
+                        return cast("R", error)
                     raise
                 warnings.warn(f"left out: {error}", SourceWarning, stacklevel=2)
             finally:
@@ -88,7 +91,7 @@ class ResultStream(Iterator[Any]):
         self._sources = iter(())
         _cancel_all(self._pending)
 
-    def __enter__(self) -> ResultStream:
+    def __enter__(self) -> ResultStream[R]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -115,11 +115,11 @@ class Call:
             )
         return outcomes
 
-    def stream(self, sources: Iterable[Any]) -> ResultStream:
+    def stream(self, sources: Iterable[Any]) -> ResultStream[Any]:
         """Predict images one by one, each within the timeout."""
         return self._stream(sources, self._terms, self._return_errors)
 
-    def _stream(self, sources: Iterable[Any], terms: RequestTerms, return_errors: bool) -> ResultStream:
+    def _stream(self, sources: Iterable[Any], terms: RequestTerms, return_errors: bool) -> ResultStream[Any]:
         def submit(item: tuple[int, Any]) -> ResultFuture:
             index, source = item
             if isinstance(source, YoloomError):  # it stood for no image
