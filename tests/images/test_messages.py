@@ -81,6 +81,10 @@ def test_files_that_look_like_something_else(tmp_path: Path, name: str, data: by
     assert hint in message_of(tmp_path / name)
 
 
+def test_a_list_for_one_image_is_sent_to_predict() -> None:
+    assert "Several images are for predict or map" in message_of([[b"a", b"b"]])
+
+
 @pytest.mark.parametrize("make", [io.BytesIO, lambda data: io.BufferedReader(io.BytesIO(data))])
 def test_open_files(make: Callable[[bytes], Any]) -> None:
     assert "source.read()" in message_of(make(b"abc"))

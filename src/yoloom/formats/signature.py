@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -49,6 +50,10 @@ def interpret(
     overridden = [key for key, value in (("names", names), ("task", task)) if value is not None]
     declared = parse_metadata(notes, *overridden)
     shape = _input_shape(file, signature, declared)
+    if task is not None and task not in TASKS:
+        near = difflib.get_close_matches(str(task), TASKS, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else " Leave it out: the file says it."
+        raise UnsupportedTask(f"task must be one of {', '.join(TASKS)}, got {shown(task)}.{hint}")
     is_stated = (task or declared.task) is not None
     task = task or declared.task or _infer_task(file, signature.outputs, layout)
     if task not in TASKS:

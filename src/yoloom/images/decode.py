@@ -284,6 +284,8 @@ def _check_size(shape: tuple[int, ...], what: str, max_pixels: int) -> None:
 def _hint(source: object) -> str:
     if hasattr(source, "read"):
         return " Pass what it holds: source.read(), or source.getvalue() of a BytesIO."
+    if isinstance(source, (list, tuple)):
+        return " Several images are for predict or map; each of them is one for submit."
     shape: tuple[Any, ...] = getattr(source, "shape", ())
     if len(shape) == 4:
         return " Pass the images of a batch as a list."
