@@ -33,7 +33,7 @@ class FrozenDict(dict[K, V]):
 
 
 class DeviceName(str):
-    """The name of a device, with the attributes of a `torch.device`.
+    """The name of a device, with the attributes of a `torch.device`, and equal to one.
 
     Thread safety: any number of threads (immutable).
     """
@@ -46,10 +46,18 @@ class DeviceName(str):
         return self.partition(":")[0]
 
     @property
-    def index(self) -> int | None:  # type: ignore[override]  # of a text nobody asks it here
+    def index(self) -> int | None:  # type: ignore[override]  # the method of texts: nobody asks a device for it
         """Number among the devices of its kind, None where there is one only."""
         number = self.partition(":")[2]
         return int(number) if number else None
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, str(other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 def counted(number: int, noun: str) -> str:

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from yoloom.errors import InputError
 from yoloom.results.tensor_methods import TensorMethods
-from yoloom.results.tensor_types import CPU, Device, Size, names_cpu, unknown_device
+from yoloom.results.tensor_types import CPU, Size, names_cpu, unknown_device
+from yoloom.values import DeviceName
 
 READ_ONLY = "results are read-only: change a copy, made with .clone(), or with .numpy() for numpy's methods"
 
@@ -92,7 +93,7 @@ class Array(TensorMethods, np.ndarray[Any, np.dtype[Any]]):  # type: ignore[misc
         return self
 
     @property
-    def device(self) -> Device:  # type: ignore[override]
+    def device(self) -> DeviceName:  # type: ignore[override]
         """The text "cpu", with the attributes `type` and `index`."""
         return CPU
 

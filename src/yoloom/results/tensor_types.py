@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.errors import InputError, UnknownDevice
+from yoloom.values import DeviceName
 
 TENSOR_TYPES = {
     "float16": "torch.HalfTensor",
@@ -67,31 +68,7 @@ class Size(int):
         return int, (int(self),)
 
 
-class Device(str):
-    """The text "cpu" with the attributes of a `torch.device`, and equal to one.
-
-    Thread safety: any number of threads.
-    """
-
-    __slots__ = ()
-
-    index: None = None  # type: ignore[assignment]
-
-    @property
-    def type(self) -> str:
-        """The kind of device."""
-        return str(self)
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, str(other))
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    __hash__ = str.__hash__
-
-
-CPU = Device("cpu")
+CPU = DeviceName("cpu")
 
 
 def names_cpu(device: object) -> bool:
