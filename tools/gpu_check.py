@@ -182,7 +182,7 @@ def memory(check: Check, model: Model, clock: Clock) -> dict[str, Any]:
         if clock.spent:
             break
         contexts.append(compiled.context())
-        contexts[-1].run(check.images[: compiled.sizes.largest], lowest_score=1.0)
+        contexts[-1].run(check.images[: compiled.sizes.usable(check.images.shape[1:3])[-1]], lowest_score=1.0)
         reserved = torch.cuda.memory_reserved(check.device.index) if check.device.is_cuda else 0
         found["reserved_after_lanes"].append(reserved)
     return found

@@ -55,7 +55,7 @@ class FakeGraphs:
         self._fake = fake
         self._device = device
         self._precision = precision
-        self._graphs: dict[Hashable, tuple[Work, Tensors]] = {}
+        self.captured: dict[Hashable, tuple[Work, Tensors]] = {}
         self._rows: list[Any] = []
         self._copies: list[tuple[Any, Any]] = []
         self._replaying = threading.Lock()
@@ -88,14 +88,11 @@ class FakeGraphs:
                 raise error
             tensors = self.run(work)
             self._fake.captures.append(key)
-            self._graphs[key] = work, tuple(torch.empty_like(tensor) for tensor in tensors)
+            self.captured[key] = work, tuple(torch.empty_like(tensor) for tensor in tensors)
             self.nbytes += self._fake.bytes_of_graph
         finally:
             self._fake.capturing.release()
         self._poison()
-
-    def captured(self, key: Hashable) -> bool:
-        return key in self._graphs
 
     def replay(self, key: Hashable) -> Tensors:
         assert self._replaying.acquire(blocking=False), "two replays of one lane at the same time"
@@ -103,7 +100,7 @@ class FakeGraphs:
             error = self._fake.errors.popleft() if self._fake.errors else None
             if error:
                 raise error
-            work, outputs = self._graphs[key]
+            work, outputs = self.captured[key]
             self._poison()
             with kernels_for(self._device, self._precision):
                 for output, value in zip(outputs, work(), strict=True):
@@ -127,13 +124,13 @@ class FakeGraphs:
 
     def clear(self) -> None:
         self._poison()
-        self._graphs.clear()
+        self.captured.clear()
         self._rows.clear()
         self._copies.clear()
         self.nbytes = 0
 
     def _poison(self) -> None:
-        for _, outputs in self._graphs.values():
+        for _, outputs in self.captured.values():
             for output in outputs:
                 _poisoned(output)
 

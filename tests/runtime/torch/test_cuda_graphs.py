@@ -130,8 +130,8 @@ def test_a_capture_is_warmed_up_on_its_own_stream(cuda: Cuda) -> None:
     recorded = [begun, "stream1 work", "stream1 end"]
     assert cuda.calls == [*once, "stream1 pool", *recorded, *once, *recorded]
     assert queue.nbytes == 200
-    assert queue.captured("a")
-    assert not queue.captured("c")
+    assert "a" in queue.captured
+    assert "c" not in queue.captured
 
 
 def test_a_run_copies_replays_and_waits_on_its_own_stream(cuda: Cuda) -> None:
@@ -164,9 +164,9 @@ def test_a_capture_that_fails_is_ended_and_says_why(cuda: Cuda) -> None:
     with pytest.raises(torch.cuda.OutOfMemoryError):
         queue.capture("a", work)
     assert cuda.calls[-1] == "stream1 end"
-    assert not queue.captured("a")
+    assert "a" not in queue.captured
     queue.capture("a", work)
-    assert queue.captured("a")
+    assert "a" in queue.captured
 
 
 def test_all_graphs_are_dropped_together_once_nothing_runs(cuda: Cuda) -> None:
@@ -175,7 +175,7 @@ def test_all_graphs_are_dropped_together_once_nothing_runs(cuda: Cuda) -> None:
     cuda.calls.clear()
     queue.clear()
     assert cuda.calls == ["default synchronize stream1", "default empty_cache"]
-    assert not queue.captured("a")
+    assert "a" not in queue.captured
     assert queue.nbytes == 0
     queue.capture("a", lambda: (torch.zeros(1),))
     assert "stream1 pool" in cuda.calls  # a pool of its own, not the one that was dropped

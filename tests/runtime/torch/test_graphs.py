@@ -105,7 +105,7 @@ def test_a_lane_that_can_not_capture_goes_on_without(checkpoint_model: Models) -
 def test_batches_shrink_to_the_memory_at_opening(checkpoint_model: Models) -> None:
     fake, model = FakeDevice(room=2), checkpoint_model("v8-detect")
     compiled = compiled_of(model, batch=8, make_graphs=fake.graphs)
-    assert compiled.sizes.largest <= 2
+    assert compiled.sizes.usable((64, 64))[-1] <= 2
     context = compiled.context()
     whole = context.run(images(1, 2, 3, 4, 5))
     assert len(whole[0]) == 5
@@ -118,11 +118,11 @@ def test_a_run_without_memory_is_done_by_parts(checkpoint_model: Models) -> None
     compiled = compiled_of(model, batch=4, make_graphs=fake.graphs)
     context = compiled.context()
     context.run(images(1, 2, 3, 4))
-    largest = compiled.sizes.largest
+    largest = compiled.sizes.usable((64, 64))[-1]
     fake.errors.append(no_memory())
     assert len(context.run(images(1, 2, 3, 4))[0]) == 4
     if largest > 1:
-        assert compiled.sizes.largest <= largest // 2
+        assert compiled.sizes.usable((64, 64))[-1] <= largest // 2
 
 
 @pytest.mark.parametrize("words", ["CUDA error: out of memory", "cuDNN error: CUDNN_STATUS_ALLOC_FAILED"])
@@ -325,7 +325,7 @@ def test_batch_sizes() -> None:
     assert [sizes.pick(hw, count) for count in (5, 8, 9)] == [4, 16, 16]
     assert sizes.pick((32, 32), 8) == 8
     assert sizes.shrink(hw, 16)
-    assert (sizes.usable(hw), sizes.largest) == ([1, 2, 4], 8)
+    assert (sizes.usable(hw), sizes.usable((32, 32))[-1]) == ([1, 2, 4], 8)
     assert sizes.shrink(hw, 4)
     assert sizes.shrink(hw, 2)
     assert not sizes.shrink(hw, 1)

@@ -28,12 +28,6 @@ class BatchSizes:
         self._spreads: dict[tuple[HW, int], float] = {}
         self._chosen: dict[HW, int] = {}  # the one size of `fixed`, from the first result on
 
-    @property
-    def largest(self) -> int:
-        """The largest size that is still in use."""
-        with self._lock:
-            return self._sizes[-1]
-
     def pick(self, hw: HW, count: int) -> int:
         """Choose the size for the next run, when `count` images are left.
 

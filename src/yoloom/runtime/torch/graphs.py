@@ -12,7 +12,7 @@ All that is queued runs in order, on a stream of the lane's own. What a replay l
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, Protocol
 
 from yoloom.runtime.protocol import Precision
@@ -32,6 +32,10 @@ class Graphs(Protocol):
     def nbytes(self) -> int:
         """Memory of the device that the recorded runs hold."""
 
+    @property
+    def captured(self) -> Collection[Hashable]:
+        """Keys of the recorded runs."""
+
     def host_rows(self, nbytes: int) -> torch.Tensor:
         """Take host memory (nbytes,) uint8 that the device copies from by itself."""
 
@@ -46,9 +50,6 @@ class Graphs(Protocol):
 
     def capture(self, key: Hashable, work: Work) -> None:
         """Run work to warm it up, and record it under a key. One at a time in the process: `exclusive_capture`."""
-
-    def captured(self, key: Hashable) -> bool:
-        """Tell whether there is a recorded run of this key."""
 
     def replay(self, key: Hashable) -> Tensors:
         """Queue a recorded run. Its results are overwritten by the next one."""
@@ -69,7 +70,7 @@ class EagerGraphs:
     def __init__(self, device: TorchDevice, precision: Precision) -> None:
         self._device = device
         self._precision = precision
-        self._works: dict[Hashable, Work] = {}
+        self.captured: dict[Hashable, Work] = {}
         self.nbytes = 0
 
     def host_rows(self, nbytes: int) -> torch.Tensor:
@@ -92,15 +93,11 @@ class EagerGraphs:
 
     def capture(self, key: Hashable, work: Work) -> None:
         """Keep the work itself."""
-        self._works[key] = work
-
-    def captured(self, key: Hashable) -> bool:
-        """Tell whether the work of this key is kept."""
-        return key in self._works
+        self.captured[key] = work
 
     def replay(self, key: Hashable) -> Tensors:
         """Run the work of this key again."""
-        return self.run(self._works[key])
+        return self.run(self.captured[key])
 
     def download(self, tensors: Tensors) -> Tensors:
         """Hand the tensors over: nothing overwrites what was computed on the CPU."""
@@ -111,7 +108,7 @@ class EagerGraphs:
 
     def clear(self) -> None:
         """Forget the works."""
-        self._works.clear()
+        self.captured.clear()
 
 
 class CudaGraphs:
@@ -125,7 +122,7 @@ class CudaGraphs:
     def __init__(self, device: TorchDevice, precision: Precision) -> None:
         self._device = device
         self._precision = precision
-        self._graphs: dict[Hashable, tuple[Any, Tensors]] = {}
+        self.captured: dict[Hashable, tuple[Any, Tensors]] = {}
         self._pool: Any = None
         self.nbytes = 0
         with torch.cuda.device(device.index):
@@ -177,15 +174,11 @@ class CudaGraphs:
                 raise
             graph.capture_end()
             self.nbytes += max(0, torch.cuda.memory_reserved(self._device.index) - before)
-        self._graphs[key] = graph, tensors
-
-    def captured(self, key: Hashable) -> bool:
-        """Tell whether there is a graph of this key."""
-        return key in self._graphs
+        self.captured[key] = graph, tensors
 
     def replay(self, key: Hashable) -> Tensors:
         """Queue one launch for the whole network."""
-        graph, tensors = self._graphs[key]
+        graph, tensors = self.captured[key]
         with torch.cuda.stream(self._stream):
             graph.replay()
         return tensors
@@ -207,7 +200,7 @@ class CudaGraphs:
         """Drop the graphs with their pool, once nothing of the lane runs."""
         with contextlib.suppress(RuntimeError):  # a device that is lost has nothing left to wait for
             self._stream.synchronize()
-        self._graphs.clear()
+        self.captured.clear()
         self._pool = None
         self.nbytes = 0
         with contextlib.suppress(RuntimeError), exclusive_capture():

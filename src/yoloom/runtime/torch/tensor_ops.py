@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partialmethod, reduce
 from typing import Any
 
 import numpy as np
 
-from yoloom.formats.checkpoint.network.conv_weights import Array, ConvWeights, Pair
+from yoloom.formats.checkpoint.network.conv_weights import Array, ConvWeights
 from yoloom.runtime.torch.torch_import import functional as F  # noqa: N812  as everybody calls it
 from yoloom.runtime.torch.torch_import import torch
 
@@ -114,13 +115,44 @@ class TensorOps:
         """Everything that was recorded, as a program with these outputs in float32."""
         return TensorProgram(self._steps, self._constants, [self._cast(slot, torch.float32) for slot in outputs])
 
+    # Steps
+
+    def _slot(self, dtype: torch.dtype | None) -> Slot:
+        self._constants.append(None)
+        self._dtypes.append(dtype)
+        return len(self._constants) - 1
+
+    def _step(self, function: Callable[..., Any], inputs: Sequence[Slot], dtype: torch.dtype | None) -> Slot:
+        output = self._slot(dtype)
+        self._steps.append(Step(function, tuple(inputs), (output,)))
+        return output
+
+    def _unary(self, function: Callable[..., Any], x: Slot, *settings: Any, **named: Any) -> Slot:
+        """Record a function of one value and of settings, which stay as they are."""
+        return self._step(lambda x: function(x, *settings, **named), (x,), self._dtypes[x])
+
+    def _pair(self, function: Callable[[Any, Any], Any], x: Slot, other: Slot) -> Slot:
+        """Record a function of two values, the first of which gives the type."""
+        return self._step(function, (x, other), self._dtypes[x])
+
+    def _binary(self, function: Callable[[Any, Any], Any], a: Slot, b: Slot) -> Slot:
+        """An operation of two values: a constant takes the type of the other, else the wider type counts for both."""
+        typed = [self._dtypes[slot] for slot in (a, b) if slot not in self._arrays]
+        dtype = reduce(torch.promote_types, typed or [self._dtypes[a], self._dtypes[b]])
+        return self._step(function, (self._cast(a, dtype), self._cast(b, dtype)), dtype)
+
+    def _cast(self, x: Slot, dtype: torch.dtype) -> Slot:
+        if self._dtypes[x] == dtype:
+            return x
+        if x in self._arrays:
+            return self.constant(self._arrays[x], dtype)
+        return self._step(lambda x: x.to(dtype), (x,), dtype)
+
     # Constants
 
-    def constant(self, array: Array) -> Slot:
-        """Keep equal constants once."""
-        return self._constant(array, torch.int64 if array.dtype == np.int64 else torch.float32)
-
-    def _constant(self, array: Array, dtype: torch.dtype) -> Slot:
+    def constant(self, array: Array, dtype: torch.dtype | None = None) -> Slot:
+        """Keep equal constants once; int64 or float32, as they are, unless a type is given."""
+        dtype = dtype or (torch.int64 if array.dtype == np.int64 else torch.float32)
         key = array.dtype.name, array.shape, array.tobytes(), dtype
         if key not in self._known:
             self._known[key] = slot = self._slot(dtype)
@@ -137,138 +169,71 @@ class TensorOps:
     def _weight(self, array: Array | None) -> torch.Tensor | None:
         return None if array is None else self._tensor(array.astype(np.float32, copy=False), self._dtype)
 
-    # Arithmetic
+    # Operations that are one function of torch: what each of them computes says `Ops`
 
-    def add(self, a: Slot, b: Slot) -> Slot:
-        """Add."""
-        return self._binary(torch.add, a, b)
+    add = partialmethod(_binary, torch.add)
+    sub = partialmethod(_binary, torch.sub)
+    mul = partialmethod(_binary, torch.mul)
+    mod = partialmethod(_binary, torch.remainder)
+    matmul = partialmethod(_binary, torch.matmul)
 
-    def sub(self, a: Slot, b: Slot) -> Slot:
-        """Subtract."""
-        return self._binary(torch.sub, a, b)
+    sin = partialmethod(_unary, torch.sin)
+    cos = partialmethod(_unary, torch.cos)
+    sigmoid = partialmethod(_unary, torch.sigmoid)
+    tanh = partialmethod(_unary, torch.tanh)
+    relu = partialmethod(_unary, F.relu)
+    leaky_relu = partialmethod(_unary, F.leaky_relu)
+    silu = partialmethod(_unary, F.silu)
+    gelu = partialmethod(_unary, F.gelu)
+    hard_swish = partialmethod(_unary, F.hardswish)
+    softmax = partialmethod(_unary, lambda x, axis: x.softmax(axis))
+    to_float = partialmethod(_cast, dtype=torch.float32)
+    full_precision = partialmethod(_cast, dtype=torch.float32)
 
-    def mul(self, a: Slot, b: Slot) -> Slot:
-        """Multiply."""
-        return self._binary(torch.mul, a, b)
+    max_pool = partialmethod(
+        _unary, lambda x, size, stride, padding, round_up=False: F.max_pool2d(x, size, stride, padding, 1, round_up)
+    )
+    mean_pool = partialmethod(_unary, F.avg_pool2d)
+    mean_of_image = partialmethod(_unary, lambda x: x.mean((2, 3), keepdim=True))
+    max_of_axis = partialmethod(_unary, lambda x, axis: x.amax(axis, keepdim=True))
+    pad = partialmethod(_unary, lambda x, left, right, top, bottom: F.pad(x, (left, right, top, bottom)))
+    upsample = partialmethod(_unary, lambda x, factor: F.interpolate(x, scale_factor=factor, mode="nearest"))
+    upsample_to = partialmethod(_pair, lambda x, like: F.interpolate(x, size=like.shape[2:], mode="nearest"))
+
+    transpose = partialmethod(_unary, lambda x, order: x.permute(order))
+    reshape = partialmethod(
+        _unary, lambda x, shape: x.reshape([size or x.shape[axis] for axis, size in enumerate(shape)])
+    )
+    reshape_like = partialmethod(_pair, lambda x, like: x.reshape(like.shape))
+    rows = partialmethod(_pair, lambda x, index: x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2])))
+
+    # Operations that are more than that
 
     def div(self, a: Slot, b: Slot) -> Slot:
         """Divide; integers are rounded down."""
         whole = self._dtypes[a] == self._dtypes[b] == torch.int64
         return self._binary(torch.floor_divide if whole else torch.true_divide, a, b)
 
-    def mod(self, a: Slot, b: Slot) -> Slot:
-        """Take the remainder."""
-        return self._binary(torch.remainder, a, b)
-
-    def matmul(self, a: Slot, b: Slot) -> Slot:
-        """Multiply matrices."""
-        return self._binary(torch.matmul, a, b)
-
-    def sin(self, x: Slot) -> Slot:
-        """Take the sine."""
-        return self._unary(torch.sin, x)
-
-    def cos(self, x: Slot) -> Slot:
-        """Take the cosine."""
-        return self._unary(torch.cos, x)
-
-    def sigmoid(self, x: Slot) -> Slot:
-        """Apply the logistic function."""
-        return self._unary(torch.sigmoid, x)
-
-    def tanh(self, x: Slot) -> Slot:
-        """Apply the hyperbolic tangent."""
-        return self._unary(torch.tanh, x)
-
-    def relu(self, x: Slot) -> Slot:
-        """Cut off what is negative."""
-        return self._unary(F.relu, x)
-
-    def leaky_relu(self, x: Slot, slope: float) -> Slot:
-        """Scale down what is negative."""
-        return self._unary(lambda x: F.leaky_relu(x, slope), x)
-
-    def silu(self, x: Slot) -> Slot:
-        """Apply x · sigmoid(x)."""
-        return self._unary(F.silu, x)
-
-    def gelu(self, x: Slot) -> Slot:
-        """Apply the exact GELU."""
-        return self._unary(F.gelu, x)
-
-    def hard_swish(self, x: Slot) -> Slot:
-        """Apply the hard swish."""
-        return self._unary(F.hardswish, x)
-
-    def softmax(self, x: Slot, axis: int) -> Slot:
-        """Normalise exponentials along an axis."""
-        return self._unary(lambda x: torch.softmax(x, axis), x)
-
-    def to_float(self, x: Slot) -> Slot:
-        """Convert to float32."""
-        return self._cast(x, torch.float32)
-
-    def full_precision(self, x: Slot) -> Slot:
-        """Convert to float32: what follows decodes boxes."""
-        return self._cast(x, torch.float32)
-
-    # Convolution and pooling
-
     def convolve(self, x: Slot, kernel: ConvWeights) -> Slot:
         """Convolve; the weights go to the device now."""
         weight, bias = self._weight(kernel.weight.numpy()), self._weight(kernel.bias)
         stride, padding, dilation, groups = kernel.stride, kernel.padding, kernel.dilation, kernel.groups
-        extra = kernel.output_padding
+        body = self._cast(x, self._dtype)
         if kernel.transposed:
-            return self._unary(
-                lambda x: F.conv_transpose2d(x, weight, bias, stride, padding, extra, groups, dilation), self._body(x)
-            )
-        return self._unary(lambda x: F.conv2d(x, weight, bias, stride, padding, dilation, groups), self._body(x))
+            extra = kernel.output_padding
+            return self._unary(F.conv_transpose2d, body, weight, bias, stride, padding, extra, groups, dilation)
+        return self._unary(F.conv2d, body, weight, bias, stride, padding, dilation, groups)
 
     def linear(self, x: Slot, weight: Array, bias: Array | None) -> Slot:
         """Multiply with a matrix of weights."""
-        matrix, shift = self._weight(weight), self._weight(bias)
-        return self._unary(lambda x: F.linear(x, matrix, shift), self._body(x))
-
-    def max_pool(self, x: Slot, size: Pair, stride: Pair, padding: Pair, round_up: bool = False) -> Slot:
-        """Take the maximum of each window."""
-        return self._unary(lambda x: F.max_pool2d(x, size, stride, padding, ceil_mode=round_up), x)
-
-    def mean_pool(self, x: Slot, size: Pair, stride: Pair) -> Slot:
-        """Take the mean of each window."""
-        return self._unary(lambda x: F.avg_pool2d(x, size, stride), x)
-
-    def mean_of_image(self, x: Slot) -> Slot:
-        """Take the mean of each channel."""
-        return self._unary(lambda x: x.mean((2, 3), keepdim=True), x)
-
-    def max_of_axis(self, x: Slot, axis: int) -> Slot:
-        """Take the maximum of an axis, which stays."""
-        return self._unary(lambda x: x.amax(axis, keepdim=True), x)
-
-    # Space
-
-    def pad(self, x: Slot, left: int, right: int, top: int, bottom: int) -> Slot:
-        """Put zeros around the image."""
-        return self._unary(lambda x: F.pad(x, (left, right, top, bottom)), x)
-
-    def upsample(self, x: Slot, factor: float) -> Slot:
-        """Repeat each pixel."""
-        return self._unary(lambda x: F.interpolate(x, scale_factor=factor, mode="nearest"), x)
-
-    def upsample_to(self, x: Slot, like: Slot) -> Slot:
-        """Repeat pixels up to the size of another image."""
-        return self._step(
-            lambda x, like: F.interpolate(x, size=like.shape[2:], mode="nearest"), (x, like), self._dtypes[x]
-        )
-
-    # Shape
+        return self._unary(F.linear, self._cast(x, self._dtype), self._weight(weight), self._weight(bias))
 
     def concat(self, values: Sequence[Slot], axis: int) -> Slot:
         """Join along an axis."""
         if len(values) == 1:
             return values[0]
-        return self._step(lambda *parts: torch.cat(parts, axis), values, self._widest(*values))
+        dtype = reduce(torch.promote_types, [self._dtypes[slot] for slot in values])
+        return self._step(lambda *parts: torch.cat(parts, axis), values, dtype)
 
     def split(self, x: Slot, sizes: Sequence[int], axis: int) -> list[Slot]:
         """Cut along an axis, without a copy."""
@@ -284,28 +249,14 @@ class TensorOps:
         where = (*(slice(None),) * axis, slice(start, None, 2))
         return self._unary(lambda x: x[where], x)
 
-    def transpose(self, x: Slot, order: Sequence[int]) -> Slot:
-        """Reorder the axes, without a copy."""
-        axes = tuple(order)
-        return self._unary(lambda x: x.permute(axes), x)
-
-    def reshape(self, x: Slot, shape: Sequence[int]) -> Slot:
-        """Give another shape; 0 keeps an axis."""
-        sizes = tuple(shape)
-        return self._unary(lambda x: x.reshape([size or x.shape[axis] for axis, size in enumerate(sizes)]), x)
-
-    def reshape_like(self, x: Slot, like: Slot) -> Slot:
-        """Give the shape of another value."""
-        return self._step(lambda x, like: x.reshape(like.shape), (x, like), self._dtypes[x])
-
-    # Anchors
-
     def anchor_points(self, features: Sequence[Slot]) -> Slot:
         """Take the centres of all pixels from the canvas."""
 
         def points(canvas: Canvas, *maps: torch.Tensor) -> torch.Tensor:
             sizes_hw = tuple(tuple(level.shape[2:]) for level in maps)
-            return canvas.constant(("points", sizes_hw), lambda: _anchor_points(sizes_hw))
+            # (2, A) float32: the x of all pixels' centres and their y, row by row, in pixels of their level.
+            grids = (np.indices(size_hw, np.float32).reshape(2, -1)[::-1] + np.float32(0.5) for size_hw in sizes_hw)
+            return canvas.constant(("points", sizes_hw), lambda: np.concatenate(list(grids), axis=1))
 
         return self._step(points, (CANVAS, *features), torch.float32)
 
@@ -318,8 +269,6 @@ class TensorOps:
             return canvas.constant(("strides", counts), lambda: np.repeat(steps, counts)[None])
 
         return self._step(repeated, (CANVAS, *features), torch.float32)
-
-    # Selection
 
     def size(self, x: Slot, axis: int, most: int) -> Slot:
         """Measure an axis, up to a limit."""
@@ -336,51 +285,3 @@ class TensorOps:
 
         self._steps.append(Step(best, (x, count), (values, index)))
         return values, index
-
-    def rows(self, x: Slot, index: Slot) -> Slot:
-        """Gather rows by their index."""
-        return self._step(
-            lambda x, index: x.gather(1, index[:, :, None].expand(-1, -1, x.shape[2])), (x, index), self._dtypes[x]
-        )
-
-    # Steps
-
-    def _slot(self, dtype: torch.dtype | None) -> Slot:
-        self._constants.append(None)
-        self._dtypes.append(dtype)
-        return len(self._constants) - 1
-
-    def _step(self, function: Callable[..., Any], inputs: Sequence[Slot], dtype: torch.dtype | None) -> Slot:
-        output = self._slot(dtype)
-        self._steps.append(Step(function, tuple(inputs), (output,)))
-        return output
-
-    def _unary(self, function: Callable[[Any], Any], x: Slot) -> Slot:
-        return self._step(function, (x,), self._dtypes[x])
-
-    def _binary(self, function: Callable[[Any, Any], Any], a: Slot, b: Slot) -> Slot:
-        """An operation of two values: a constant takes the type of the other, else the wider type counts for both."""
-        dtype = self._widest(*[slot for slot in (a, b) if slot not in self._arrays] or [a, b])
-        return self._step(function, (self._cast(a, dtype), self._cast(b, dtype)), dtype)
-
-    def _widest(self, *slots: Slot) -> torch.dtype:
-        first, *others = (self._dtypes[slot] for slot in slots)
-        for other in others:
-            first = torch.promote_types(first, other)
-        return first
-
-    def _cast(self, x: Slot, dtype: torch.dtype) -> Slot:
-        if self._dtypes[x] == dtype:
-            return x
-        if x in self._arrays:
-            return self._constant(self._arrays[x], dtype)
-        return self._step(lambda x: x.to(dtype), (x,), dtype)
-
-    def _body(self, x: Slot) -> Slot:
-        return self._cast(x, self._dtype)
-
-
-def _anchor_points(sizes_hw: Sequence[tuple[int, int]]) -> Array:
-    """(2, A) float32: the x of all pixels' centres and their y, row by row, in pixels of their level."""
-    levels = [np.indices(size_hw, np.float32).reshape(2, -1)[::-1] + np.float32(0.5) for size_hw in sizes_hw]
-    return np.concatenate(levels, axis=1)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Hashable
 
 from yoloom.errors import InvalidModel, InvalidOption, RuntimeFailed, UnsupportedOption
-from yoloom.formats.model import Layout, Model
+from yoloom.formats.model import Model
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.probe import small_hw
 from yoloom.runtime.protocol import Guarantee, Precision, Profile
@@ -144,7 +144,7 @@ class TorchCompiled:
 
     Attributes:
         lanes: Contexts that keep the device busy.
-        layout: Layout of the outputs.
+        layout: Layout of the first output.
         guarantee: What was measured when it was compiled.
         network: The network.
         sizes: The sizes of batches in use.
@@ -168,6 +168,7 @@ class TorchCompiled:
         """Store; `start` runs the network."""
         self.lanes = lanes
         self.network = network
+        self.layout = network.layout
         self.sizes = sizes
         self.device_name = device.name
         self.pid = os.getpid()
@@ -182,11 +183,6 @@ class TorchCompiled:
         self._account = object()  # stands for the weights in the account of memory
         weakref.finalize(self, ledger().charge, device.name, self._account, 0).atexit = False
         self.guarantee: Guarantee
-
-    @property
-    def layout(self) -> Layout:
-        """The layout of the first output."""
-        return self.network.layout
 
     def start(self) -> None:
         """Run the network once in each size, and state what was measured. Raises InvalidModel or RuntimeFailed."""

@@ -208,7 +208,7 @@ class TorchContext(Context):
 
     def _recorded(self, key: Hashable, work: Callable[[], Tensors]) -> bool:
         """Whether a run is recorded, after trying to record it. A lane that can not record goes on without."""
-        if self._graphs.captured(key):
+        if key in self._graphs.captured:
             return True
         try:
             with cuda_errors(), exclusive_capture():

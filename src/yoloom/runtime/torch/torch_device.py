@@ -44,7 +44,15 @@ class DeviceLost(RuntimeError):
 
 
 class TorchDevice:
-    """A device by its name, checked. Thread safety: any number of threads (immutable)."""
+    """A device by its name, checked. Thread safety: any number of threads (immutable).
+
+    Attributes:
+        name: "cpu" or "cuda:N".
+        description: The name with the card's own, as "cuda:0 NVIDIA H200".
+        index: Number of the GPU, 0 on a CPU.
+        is_cuda: Whether it is a GPU.
+        torch_device: The device as torch takes it.
+    """
 
     def __init__(self, name: str) -> None:
         """Check that the device is there.
@@ -67,12 +75,8 @@ class TorchDevice:
         if self.is_cuda:
             _check_cuda(self.index)
         self.name = f"cuda:{self.index}" if self.is_cuda else "cpu"
+        self.description = f"{self.name} {torch.cuda.get_device_name(self.index)}" if self.is_cuda else "cpu"
         self.torch_device = torch.device(self.name)
-
-    @property
-    def description(self) -> str:
-        """The name with the card's own, as "cuda:0 NVIDIA H200"."""
-        return f"{self.name} {torch.cuda.get_device_name(self.index)}" if self.is_cuda else "cpu"
 
     @property
     def version(self) -> str:
@@ -107,18 +111,16 @@ def _check_cuda(index: int) -> None:
         raise UnknownDevice(f"device must be {names} on this machine, got 'cuda:{index}'.")
     with cuda_errors():
         capability = torch.cuda.get_device_capability(index)
-        oldest = min(_capabilities(torch.cuda.get_arch_list()), default=(0, 0))
+        # Compute capabilities of names such as sm_90a.
+        built_for = [
+            "".join(filter(str.isdigit, name)) for name in torch.cuda.get_arch_list() if name.startswith("sm_")
+        ]
+        oldest = min(((int(one[:-1]), int(one[-1])) for one in built_for if len(one) > 1), default=(0, 0))
     if capability < oldest:
         raise BackendUnavailable(
             f"PyTorch {torch.__version__} needs a GPU of compute capability {'.'.join(map(str, oldest))} or newer, got "
             f"{torch.cuda.get_device_name(index)} with {'.'.join(map(str, capability))}: install an older PyTorch."
         )
-
-
-def _capabilities(architectures: list[str]) -> list[tuple[int, int]]:
-    """Compute capabilities of names such as sm_90a."""
-    digits = ["".join(filter(str.isdigit, name)) for name in architectures if name.startswith("sm_")]
-    return [(int(one[:-1]), int(one[-1])) for one in digits if len(one) > 1]
 
 
 @contextmanager

@@ -47,13 +47,14 @@ class TorchNetwork:
             )
         checkpoint = read_checkpoint(model.graph.path)
         end2end = model.layout is Layout.END2END
-        there = has_branch(checkpoint, end2end) or (not end2end and _classifies(model))
+        classifies = model.task == "classify"
+        there = has_branch(checkpoint, end2end) or (not end2end and classifies)
         if not there:
             raise InvalidModel(f"{model.graph.path} has another head than when it was opened: open it again.")
         self._device = device
         self._dtype = DTYPES[precision]
         self._classes = checkpoint.nc
-        self.layout = Layout.CANDIDATES if model.layout is Layout.RAW and not _classifies(model) else model.layout
+        self.layout = Layout.CANDIDATES if model.layout is Layout.RAW and not classifies else model.layout
         with cuda_errors(), kernels_for(device, precision):
             ops = TensorOps(device.torch_device, self._dtype)
             results = outputs(ops, checkpoint, IMAGES, one_to_one=end2end)
@@ -132,7 +133,3 @@ class TorchNetwork:
             extras.gather(2, order[:, None].expand(-1, extras.shape[1], -1)),
         ]
         return torch.cat(parts, dim=1).transpose(1, 2).contiguous()
-
-
-def _classifies(model: Model) -> bool:
-    return model.task == "classify"
