@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from yoloom.errors import BackendUnavailable, InvalidModel, UnknownDevice, UnsupportedModel
-from yoloom.formats.model import Model, Shape
+from yoloom.formats.model import Model
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs, reason_of
@@ -30,7 +30,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+    from onnx import GraphProto, ModelProto
 
 _INPUT = "yoloom_images"
 _CUDA_PROVIDER = "CUDAExecutionProvider"
@@ -81,10 +81,7 @@ class OnnxRuntimeBackend:
             )
         try:
             proto = _with_preprocessing(model)
-            if self.device == "cpu":
-                session = _session(proto, profile)
-            else:
-                session = _cuda_session(proto, int(self.device.partition(":")[2]), precision)
+            session = _session(proto, profile, self.device, precision)
         except Exception as error:  # the runtime has a dozen exception classes without a common base
             raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {reason_of(error)}") from error
         if self.device != "cpu":
@@ -174,42 +171,35 @@ class OnnxRuntimeContext(Context):
         return tuple(np.asarray(output, np.float32) for output in outputs)
 
 
-def _session(proto: ModelProto, profile: Profile) -> onnxruntime.InferenceSession:
-    # LATENCY: all threads on one image. THROUGHPUT: one image for each stream, with one thread it is computed by the
-    # caller itself; but with attention, how a sum is split depends on how many threads a session has, so there both
-    # forms have as many.
-    alone = profile.name == LATENCY or _has_attention(proto.graph)
-    threads = profile.threads
-    intra = threads if alone else max(1, threads // (profile.streams or threads))
-    return onnxruntime.InferenceSession(
-        bytes(proto.SerializeToString()), _session_options(intra), providers=["CPUExecutionProvider"]
-    )
-
-
-def _cuda_session(proto: ModelProto, index: int, precision: Precision) -> onnxruntime.InferenceSession:
-    options = {
-        "device_id": index,
-        "cudnn_conv_algo_search": "HEURISTIC",  # the default chooses by timing, which may differ from run to run
-        "use_tf32": int(precision is Precision.TF32),
-    }
-    providers = [(_CUDA_PROVIDER, options), "CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(bytes(proto.SerializeToString()), _session_options(1), providers=providers)
+def _session(proto: ModelProto, profile: Profile, device: str, precision: Precision) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ERROR
+    # Threads that spin while they wait take the cores from the other lanes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if device == "cpu":
+        # LATENCY: all threads on one image. THROUGHPUT: one image for each stream, with one thread it is computed by
+        # the caller itself; but with attention, how a sum is split depends on how many threads a session has, so there
+        # both forms have as many.
+        alone = profile.name == LATENCY or _has_attention(proto.graph)
+        threads = profile.threads
+        options.intra_op_num_threads = threads if alone else max(1, threads // (profile.streams or threads))
+        providers: list[Any] = ["CPUExecutionProvider"]
+    else:
+        options.intra_op_num_threads = 1
+        settings = {
+            "device_id": int(device.partition(":")[2]),
+            "cudnn_conv_algo_search": "HEURISTIC",  # the default chooses by timing, which may differ from run to run
+            "use_tf32": int(precision is Precision.TF32),
+        }
+        providers = [(_CUDA_PROVIDER, settings), "CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(bytes(proto.SerializeToString()), options, providers=providers)
 
 
 def _has_attention(graph: GraphProto) -> bool:
     """Whether it multiplies matrices neither of which is a constant."""
     weights = {initializer.name for initializer in graph.initializer}
     return any(node.op_type == "MatMul" and weights.isdisjoint(node.input) for node in graph.node)
-
-
-def _session_options(threads: int) -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ERROR
-    # Threads that spin while they wait take the cores from the other lanes.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
 
 
 def _read(source: Path | bytes) -> ModelProto:
@@ -222,36 +212,24 @@ def _with_preprocessing(model: Model) -> ModelProto:
     graph = proto.graph
     weights = {initializer.name for initializer in graph.initializer}
     images = next(value for value in graph.input if value.name not in weights)
-    nodes = _preprocessing_nodes(graph, images, model.input)
-    graph.input.insert(0, _uint8_input(images))
+    image_type = images.type.tensor_type
+    nodes, value = [], _INPUT
+    if not model.input.bgr:
+        graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), "yoloom_rgb_from_bgr"))
+        nodes.append(helper.make_node("Gather", [value, "yoloom_rgb_from_bgr"], ["yoloom_rgb"], axis=3))
+        value = "yoloom_rgb"
+    nodes.append(helper.make_node("Transpose", [value], ["yoloom_nchw"], perm=[0, 3, 1, 2]))
+    value = "yoloom_nchw"
+    if not model.input.pixels:
+        graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), "yoloom_255"))
+        nodes.append(helper.make_node("Cast", [value], ["yoloom_float"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Div", ["yoloom_float", "yoloom_255"], ["yoloom_scaled"]))
+        value = "yoloom_scaled"
+    nodes.append(helper.make_node("Cast", [value], [images.name], to=image_type.elem_type))
+    dims: list[Any] = [dim.dim_value or dim.dim_param or None for dim in image_type.shape.dim]
+    batch, _, height, width = dims
+    graph.input.insert(0, helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, [batch, height, width, 3]))
     graph.input.remove(images)
     for position, node in enumerate(nodes):
         graph.node.insert(position, node)
     return proto
-
-
-def _uint8_input(images: ValueInfoProto) -> ValueInfoProto:
-    dims: list[Any] = [dim.dim_value or dim.dim_param or None for dim in images.type.tensor_type.shape.dim]
-    batch, _, height, width = dims
-    return helper.make_tensor_value_info(_INPUT, TensorProto.UINT8, [batch, height, width, 3])
-
-
-def _preprocessing_nodes(graph: GraphProto, images: ValueInfoProto, form: Shape) -> list[NodeProto]:
-    reverse, scale = "yoloom_rgb_from_bgr", "yoloom_255"
-    own_type = images.type.tensor_type.elem_type
-    nodes = []
-    value = _INPUT
-    if not form.bgr:
-        graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), reverse))
-        nodes.append(helper.make_node("Gather", [_INPUT, reverse], ["yoloom_rgb"], axis=3))
-        value = "yoloom_rgb"
-    nodes.append(helper.make_node("Transpose", [value], ["yoloom_nchw"], perm=[0, 3, 1, 2]))
-    if form.pixels:
-        return [*nodes, helper.make_node("Cast", ["yoloom_nchw"], [images.name], to=own_type)]
-    graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), scale))
-    return [
-        *nodes,
-        helper.make_node("Cast", ["yoloom_nchw"], ["yoloom_float"], to=TensorProto.FLOAT),
-        helper.make_node("Div", ["yoloom_float", scale], ["yoloom_scaled"]),
-        helper.make_node("Cast", ["yoloom_scaled"], [images.name], to=own_type),
-    ]

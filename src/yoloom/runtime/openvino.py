@@ -55,20 +55,16 @@ def core() -> ov.Core:
     if _core is None:
         with _core_lock:
             if _core is None:
-                _core = os.getpid(), _new_core()
+                new = ov.Core()
+                # Weights in a mapped file would change under a running model when somebody writes to the file.
+                new.set_property({"ENABLE_MMAP": False})
+                _core = os.getpid(), new
     pid, made = _core
     if made is None or pid != os.getpid():
         raise ForkedEngine(
             "OpenVINO was used before this process forked, and its threads are not here: start processes with "
             "multiprocessing.get_context('spawn'), or open the first model after the fork."
         )
-    return made
-
-
-def _new_core() -> ov.Core:
-    made = ov.Core()
-    # Weights in a mapped file would change under a running model when somebody writes to the file.
-    made.set_property({"ENABLE_MMAP": False})
     return made
 
 
@@ -99,8 +95,11 @@ class OpenVINOBackend:
         return OpenVINOCompiled(model, compiled, profile.name == LATENCY)
 
     def exported(self, compiled: OpenVINOCompiled) -> memoryview:
-        """Export the compiled network. Raises RuntimeFailed."""
-        return compiled.exported()
+        """Serialise the compiled network. Raises RuntimeFailed."""
+        try:
+            return memoryview(compiled.network.export_model().getbuffer())
+        except RuntimeError as error:
+            raise RuntimeFailed(f"{compiled.path}: OpenVINO can not export it: {reason_of(error)}") from error
 
     def imported(
         self, model: Model, profile: Profile, data: NDArray[np.uint8], precision: Precision = Precision.FP32
@@ -157,8 +156,9 @@ class OpenVINOCompiled:
         self, model: Model, compiled: ov.CompiledModel, for_one: bool, data: NDArray[np.uint8] | None = None
     ) -> None:
         """Keep `data`, the memory that it was imported from, alive: OpenVINO looks at it and does not own it."""
+        self.path = model.graph.path
+        self.network = compiled
         self._model = model
-        self._compiled = compiled
         self._data = data
         # One request more than there are streams: the next image starts while Python still fetches the last result.
         streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
@@ -166,14 +166,7 @@ class OpenVINOCompiled:
 
     def context(self) -> OpenVINOContext:
         """Make an infer request with buffers of its own."""
-        return OpenVINOContext(self._model, self._compiled.create_infer_request(), self._data)
-
-    def exported(self) -> memoryview:
-        """Serialise the compiled network. Raises RuntimeFailed."""
-        try:
-            return memoryview(self._compiled.export_model().getbuffer())
-        except RuntimeError as error:
-            raise RuntimeFailed(f"{self._model.graph.path}: OpenVINO can not export it: {reason_of(error)}") from error
+        return OpenVINOContext(self._model, self.network.create_infer_request(), self._data)
 
 
 class OpenVINOContext(Context):
