@@ -99,16 +99,11 @@ class CurrentWorker:
         if idle:
             before.dismiss()
 
-    def refuse(self, why: Callable[[], YoloomError]) -> None:
-        """Raise this error in `acquire` until `install` or `expect`: no process is coming for now."""
+    def refuse(self, why: Callable[[], YoloomError] | None) -> None:
+        """Raise this error in `acquire`: no process is coming for now. None: one is, so that `acquire` waits again."""
         with self._changed:
             self._why_none = why
             self._changed.notify_all()
-
-    def expect(self) -> None:
-        """Let `acquire` wait again: a process is coming."""
-        with self._changed:
-            self._why_none = None
 
     def close(self) -> None:
         """Wake the lane if it waits for a process, and let it never wait again. Any thread."""

@@ -77,27 +77,24 @@ class StderrTail:
     def read(self) -> bool:
         """Keep what is there now. Return False when nothing more can come."""
         with self._lock:
-            return self._read()
+            while not self._pipe.closed:
+                some = self._pipe.read(KEPT)
+                if some is None:  # nothing now
+                    return True
+                if not some:  # the worker has ended
+                    return False
+                self._tail = (self._tail + some)[-KEPT:]
+            return False
 
     @property
     def text(self) -> str:
         """The last bytes until now, decoded."""
+        # The last lines of a crash may still be in the pipe when the lane, and not the supervisor, asks first.
+        self.read()
         with self._lock:
-            # The last lines of a crash may still be in the pipe when the lane, and not the supervisor, asks first.
-            self._read()
             return self._tail.decode(errors="replace")
 
     def close(self) -> None:
         """Close the pipe. Idempotent."""
         with self._lock:
             self._pipe.close()
-
-    def _read(self) -> bool:
-        while not self._pipe.closed:
-            some = self._pipe.read(KEPT)
-            if some is None:  # nothing now
-                return True
-            if not some:  # the worker has ended
-                return False
-            self._tail = (self._tail + some)[-KEPT:]
-        return False

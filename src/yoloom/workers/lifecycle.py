@@ -82,24 +82,14 @@ class Budget:
         self.within_s = within_s
         self._taken: deque[float] = deque()
 
-    def take(self, now: float) -> bool:
-        """Return whether one more restart is allowed now; it then counts."""
-        self._forget(now)
-        if len(self._taken) >= self.restarts:
-            return False
-        self._taken.append(now)
-        return True
-
-    def free_at(self, now: float) -> float:
-        """Return when the next restart is allowed; infinity when none ever is."""
-        self._forget(now)
-        if len(self._taken) < self.restarts:
-            return now
-        return self._taken[0] + self.within_s if self._taken else math.inf
-
-    def _forget(self, now: float) -> None:
+    def take(self, now: float) -> float:
+        """Return when the next restart is allowed, infinity for never. If that is now, it counts from here on."""
         while self._taken and self._taken[0] + self.within_s <= now:
             self._taken.popleft()
+        if len(self._taken) < self.restarts:
+            self._taken.append(now)
+            return now
+        return self._taken[0] + self.within_s if self._taken else math.inf
 
 
 class WorkerLifecycle:
@@ -175,10 +165,11 @@ class WorkerLifecycle:
         if self.phase in (Phase.EXITED, Phase.BACKOFF):
             # The first start is free; each further one is taken from the budget that all workers share. So a model that
             # kills every worker costs a few processes a minute, and not one after the other for ever.
-            if self.budget.take(now):
+            allowed_at = self.budget.take(now)
+            if allowed_at <= now:
                 return Start()
             self.phase = Phase.BACKOFF
-            return Wait(self.budget.free_at(now))
+            return Wait(allowed_at)
         if self.phase in (Phase.STARTING, Phase.READY, Phase.LEAVING):
             until, why = min(self._limits())
             if now < until:

@@ -22,7 +22,7 @@ from yoloom.errors import BackendUnavailable, RuntimeFailed, YoloomError
 from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.exit_report import StderrTail, WorkerExit
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
-from yoloom.workers.ipc.heartbeat import Heartbeat
+from yoloom.workers.ipc.heartbeat import SIZE, WORDS, Heartbeat
 from yoloom.workers.ipc.messages import Message, PredictRequest, rebuilt
 from yoloom.workers.ipc.shared_memory import SharedMemory, SharedNetwork, SlotSize
 
@@ -68,8 +68,8 @@ class WorkerProcess:
         """
         try:
             with contextlib.ExitStack() as undo:
-                self._heartbeat = Heartbeat.create()
-                undo.callback(self._heartbeat.close)
+                self.heartbeat = Heartbeat(SharedMemory.create(SIZE))
+                undo.callback(self.heartbeat.memory.close)
                 self._slot = SharedMemory.create(self._slot_size.size)
                 undo.callback(self._slot.close)
                 # The parent closes its copy of the worker's end at once. Were it kept, the channel would not end with
@@ -79,7 +79,7 @@ class WorkerProcess:
                 undo.callback(self._channel.close)
                 with theirs:
                     shared = -1 if network is None else network.descriptor
-                    inherited = theirs.fileno(), self._heartbeat.memory.descriptor, self._slot.descriptor, shared
+                    inherited = theirs.fileno(), self.heartbeat.memory.descriptor, self._slot.descriptor, shared
                     self._process = _spawn(inherited, self.generation)
                 undo.pop_all()
         except OSError as error:
@@ -87,16 +87,15 @@ class WorkerProcess:
                 f"no worker process could be started: {error}; end some, or raise the limit."
             ) from error
         self.stderr = StderrTail(cast(FileIO, self._process.stderr))  # a FileIO, as the pipe is unbuffered
-        self.exit_descriptor = _exit_descriptor(self._process.pid)
-        self._send(Message("open", notes=order))
+        self.pid = self._process.pid
+        self.exit_descriptor = _exit_descriptor(self.pid)
+        with contextlib.suppress(ChannelClosed):  # it has ended already, which its supervisor notices by itself
+            self._channel.send(Message("open", notes=order))
 
     def compile(self, role: CompileRole) -> None:
         """Tell it how to get the compiled network, after which it becomes ready."""
-        self._send(Message("compile", notes={"role": role.value}))
-
-    def _send(self, message: Message) -> None:
-        with contextlib.suppress(ChannelClosed):  # it has ended already, which its supervisor notices by itself
-            self._channel.send(message)
+        with contextlib.suppress(ChannelClosed):  # as above
+            self._channel.send(Message("compile", notes={"role": role.value}))
 
     def start_outcome(self) -> Message | YoloomError | None:
         """Return the message "ready", or the error that kept it from that; None when it has sent neither yet."""
@@ -109,16 +108,6 @@ class WorkerProcess:
         if message is None or message.kind == "ready":
             return message
         return rebuilt(message.notes)
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
-
-    @property
-    def beats(self) -> int:
-        """How many signs of life it has given."""
-        return self._heartbeat.beats
 
     @property
     def has_ended(self) -> bool:
@@ -149,7 +138,7 @@ class WorkerProcess:
         # The slot is free: the worker looks at it only between a request and its answer, and there is one at a time.
         self._put_image(request)
         try:
-            self._channel.send(request.message(self._slot.size))
+            self._channel.send(Message("predict", request.request, request.notes | {"slot": self._slot.size}))
             answer = self._channel.receive()
             if answer.request != request.request:
                 raise ChannelClosed(f"expected an answer to request {request.request}, got one to {answer.request}")
@@ -189,7 +178,7 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):  # stuck in the kernel, and lost all the same
             self._process.wait(EXIT_S)
         return WorkerExit(
-            self.pid, self._process.poll(), self._heartbeat.doing.words, self.why_killed, self.stderr.text
+            self.pid, self._process.poll(), WORDS[self.heartbeat.doing], self.why_killed, self.stderr.text
         )
 
     def retain(self) -> None:
@@ -207,7 +196,7 @@ class WorkerProcess:
         # it, and the lane has got its answer, or has lost it.
         self._channel.close()
         self._slot.close()
-        self._heartbeat.close()
+        self.heartbeat.memory.close()
         self.stderr.close()
         if self.exit_descriptor is not None:
             os.close(self.exit_descriptor)

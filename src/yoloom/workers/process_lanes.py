@@ -34,7 +34,13 @@ class ProcessLanes:
     """Worker processes, one for each lane. See `Lanes`.
 
     Thread safety: any number of threads, after `start`.
+
+    Attributes:
+        window: Images under way that keep all workers busy, and a few that are read ahead.
+        settings: Number of workers there are now, and the patience of their parent.
     """
+
+    serves_many = True  # several callers have several workers
 
     def __init__(self, recipe: Recipe, workers: Workers, threads: int, scheduler: Scheduler, clock: Clock) -> None:
         """Store.
@@ -46,22 +52,18 @@ class ProcessLanes:
             scheduler: Gives the lanes work.
             clock: Clock of deadlines.
         """
+        self.window = 2 * threads + 2
         self._threads = threads
         self._scheduler = scheduler
         self._lane_threads = LaneThreads(scheduler, clock)
         self._supervisor = Supervisor(recipe, workers, threads, self._use_lanes)
         # Guards what follows. Held around calls of the scheduler, and never taken by it: this lock comes first.
         self._lock = threading.Lock()
-        self._settings = workers
+        self.settings = workers
         self._slots: list[WorkerLane] = []
         self._usable: frozenset[int] = frozenset()
         self._shown = 0  # lanes in the statistics
         self._ready: Mapping[str, Any] = {}  # from the first worker, when it was ready
-
-    @property
-    def settings(self) -> Workers:
-        """Number of workers there are now, and the patience of their parent."""
-        return self._settings
 
     @property
     def precision(self) -> Precision:
@@ -69,16 +71,6 @@ class ProcessLanes:
         if not self._ready:
             raise LookupError("no worker was ready yet")
         return Precision(self._ready["precision"])
-
-    @property
-    def window(self) -> int:
-        """Images under way that keep all workers busy, and a few that are read ahead."""
-        return 2 * self._threads + 2
-
-    @property
-    def serves_many(self) -> bool:
-        """Several callers have several workers."""
-        return True
 
     def new_job(
         self,
@@ -95,8 +87,8 @@ class ProcessLanes:
     def start(self) -> None:
         """Start all workers. Raises what keeps one from being ready."""
         self._ready = self._supervisor.start().notes
-        self._have_lanes(self._settings.count)
-        self._show(self._settings.count)
+        self._have_lanes(self.settings.count)
+        self._show(self.settings.count)
 
     def prepare_for_many(self) -> None:
         """There is one profile."""
@@ -110,7 +102,7 @@ class ProcessLanes:
         # when workers become fewer; without a worker they are not used.
         self._have_lanes(count)
         self._supervisor.resize(count)
-        self._settings = replace(self._settings, count=count)
+        self.settings = replace(self.settings, count=count)
         self._show(count)
 
     def guarantee(self) -> Guarantee:
@@ -118,7 +110,7 @@ class ProcessLanes:
         if not self._ready:
             raise LookupError("no worker was ready yet")
         guarantee = Guarantee(**self._ready["guarantee"])
-        share = share_of(self._threads, self._settings.count)
+        share = share_of(self._threads, self.settings.count)
         if not self._ready["splits_sums"] or share == self._threads:
             return guarantee
         return replace(
@@ -197,8 +189,10 @@ def worker_engine(
         clock: Clock of deadlines.
         max_bytes: Bytes of pictures that may wait, run, or be on their way to their callers.
     """
-
-    def lanes(scheduler: Scheduler) -> ProcessLanes:
-        return ProcessLanes(recipe, workers, threads, scheduler, clock)
-
-    return Engine(model, threads, lanes, Policy(capacity, {}, max_bytes=max_bytes), clock)
+    return Engine(
+        model,
+        threads,
+        lambda scheduler: ProcessLanes(recipe, workers, threads, scheduler, clock),
+        Policy(capacity, {}, max_bytes=max_bytes),
+        clock,
+    )

@@ -27,7 +27,13 @@ class RemoteImageJob:
     """An image on its way to a worker and back. See `ImageJob`.
 
     Thread safety: one thread at a time: prepare, to_request, take_answer, finish.
+
+    Attributes:
+        canvas_hw: Unknown here; it only matters for batches, which workers do not make.
+        lowest_score: Confidence below which no candidate is kept.
     """
+
+    canvas_hw = (0, 0)
 
     def __init__(
         self,
@@ -39,6 +45,7 @@ class RemoteImageJob:
         frame: FrameId | None = None,
     ) -> None:
         """Store. Raises UnknownClass. See `LocalImageJob` for the arguments."""
+        self.lowest_score = options.conf
         self._names = model.names
         self._options = options
         self._keep = class_ids(options.classes, model.names)
@@ -52,21 +59,11 @@ class RemoteImageJob:
         self._answer: tuple[Detections, Mapping[str, float], tuple[int, int]] | None = None
 
     @property
-    def canvas_hw(self) -> tuple[int, int]:
-        """Unknown here; it only matters for batches, which workers do not make."""
-        return (0, 0)
-
-    @property
     def nbytes(self) -> int:
         """Bytes of the image as it is held: its pixels, or its encoded form."""
         if self._encoded is not None:
             return len(self._encoded.data)
         return 0 if self._image is None else self._image.nbytes
-
-    @property
-    def lowest_score(self) -> float:
-        """Confidence below which no candidate is kept."""
-        return self._options.conf
 
     def draw(self, canvas: NDArray[np.uint8]) -> None:
         """Raise TypeError: the worker draws the image."""
@@ -107,10 +104,16 @@ class RemoteImageJob:
             pixels = image
         else:
             raise LookupError("the image is not prepared")
-        source_name = "" if encoded is None else encoded.what
-        options = asdict(replace(self._options, classes=None))
-        keep = None if self._keep is None else sorted(self._keep)
-        return PredictRequest(request_id, pixels, source_name, options, keep, self._max_pixels)
+        notes = {
+            "size": pixels.size,
+            "shape": None if encoded is not None else pixels.shape,
+            "source_name": "" if encoded is None else encoded.what,  # in errors
+            "options": asdict(replace(self._options, classes=None)),
+            # Names of classes are known to the caller's handle alone: here are their ids, None for all.
+            "keep": None if self._keep is None else sorted(self._keep),
+            "max_pixels": self._max_pixels,
+        }
+        return PredictRequest(request_id, pixels, notes)
 
     def take_answer(self, answer: Message) -> float:
         """Keep the worker's detections. Returns the milliseconds of inference."""

@@ -58,6 +58,9 @@ class Supervisor:
         threads: The CPU budget, of which each worker gets an equal share.
         on_lanes: Called with the lanes that can be used now; returns those that have a request now.
         clock: The clock of lifecycles and limits.
+
+    Attributes:
+        thread: The supervisor's thread.
     """
 
     def __init__(
@@ -77,18 +80,13 @@ class Supervisor:
         self._lock = threading.Lock()  # guards the table that follows, which only grows
         self._current: dict[int, CurrentWorker] = {}
         self._resizing = threading.Lock()  # held by the one thread that resizes, for as long as that takes
-        self._thread = threading.Thread(target=self._run, name="yoloom-supervisor", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="yoloom-supervisor", daemon=True)
         # Owned by the thread. A slot is in one of the three: it serves a lane, is to replace one that does, or leaves.
         self._launcher = Launcher(recipe, workers.devices or ())
         self._slots: dict[int, WorkerSlot] = {}
         self._replacements: dict[int, WorkerSlot] = {}
         self._leaving: list[WorkerSlot] = []
         self._ending = False
-
-    @property
-    def thread(self) -> threading.Thread:
-        """The supervisor's thread."""
-        return self._thread
 
     def current_worker(self, number: int) -> CurrentWorker:
         """Return where a lane finds its worker, whether it has one or not. The same object for the engine's life."""
@@ -104,7 +102,7 @@ class Supervisor:
         self._mailbox.open()
         self._launcher.open()
         try:
-            self._thread.start()
+            self.thread.start()
         except RuntimeError as error:
             self._mailbox.close()
             self._launcher.close()
@@ -120,7 +118,7 @@ class Supervisor:
 
         Raises what keeps a new worker from being ready; then there are as many as before.
         """
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self.thread:
             # It would wait for an outcome that only itself can bring about.
             raise RuntimeFailed("resize waits for workers: call it in another thread than a handler of yoloom's log.")
         with self._resizing:
@@ -170,13 +168,13 @@ class Supervisor:
         # First the lanes: one that waits for a worker gets its error now, and not after the workers have ended.
         self.interrupt()
         self._mailbox.post(self._end)
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join()
+        if self.thread.ident is not None and self.thread is not threading.current_thread():
+            self.thread.join()
 
     def _call(self, work: Callable[[], Any]) -> Any:
         """Do the work in the supervisor's thread and return its result. Raises what it raises, or EngineClosed."""
         # A log handler of the user's may come here from that very thread, which would wait for itself.
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() is self.thread:
             return work()
         return self._mailbox.call(work)
 
@@ -231,11 +229,15 @@ class Supervisor:
                 if slot.process is not None and slot.lifecycle.phase is Phase.STARTING
             )
             self._promote_ready()
-            busy = self._report_lanes()
+            # The engine hears which lanes have a worker. If there is none and none is coming, all: to raise the error.
+            phases = {number: slot.lifecycle.phase for number, slot in self._slots.items() if slot.is_wanted}
+            lanes = frozenset(number for number, phase in phases.items() if phase is Phase.READY)
+            if not lanes and all(phase is Phase.BACKOFF for phase in phases.values()):
+                lanes = frozenset(phases)
+            busy = self._on_lanes(lanes)
             # An unwanted slot stays while its lane has a request: that may still need a worker for its second try.
             # The lane gets no other one, because the report above was made under the engine's lock.
-            unwanted = [number for number, slot in self._slots.items() if not slot.is_wanted]
-            self._remove([number for number in unwanted if number not in busy])
+            self._remove([number for number, slot in self._slots.items() if not slot.is_wanted and number not in busy])
             self._leaving = [slot for slot in self._leaving if slot.lifecycle.phase is not Phase.ENDED]
             if not self._ending or self._leaving:
                 self._wait(min(until - now, LOOK_S))
@@ -272,17 +274,6 @@ class Supervisor:
                 # The lane has the new process already: `step` has installed it in the same CurrentWorker.
                 self._let_leave(self._slots[number])
                 self._slots[number] = replacement
-
-    def _report_lanes(self) -> frozenset[int]:
-        """Tell the engine the lanes that have a worker. If there is none and none is coming, all: to raise the error.
-
-        Returns the lanes that have a request. A lane that was not reported, and is not among those, gets none.
-        """
-        phases = {number: slot.lifecycle.phase for number, slot in self._slots.items() if slot.is_wanted}
-        lanes = frozenset(number for number, phase in phases.items() if phase is Phase.READY)
-        if not lanes and all(phase is Phase.BACKOFF for phase in phases.values()):
-            lanes = frozenset(phases)
-        return self._on_lanes(lanes)
 
     def _mark_unwanted(self, numbers: Sequence[int]) -> list[WorkerSlot]:
         """Give these lanes no more requests; their slots leave when they have none. Returns those slots."""

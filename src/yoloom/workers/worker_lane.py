@@ -18,7 +18,7 @@ from yoloom.system.safe_log import SafeLogger
 from yoloom.workers.current_worker import CurrentWorker
 from yoloom.workers.exit_report import WorkerExit
 from yoloom.workers.ipc.channel import ChannelClosed
-from yoloom.workers.ipc.heartbeat import Doing
+from yoloom.workers.ipc.heartbeat import WORDS, Doing
 from yoloom.workers.ipc.messages import rebuilt
 from yoloom.workers.process import WorkerProcess
 from yoloom.workers.remote_job import RemoteImageJob
@@ -35,13 +35,10 @@ CHANCES = 6
 class WorkerLane:
     """One lane. Thread safety: one thread at a time."""
 
+    broken = False  # ever: the supervisor reports the state of the worker
+
     def __init__(self, current: CurrentWorker) -> None:
         self._current = current
-
-    @property
-    def broken(self) -> bool:
-        """Never: the supervisor reports the state of the worker."""
-        return False
 
     def serve(self, requests: Sequence[Request], clock: Clock) -> list[Outcome]:
         """Have the worker answer one after the other. Raises nothing."""
@@ -81,7 +78,7 @@ class WorkerLane:
             self._current.vacate(process)
             exits.append(process.exit_report())
             # A process that ended while it waited for work had not begun with this image, which is not to blame.
-            if sum(report.doing != Doing.WAITING.words for report in exits) >= TRIES:
+            if sum(report.doing != WORDS[Doing.WAITING] for report in exits) >= TRIES:
                 return Outcome(error=_crashed(exits))
             return None
         finally:

@@ -62,7 +62,7 @@ class WorkerSlot:
         if isinstance(step, Start):
             # First the lane waits again, then the process starts: were it told of the start later, a request in between
             # would still get the error of the restarts that had run out.
-            self.current.expect()
+            self.current.refuse(None)
             self.lifecycle.started(now)
             try:
                 self.process = self._launcher.launch(self.current.number, self.threads)
@@ -99,7 +99,7 @@ class WorkerSlot:
                 self.current.install(process)
                 self._start_error = None
                 self._settle(outcome)
-        self.lifecycle.seen(process.beats, self.current.busy_since(process), now)
+        self.lifecycle.seen(process.heartbeat.beats, self.current.busy_since(process), now)
         # The exit is looked for last: a process that reports ready and ends at once is first installed, then vacated.
         if process.has_ended:
             self._bury(process)

@@ -13,7 +13,7 @@ SIZE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 class Doing(enum.IntEnum):
-    """The step that a worker is at. Its `words` complete the sentence "it ended while it ..."."""
+    """The step that a worker is at. Its `WORDS` complete the sentence "it ended while it ..."."""
 
     STARTING = 0
     WAITING = 1
@@ -21,13 +21,8 @@ class Doing(enum.IntEnum):
     RUNNING = 3
     ANSWERING = 4
 
-    @property
-    def words(self) -> str:
-        """The step in the past tense, for messages."""
-        return _WORDS[self]
 
-
-_WORDS = {
+WORDS = {
     Doing.STARTING: "started",
     Doing.WAITING: "waited for work",
     Doing.PREPARING: "decoded the image",
@@ -43,17 +38,15 @@ class Heartbeat:
     worker writes, each number is aligned and stored in one piece, and the parent reads each of them alone.
 
     Thread safety: any number of threads read; in the worker one thread writes the beats and one the step.
+
+    Args:
+        memory: A page of `SIZE` bytes, which lasts as long as this is used.
     """
 
     def __init__(self, memory: SharedMemory) -> None:
         self.memory = memory
         # Two machine words at the start of a page: aligned, so that each is read and written in one piece.
         self._numbers = memory.view()[:16].view(np.int64)
-
-    @classmethod
-    def create(cls) -> Heartbeat:
-        """Make the page, in the parent. Raises SharedMemoryFull."""
-        return cls(SharedMemory.create(SIZE))
 
     @property
     def beats(self) -> int:
@@ -72,7 +65,3 @@ class Heartbeat:
     @doing.setter
     def doing(self, step: Doing) -> None:
         self._numbers[1] = step
-
-    def close(self) -> None:
-        """Release the page. Idempotent."""
-        self.memory.close()

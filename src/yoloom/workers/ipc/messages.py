@@ -59,31 +59,12 @@ class PredictRequest:
     Attributes:
         request: The request's id.
         pixels: (H, W, 3) uint8 BGR, or the bytes of an encoded image (N,) uint8.
-        source_name: The name that errors give an encoded image.
-        options: The options of the call but for the classes.
-        keep: The ids of the classes to keep, None for all; class names are known to the caller's handle alone.
-        max_pixels: The largest image that is decoded.
+        notes: The notes of the message that accompanies the pixels, but for the size of the slot.
     """
 
     request: int
     pixels: NDArray[np.uint8]
-    source_name: str
-    options: Mapping[str, Any]
-    keep: list[int] | None
-    max_pixels: int
-
-    def message(self, slot_size: int) -> Message:
-        """Return the message that accompanies the pixels in a slot of `slot_size` bytes."""
-        notes = {
-            "slot": slot_size,
-            "size": self.pixels.size,
-            "shape": self.pixels.shape if self.pixels.ndim == 3 else None,  # None: encoded
-            "source_name": self.source_name,
-            "options": self.options,
-            "keep": self.keep,
-            "max_pixels": self.max_pixels,
-        }
-        return Message("predict", self.request, notes)
+    notes: dict[str, Any]
 
 
 def encode(message: Message, generation: int) -> list[bytes | memoryview]:
@@ -181,10 +162,11 @@ class RemoteCause(Exception):
 def described(error: BaseException) -> dict[str, Any]:
     """Convert an error to JSON values. One that is not the package's own becomes a RuntimeFailed."""
     if not isinstance(error, YoloomError):
-        name = _named(error)
+        name = f"{type(error).__name__}: {error}"
         return {"error": "RuntimeFailed", "text": f"the worker raised {name}", "cause": name}
     cause = error.__cause__
-    return {"error": type(error).__name__, "text": str(error), "cause": None if cause is None else _named(cause)}
+    reason = None if cause is None else f"{type(cause).__name__}: {cause}"
+    return {"error": type(error).__name__, "text": str(error), "cause": reason}
 
 
 def rebuilt(notes: Any) -> YoloomError:
@@ -197,7 +179,3 @@ def rebuilt(notes: Any) -> YoloomError:
     if notes["cause"] is not None:
         error.__cause__ = RemoteCause(notes["cause"])
     return error
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -41,11 +41,14 @@ class SharedMemory:
 
     Args:
         descriptor: A descriptor of memory that exists; from now on it belongs to this object.
+
+    Attributes:
+        size: The size in bytes, changed by `resize` and `follow` alone.
     """
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._size = os.fstat(descriptor).st_size
+        self.size = os.fstat(descriptor).st_size
         self._view: NDArray[np.uint8] | None = None
 
     @classmethod
@@ -64,11 +67,6 @@ class SharedMemory:
             raise
         return memory
 
-    @property
-    def size(self) -> int:
-        """The size in bytes."""
-        return self._size
-
     def resize(self, size: int) -> None:
         """Change to `size` bytes, all of which exist: touching them can not fail later. Raises SharedMemoryFull."""
         # To touch a mapped page that the file no longer has is a SIGBUS. So the mapping goes before the size changes,
@@ -82,19 +80,19 @@ class SharedMemory:
             self._view = _mapped(self.descriptor, size, writable=True)
         except (OSError, MemoryError) as error:
             # Not longer than before: what was reserved in part would stay taken. Nor taken for longer than it is.
-            self._size = min(size, self._size)
-            os.ftruncate(self.descriptor, self._size)
+            self.size = min(size, self.size)
+            os.ftruncate(self.descriptor, self.size)
             raise SharedMemoryFull(
                 f"an image needs {-(-size // MIB)} MiB of shared memory: {getattr(error, 'strerror', error)}. Send a "
                 "smaller one, or raise the limit of the container's memory or of the size of files."
             ) from error
-        self._size = size
+        self.size = size
 
     def follow(self, size: int) -> None:
         """Note that the other process has changed the size to `size` bytes."""
-        if size != self._size:
+        if size != self.size:
             self._view = None
-            self._size = size
+            self.size = size
 
     def view(self, writable: bool = True) -> NDArray[np.uint8]:
         """Map all bytes as a uint8 array (size,). Later changes of the size leave arrays of before as they are.
@@ -102,7 +100,7 @@ class SharedMemory:
         Raises MemoryError in a process that may not map so much.
         """
         if self._view is None:
-            self._view = _mapped(self.descriptor, self._size, writable)
+            self._view = _mapped(self.descriptor, self.size, writable)
         return self._view
 
     def close(self) -> None:
@@ -140,21 +138,17 @@ class SlotSize:
         rounded = max(-(-needed // STEP) * STEP, SMALLEST)
         self._seen += 1
         self._largest = max(self._largest, rounded)
-        if rounded > self.size:
-            self._restart(rounded)
-        elif self._seen >= MEMORY:
-            self._restart(self._largest if self._largest * 2 <= self.size else self.size)
+        if rounded > self.size or self._seen >= MEMORY:
+            if rounded > self.size or self._largest * 2 <= self.size:
+                self.size = self._largest
+            self._seen = self._largest = 0
         return self.size
 
-    def _restart(self, size: int) -> None:
-        self.size = size
-        self._seen = self._largest = 0
 
-
-with contextlib.suppress(ImportError):  # Windows has none, and no memory that can be sealed: `create` gives None there
+with contextlib.suppress(ImportError, AttributeError):  # no memory can be sealed there: `create` gives None
     import fcntl
 
-_SEALS = ("F_SEAL_WRITE", "F_SEAL_GROW", "F_SEAL_SHRINK", "F_SEAL_SEAL")
+    _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
 class SharedNetwork:
@@ -182,8 +176,7 @@ class SharedNetwork:
         """Whether the whole network was written, and nobody can change it any more."""
         # A leader seals after its last byte: one that ends half-way leaves memory without seals, and the next one
         # writes it anew. So no worker ever maps half a network.
-        seals = _seals()
-        return fcntl.fcntl(self.descriptor, fcntl.F_GET_SEALS) & seals == seals
+        return fcntl.fcntl(self.descriptor, fcntl.F_GET_SEALS) & _SEALS == _SEALS
 
     def write(self, data: memoryview) -> None:
         """Write the network, over whatever an earlier leader has begun. Raises OSError, when there is no room."""
@@ -194,7 +187,7 @@ class SharedNetwork:
 
     def seal(self) -> None:
         """Let nobody change it from now on, this process included. Raises OSError."""
-        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _seals())
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _SEALS)
 
     def view(self) -> NDArray[np.uint8]:
         """Map all bytes as a uint8 array (size,). Pages are shared by all processes until one writes to them."""
@@ -208,7 +201,3 @@ class SharedNetwork:
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
-
-
-def _seals() -> int:
-    return sum(int(getattr(fcntl, name)) for name in _SEALS)
