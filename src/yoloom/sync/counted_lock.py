@@ -49,20 +49,19 @@ class CountedLock(_OwnedLock):
     and the lock would stay taken for ever.
 
     Thread safety: any number of threads.
+
+    Attributes:
+        taken_by: The ident of the thread that took it last, which may have released it since. Any thread reads it,
+            without the lock.
     """
 
     def __init__(self) -> None:
-        self._taken_by = 0
+        self.taken_by = 0
         # Written by the thread that holds the lock.
         self._taken = 0
         self._waited = 0
         self._total_s = 0.0
         self._max_s = 0.0
-
-    @property
-    def taken_by(self) -> int:
-        """The ident of the thread that took it last, which may have released it since. Any thread, without the lock."""
-        return self._taken_by
 
     def waits(self) -> LockWaits:
         """Return the numbers until now. Only for the thread that holds the lock."""
@@ -77,9 +76,14 @@ class CountedLock(_OwnedLock):
             raise RuntimeError("this thread has the lock already")
         try:
             if not self.acquire(False):
-                self._wait()
+                started = perf_counter()
+                self.acquire()
+                waited_s = perf_counter() - started
+                self._waited += 1
+                self._total_s += waited_s
+                self._max_s = max(self._max_s, waited_s)
             self._taken += 1
-            self._taken_by = threading.get_ident()
+            self.taken_by = threading.get_ident()
         except BaseException:
             # Ctrl-C, before or after the lock was taken: `with` calls no `__exit__` for an `__enter__` that raises.
             if self._is_owned():
@@ -93,17 +97,9 @@ class CountedLock(_OwnedLock):
     def reacquire(self, state: Any) -> None:
         """Take the lock again after `release_for_wait`. Not counted, as the return from a condition's wait is not."""
         super()._acquire_restore(state)
-        self._taken_by = threading.get_ident()
+        self.taken_by = threading.get_ident()
 
     _acquire_restore = reacquire  # the name that `threading.Condition` calls
-
-    def _wait(self) -> None:
-        started = perf_counter()
-        self.acquire()
-        waited_s = perf_counter() - started
-        self._waited += 1
-        self._total_s += waited_s
-        self._max_s = max(self._max_s, waited_s)
 
 
 class LifoCondition:

@@ -35,13 +35,16 @@ class SetOnce:
     """A text that keeps the first value put into it and ignores all later ones.
 
     Thread safety: any number of threads.
+
+    Attributes:
+        value: The text that was put first; empty before. Only `put` sets it.
     """
 
-    __slots__ = ("_lock", "_value")
+    __slots__ = ("_lock", "value")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards the value
-        self._value = ""
+        self._lock = threading.Lock()  # guards the setting of the value
+        self.value = ""
 
     def put(self, value: str) -> bool:
         """Set the value unless there is one. Return whether this call has set it.
@@ -50,15 +53,10 @@ class SetOnce:
             value: Any text but the empty one, which means "not set".
         """
         with self._lock:
-            first = not self._value
+            first = not self.value
             if first:
-                self._value = value
+                self.value = value
             return first
-
-    @property
-    def value(self) -> str:
-        """The text that was put first; empty before."""
-        return self._value
 
 
 K = TypeVar("K")

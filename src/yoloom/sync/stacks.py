@@ -49,17 +49,16 @@ def all_thread_stacks() -> str:
 
 def task_stacks(tasks: Iterable[asyncio.Task[object]]) -> str:
     """Render where the tasks of an event loop stand. To be called in that loop's thread only."""
-    return _grouped((task.get_name(), _task_stack(task)) for task in tasks)
-
-
-def _task_stack(task: asyncio.Task[object]) -> str:
-    """Follow the coroutines that a task waits in, the outermost first."""
-    lines: list[str] = []
-    waiting: Any = task.get_coro()
-    while (frame := getattr(waiting, "cr_frame", None)) is not None:
-        lines += traceback.format_stack(frame)[-1:]
-        waiting = getattr(waiting, "cr_await", None)
-    return "".join(lines[-DEPTH:])
+    stacks = []
+    for task in tasks:
+        # The coroutines that the task waits in, the outermost first.
+        lines: list[str] = []
+        waiting: Any = task.get_coro()
+        while (frame := getattr(waiting, "cr_frame", None)) is not None:
+            lines += traceback.format_stack(frame)[-1:]
+            waiting = getattr(waiting, "cr_await", None)
+        stacks.append((task.get_name(), "".join(lines[-DEPTH:])))
+    return _grouped(stacks)
 
 
 def _grouped(stacks: Iterable[tuple[str, str]]) -> str:
