@@ -26,11 +26,20 @@ def find_inputs(sources: Sequence[str]) -> Inputs:
     """Find the images of each file, folder and pattern; a source that is missing does not stop the others."""
     inputs = Inputs()
     for source in sources:
-        images = _images(source)
-        if isinstance(images, InputError):
-            inputs.missing[source] = images
-        else:
-            inputs.images.extend(images)
+        try:
+            images = [os.fspath(image) for image in expand(source)]
+        except InputError as error:
+            inputs.missing[source] = error
+            continue
+        try:
+            if images == [source]:
+                Path(source).stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
+            inputs.missing[source] = SourceNotFound(f"no such image: {source}")
+            continue
+        except OSError:  # a folder on the way may not be entered: reading the image reports it
+            pass
+        inputs.images.extend(images)
     return inputs
 
 
@@ -44,19 +53,3 @@ def find_all_inputs(sources: Sequence[str]) -> list[str]:
     for error in inputs.missing.values():
         raise error
     return inputs.images
-
-
-def _images(source: str) -> list[str] | InputError:
-    """Return the images of one source, or the reason why it has none."""
-    try:
-        images = [os.fspath(image) for image in expand(source)]
-    except InputError as error:
-        return error
-    try:
-        if images == [source]:
-            Path(source).stat()
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a zero byte in the name
-        return SourceNotFound(f"no such image: {source}")
-    except OSError:  # a folder on the way may not be entered: reading the image reports it
-        pass
-    return images

@@ -40,11 +40,12 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         _print_json(str(cache.folder), cache.limit_bytes, entries, plans, arguments.clear)
         return ExitCode.OK
     if entries and not arguments.clear:
-        rows = [(entry.name, _megabytes([entry]), _ago(time.time() - entry.used)) for entry in entries]
+        rows = [(entry.name, f"{entry.size / 1e6:.1f}", _ago(time.time() - entry.used)) for entry in entries]
         print_table(sys.stdout, ("checkpoint", "MB", "last used"), rows)
     if plans and not arguments.clear:
         print_facts(sys.stdout, [(f"plan of {entry.name}", entry.plan.because) for entry in plans])
-    total = f"{len(entries)} entries, {_megabytes(entries)} MB" + (f"; {len(plans)} plans" if plans else "")
+    total = f"{len(entries)} entries, {sum(entry.size for entry in entries) / 1e6:.1f} MB"
+    total += f"; {len(plans)} plans" if plans else ""
     facts = [("folder", str(cache.folder)), ("removed" if arguments.clear else "total", total)]
     print_facts(sys.stdout, [*facts, ("limit", f"{cache.limit_bytes / 1e6:.1f} MB (YOLOOM_CACHE_BYTES)")])
     return ExitCode.OK
@@ -70,10 +71,6 @@ def _print_json(
         "plans": [{"model": entry.name, **dataclasses.asdict(entry.plan)} for entry in plans],
     }
     sys.stdout.write(json.dumps(facts, indent=2) + "\n")
-
-
-def _megabytes(entries: Sequence[Entry]) -> str:
-    return f"{sum(entry.size for entry in entries) / 1e6:.1f}"
 
 
 def _ago(seconds: float) -> str:

@@ -87,15 +87,6 @@ class DemoRun:
     seconds: float
     peak_bytes: int
 
-    @property
-    def images_per_second(self) -> float:
-        """Throughput of all threads together."""
-        return len(self.outcomes) / self.seconds
-
-    def latency_ms(self, percent: float) -> float:
-        """Return a percentile of what the callers waited."""
-        return float(np.percentile([outcome.seconds for outcome in self.outcomes], percent)) * 1e3
-
     def identical_to(self, other: DemoRun) -> int:
         """Count the results that have the same bits in both runs."""
         pairs = zip(self.outcomes, other.outcomes, strict=True)
@@ -194,11 +185,13 @@ def _facts(shared: DemoRun, alone: DemoRun, threads: int, before: int) -> list[t
     if peak := shared.peak_bytes:
         extra = max(0, peak - before) / threads
         memory = f"{peak / MIB:.0f} MiB in all, {extra / MIB:.1f} MiB of it for each thread and its image"
+    rate, usual_rate = (count / one.seconds for one in (shared, alone))
+    p50_ms, p99_ms = 1e3 * np.percentile([outcome.seconds for outcome in shared.outcomes], (50, 99))
     return [
         ("images", str(count)),
         ("threads", f"{threads}, sharing one model, with {min(threads, len(OPTIONS))} sets of options"),
-        ("images/s", f"{shared.images_per_second:.1f} ({alone.images_per_second:.1f} one after the other)"),
-        ("latency p50, p99", f"{shared.latency_ms(50):.1f} ms, {shared.latency_ms(99):.1f} ms"),
+        ("images/s", f"{rate:.1f} ({usual_rate:.1f} one after the other)"),
+        ("latency p50, p99", f"{p50_ms:.1f} ms, {p99_ms:.1f} ms"),
         ("identical to a sequential run", f"{shared.identical_to(alone)}/{count}"),
         ("memory", memory),
     ]

@@ -77,6 +77,12 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     freedom = f"accepts any multiple of {facts['stride']}" if facts["dynamic"] else "fixed"
     same = "same bits as alone" if promise["bit_identical"] else f"same within {promise['tolerance']:g}"
     lanes = f"{counted(facts['lanes'], 'lane')}; more once requests meet"
+    budget = facts["budget"]
+    quota = "no quota" if budget["quota"] is None else f"a quota of {budget['quota']:g}"
+    room = (
+        f"{counted(budget['cpus'], 'CPU')} ({budget['affinity']} by affinity, {quota}); OpenCV has "
+        f"{counted(budget['opencv_threads'], 'thread')} of its own"
+    )
     return [
         ("file", facts["file"]),
         ("format", f"{facts['format']}, {facts['bytes'] / 1e6:.1f} MB"),
@@ -87,15 +93,8 @@ def _rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("output layout", facts["layout"]),
         ("backend", f"{promise['backend']} {promise['version']}, {promise['device']}"),
         ("precision", f"{promise['precision']} (this machine offers {' and '.join(facts['precisions'])})"),
-        ("CPU budget", f"{counted(facts['threads'], 'thread')} on {_room(facts['budget'])}"),
+        ("CPU budget", f"{counted(facts['threads'], 'thread')} on {room}"),
         ("compiled for", f"{' and '.join(facts['forms'])} ({lanes})"),
         ("when shared", f"{same}: {promise['because']}"),
         *((f"metadata {key}", text) for key, text in facts["metadata"].items() if key != "names"),
     ]
-
-
-def _room(budget: Mapping[str, Any]) -> str:
-    """Say which CPUs this process may use."""
-    quota = "no quota" if budget["quota"] is None else f"a quota of {budget['quota']:g}"
-    cpus = f"{counted(budget['cpus'], 'CPU')} ({budget['affinity']} by affinity, {quota})"
-    return f"{cpus}; OpenCV has {counted(budget['opencv_threads'], 'thread')} of its own"
