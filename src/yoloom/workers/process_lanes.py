@@ -87,8 +87,7 @@ class ProcessLanes:
     def start(self) -> None:
         """Start all workers. Raises what keeps one from being ready."""
         self._ready = self._supervisor.start().notes
-        self._have_lanes(self.settings.count)
-        self._show(self.settings.count)
+        self._set_lanes(self.settings.count, self.settings.count)
 
     def prepare_for_many(self) -> None:
         """There is one profile."""
@@ -100,10 +99,10 @@ class ProcessLanes:
         """Have `count` workers, without refusing a request. Raises what keeps a new one from being ready."""
         # Lanes before workers: a worker that becomes ready is reported at once, and its lane must be there. Lanes stay
         # when workers become fewer; without a worker they are not used.
-        self._have_lanes(count)
+        self._set_lanes(count)
         self._supervisor.resize(count)
         self.settings = replace(self.settings, count=count)
-        self._show(count)
+        self._set_lanes(count, count)
 
     def guarantee(self) -> Guarantee:
         """Say what the first worker said of its bits, for the share of the threads that each worker has now."""
@@ -142,8 +141,13 @@ class ProcessLanes:
         """End all workers, and wait for that."""
         self._supervisor.close()
 
-    def _have_lanes(self, count: int) -> None:
-        """Have at least `count` lanes and their threads, whether they have workers or not."""
+    def _set_lanes(self, count: int, shown: int | None = None) -> None:
+        """Have at least `count` lanes and their threads, with workers or not.
+
+        Args:
+            count: Lanes.
+            shown: How many of them stand in the statistics; None for as many as before.
+        """
         with self._lock:
             is_first = not self._slots
             self._slots += [
@@ -153,12 +157,8 @@ class ProcessLanes:
             if is_first:
                 self._scheduler.add_profile(LATENCY, LaneOffer(0))
             self._lane_threads.start(count)
+            self._shown = self._shown if shown is None else shown
             self._scheduler.use_lanes(LATENCY, self._usable, self._shown)
-
-    def _show(self, count: int) -> None:
-        with self._lock:
-            self._shown = count
-            self._scheduler.use_lanes(LATENCY, self._usable, count)
 
     def _use_lanes(self, lanes: frozenset[int]) -> frozenset[int]:
         """Send requests to these lanes from now on. Returns those that have one now. In the supervisor's thread."""
