@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import TextIO
 
 Row = Sequence[object]
 
@@ -17,7 +17,8 @@ def print_table(out: TextIO, columns: Sequence[str], rows: Sequence[Row]) -> Non
     if not out.isatty():
         _print_aligned(out, [list(columns), *cells], right)
         return
-    from rich import box
+    from rich import box  # its import takes a while, and only a terminal needs it
+    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.ROUNDED)
@@ -25,7 +26,7 @@ def print_table(out: TextIO, columns: Sequence[str], rows: Sequence[Row]) -> Non
         table.add_column(column, justify="right" if to_right else "left", overflow="fold")
     for row in cells:
         table.add_row(*row)
-    _print_drawn(out, table)
+    Console(file=out, markup=False, highlight=False, emoji=False).print(table)
 
 
 def print_facts(out: TextIO, facts: Sequence[tuple[str, object]]) -> None:
@@ -34,6 +35,7 @@ def print_facts(out: TextIO, facts: Sequence[tuple[str, object]]) -> None:
     if not out.isatty():
         _print_aligned(out, cells, [False, False])
         return
+    from rich.console import Console
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2))
@@ -41,7 +43,7 @@ def print_facts(out: TextIO, facts: Sequence[tuple[str, object]]) -> None:
     grid.add_column(overflow="fold")
     for row in cells:
         grid.add_row(*row)
-    _print_drawn(out, grid)
+    Console(file=out, markup=False, highlight=False, emoji=False).print(grid)
 
 
 def _cell(value: object) -> str:
@@ -58,10 +60,3 @@ def _print_aligned(out: TextIO, lines: Sequence[Sequence[str]], right: Sequence[
             for cell, width, to_right in zip(line, widths, right, strict=True)
         ]
         out.write(PLAIN_GAP.join(padded).rstrip() + "\n")
-
-
-def _print_drawn(out: TextIO, table: Any) -> None:
-    """Draw a table of rich, whose import takes a while: only a terminal needs it."""
-    from rich.console import Console
-
-    Console(file=out, markup=False, highlight=False, emoji=False).print(table)
