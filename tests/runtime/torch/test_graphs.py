@@ -160,25 +160,25 @@ def test_no_memory_for_a_single_image(checkpoint_model: Models) -> None:
 def test_memory_is_accounted_for_and_given_back(checkpoint_model: Models) -> None:
     fake, model = FakeDevice(), checkpoint_model("v8-detect")
     gc.collect()
-    before = ledger().total("cpu")
+    before = ledger.total("cpu")
     fake.bytes_of_graph = 1000
     compiled = compiled_of(model, batch=1, make_graphs=fake.graphs)
-    weights = ledger().total("cpu") - before
+    weights = ledger.total("cpu") - before
     assert weights == compiled.network.weights_bytes > 0
     context = compiled.context()
     context.run(images(1))
-    assert ledger().total("cpu") - before == weights + 1000 + 64 * 64 * 3
+    assert ledger.total("cpu") - before == weights + 1000 + 64 * 64 * 3
     context.run(images(1))
-    assert ledger().total("cpu") - before == weights + 1000 + 64 * 64 * 3
+    assert ledger.total("cpu") - before == weights + 1000 + 64 * 64 * 3
     del context, compiled
     gc.collect()
-    assert ledger().total("cpu") == before
+    assert ledger.total("cpu") == before
 
 
 def test_max_memory_shrinks_batches_and_refuses_weights(checkpoint_model: Models) -> None:
     fake, model = FakeDevice(), checkpoint_model("v8-detect")
     gc.collect()
-    used = ledger().total("cpu")
+    used = ledger.total("cpu")
     weights = compiled_of(model, batch=1).network.weights_bytes
     gc.collect()
     with pytest.raises(RuntimeFailed, match="weights do not fit"):

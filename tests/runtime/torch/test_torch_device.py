@@ -11,7 +11,7 @@ from yoloom.errors import BackendUnavailable, ForkedEngine, InvalidOption, Unkno
 from yoloom.runtime.protocol import Precision
 from yoloom.runtime.torch import torch_device
 from yoloom.runtime.torch.torch_backend import TorchBackend
-from yoloom.runtime.torch.torch_device import DeviceLost, TorchDevice, cuda_errors, is_sticky, kernels_for
+from yoloom.runtime.torch.torch_device import DeviceLost, TorchDevice, cuda_errors, kernels_for
 
 ILLEGAL = "CUDA error: an illegal memory access was encountered"
 
@@ -116,7 +116,6 @@ def test_kinds_of_errors(error: BaseException, expected: type[BaseException]) ->
         raise error
     assert type(caught.value) is expected
     assert "more" not in str(caught.value)
-    assert is_sticky(error) is (expected is DeviceLost)
 
 
 def flags() -> dict[str, Any]:

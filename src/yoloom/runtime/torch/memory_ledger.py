@@ -41,16 +41,13 @@ class MemoryLedger:
         with self._lock:
             return sum(self._bytes[device].values())
 
-
-_ledger = MemoryLedger()
-
-
-def ledger() -> MemoryLedger:
-    """The account of this process."""
-    return _ledger
+    def reset_after_fork(self) -> None:
+        """Forget all: what the parent holds is not here, and a thread of the parent may have held the lock."""
+        self._lock = threading.Lock()
+        self._bytes = defaultdict(dict)
 
 
-@after_fork_in_child
-def _reset_after_fork() -> None:
-    global _ledger
-    _ledger = MemoryLedger()
+ledger = MemoryLedger()
+"""The account of this process."""
+
+after_fork_in_child(ledger.reset_after_fork)

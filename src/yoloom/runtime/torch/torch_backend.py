@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 from yoloom.errors import InvalidModel, InvalidOption, RuntimeFailed, UnsupportedOption
 from yoloom.formats.model import Model
@@ -149,6 +149,7 @@ class TorchCompiled:
         network: The network.
         sizes: The sizes of batches in use.
         device_name: The device, as "cuda:0".
+        max_memory: Most bytes of the device that all models may hold together.
         pid: The process that compiled it.
     """
 
@@ -171,23 +172,23 @@ class TorchCompiled:
         self.layout = network.layout
         self.sizes = sizes
         self.device_name = device.name
+        self.max_memory = max_memory
         self.pid = os.getpid()
         self._model = model
         self._device = device
         self._precision = precision
         self._make_graphs = make_graphs
-        self._max_memory = max_memory
         self._lock = threading.Lock()  # guards _lost and _first
         self._lost: str | None = None
         self._first: TorchContext | None = None
         self._account = object()  # stands for the weights in the account of memory
-        weakref.finalize(self, ledger().charge, device.name, self._account, 0).atexit = False
+        weakref.finalize(self, ledger.charge, device.name, self._account, 0).atexit = False
         self.guarantee: Guarantee
 
     def start(self) -> None:
         """Run the network once in each size, and state what was measured. Raises InvalidModel or RuntimeFailed."""
         try:
-            self.charge(self._account, self.network.weights_bytes)
+            ledger.charge(self.device_name, self._account, self.network.weights_bytes, self.max_memory)
         except MemoryError as error:
             raise RuntimeFailed(f"{self._model.graph.path}: its weights do not fit: {error}") from error
         context, stride = self._new_context(), self._model.stride
@@ -229,10 +230,6 @@ class TorchCompiled:
         except RuntimeFailed as failed:
             return failed
         raise AssertionError("noted above")
-
-    def charge(self, lane: Hashable, nbytes: int) -> None:
-        """Note the memory that a lane holds. Raises MemoryError beyond the limit."""
-        ledger().charge(self.device_name, lane, nbytes, self._max_memory)
 
     def _new_context(self) -> TorchContext:
         try:

@@ -41,6 +41,7 @@ class LaneOwner(Protocol):
     network: TorchNetwork
     sizes: BatchSizes
     device_name: str
+    max_memory: int | None
     pid: int
 
     def check_alive(self) -> None:
@@ -48,9 +49,6 @@ class LaneOwner(Protocol):
 
     def device_lost(self, error: DeviceLost) -> RuntimeFailed:
         """Note that the device is lost, for all lanes, and give the error to raise."""
-
-    def charge(self, lane: Hashable, nbytes: int) -> None:
-        """Note the memory that a lane holds. Raises MemoryError beyond the limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +75,7 @@ class TorchContext(Context):
         self._records = True
         self._account = object()  # stands for this lane in the account of memory
         # Not through the owner, which may hold this lane: the registry of finalizers would keep both for ever.
-        weakref.finalize(self, ledger().charge, owner.device_name, self._account, 0).atexit = False
+        weakref.finalize(self, ledger.charge, owner.device_name, self._account, 0).atexit = False
 
     def staging(self, shape: tuple[int, int, int, int]) -> Batch:
         """Offer memory that the device copies from by itself. See `Context.staging`."""
@@ -177,16 +175,13 @@ class TorchContext(Context):
         recorded = resident is not None and self._recorded(key, work)
         self._graphs.upload(part, rows)
         tensors = self._graphs.replay(key) if recorded else self._graphs.run(work)
-        first, *others = self._download(self._network.outputs(tensors))
+        first, *others = self._graphs.download(self._network.outputs(tensors))
+        self._graphs.wait()
         if self._network.leaves_out(first[: len(part)], lowest_score):
             # The tensors of a replay keep their values until the next one, which only this lane can start.
-            (first,) = self._download(self._graphs.run(lambda: (self._network.all_candidates(tensors),)))
+            (first,) = self._graphs.download(self._graphs.run(lambda: (self._network.all_candidates(tensors),)))
+            self._graphs.wait()
         return tuple(tensor[: len(part)] for tensor in (first, *others))
-
-    def _download(self, tensors: Tensors) -> Tensors:
-        hosts = self._graphs.download(tensors)
-        self._graphs.wait()
-        return hosts
 
     def _shall_record(self, hw: HW) -> bool:
         """Whether runs of this size are recorded, after making place for it where there is none.
@@ -221,14 +216,15 @@ class TorchContext(Context):
             self._drop_graphs()
             return False
         rows_bytes = sum(resident.rows.numel() for resident in self._residents.values())
-        self._owner.charge(self._account, self._graphs.nbytes + rows_bytes)
+        owner, nbytes = self._owner, self._graphs.nbytes + rows_bytes
+        ledger.charge(owner.device_name, self._account, nbytes, owner.max_memory)
         return True
 
     def _drop_graphs(self) -> None:
         self._residents.clear()
         self._unrecorded.clear()
         self._graphs.clear()
-        self._owner.charge(self._account, 0)
+        ledger.charge(self._owner.device_name, self._account, 0)
 
 
 def _joined(parts: list[Tensors]) -> RawOutputs:

@@ -139,7 +139,9 @@ def cuda_errors() -> Iterator[None]:
                 "CUDA was used before this process was forked, and can not be used here: start processes with "
                 "multiprocessing.get_context('spawn'), or open the first model after the fork."
             ) from error
-        if is_sticky(error):
+        # An error of CUDA ends the device for this process; an invalid capture does not.
+        of_cuda = isinstance(error, getattr(torch, "AcceleratorError", ())) or "CUDA error" in message
+        if of_cuda and "captur" not in message:
             raise DeviceLost(message.splitlines()[0]) from error
         raise
 
@@ -149,12 +151,6 @@ def exclusive_capture() -> Iterator[None]:
     """Hold the lock under which the process captures one run at a time, and runs without graphs on a GPU."""
     with _kernel_lock:
         yield
-
-
-def is_sticky(error: BaseException) -> bool:
-    """Tell whether an error of CUDA ends the device for this process: an invalid capture or want of memory does not."""
-    of_cuda = isinstance(error, getattr(torch, "AcceleratorError", ())) or "CUDA error" in str(error)
-    return of_cuda and not any(words in str(error) for words in ("captur", *_NO_MEMORY))
 
 
 @contextmanager
