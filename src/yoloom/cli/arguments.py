@@ -23,12 +23,11 @@ DEFAULT_DEVICE = "cpu"
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add MODEL and the options that say how it is opened."""
     add_model_file(parser)
-    add_task_and_backend(parser)
+    add_runtime(parser)
     parser.add_argument(
         "--layout", help=f"{', '.join(LAYOUTS)}: if the file does not prove its output, see docs/formats.md"
     )
     parser.add_argument("--threads", type=int, metavar="N", help="CPU budget (default: all CPUs of this process)")
-    add_precision(parser)
 
 
 def add_model_file(parser: argparse.ArgumentParser) -> None:
@@ -36,17 +35,13 @@ def add_model_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a .pt or .onnx file, an OpenVINO folder, or a published name")
 
 
-def add_task_and_backend(adder: argparse._ActionsContainer) -> None:
-    """Add `--task`, `--device` and `--backend` to a parser or a group."""
+def add_runtime(adder: argparse._ActionsContainer) -> None:
+    """Add `--task`, `--device`, `--backend` and `--precision` to a parser or a group."""
     adder.add_argument("--task", help="task of the model, if the file does not say (detect, segment, ...)")
     adder.add_argument(
         "--device", default=DEFAULT_DEVICE, help="cpu, cuda, cuda:1, or the number of a GPU (default: cpu)"
     )
     adder.add_argument("--backend", help=f"{', '.join(BACKENDS)} (default: the device's own)")
-
-
-def add_precision(adder: argparse._ActionsContainer) -> None:
-    """Add `--precision`."""
     adder.add_argument("--precision", help=f"{', '.join(PRECISIONS)} (default: fp32 on a CPU, fp16 on a GPU)")
 
 

@@ -15,7 +15,7 @@ from yoloom.assets import PICTURES
 from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.contenders import Image
 from yoloom.bench.measure import BenchSettings, measure_model
-from yoloom.cli.arguments import add_model_file, add_precision, add_task_and_backend, counts, positive
+from yoloom.cli.arguments import add_model_file, add_runtime, counts, positive
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
@@ -34,10 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `yoloom bench`."""
     add_model_file(parser)
     opening = parser.add_argument_group("how it is opened")
-    add_task_and_backend(opening)
+    add_runtime(opening)
     opening.add_argument("--cpus", type=positive, metavar="N", help="CPU budget (default: all CPUs of this process)")
     opening.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: none)")
-    add_precision(opening)
     opening.add_argument("--batch", type=positive, metavar="N", help="most images in one batch (default: 1)")
     load = parser.add_argument_group("how it is measured")
     load.add_argument(

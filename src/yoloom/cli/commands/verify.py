@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloom.cli.arguments import DEFAULT_DEVICE, add_precision, add_task_and_backend, counts, positive
+from yoloom.cli.arguments import DEFAULT_DEVICE, add_runtime, counts, positive
 from yoloom.cli.exit_codes import VERDICTS, ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
@@ -64,8 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=counts, metavar="N,N", help="callers at once, one level each (1,2,8,64)")
     parser.add_argument("--asyncio", action="store_true", help="also as many asyncio tasks, through predict_async")
     parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with N worker processes")
-    add_precision(parser)
-    add_task_and_backend(parser)
+    add_runtime(parser)
     length = parser.add_argument_group("how long")
     length.add_argument("--seconds", type=float, metavar="S", help="length of the concurrent runs (default: 20)")
     length.add_argument("--rounds", type=positive, metavar="R", help="rounds, each with about every case, instead")
@@ -107,8 +106,14 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         if not named:
             raise InvalidOption("expected a MODEL, or --target package.module:factory.")
         model, *named = named
-    if arguments.report is not None:
-        _check_report_path(arguments.report)
+    if arguments.report is not None:  # before minutes are spent
+        page = Path(arguments.report)
+        if not page.absolute().parent.is_dir():
+            raise InvalidOption(f"--report {arguments.report}: there is no such folder.")
+        if page.is_dir():
+            raise InvalidOption(
+                f"--report {arguments.report} is a folder: name a file in it, such as {page / 'out.html'}."
+            )
     # One that is missing is an error, because the check would be of something else.
     images = find_all_inputs(named) or None
     watched = sys.stderr is not None and sys.stderr.isatty()
@@ -121,14 +126,6 @@ def run(arguments: argparse.Namespace) -> ExitCode:
         if report.verdict is Verdict.HANG:
             stack.pop_all()  # closing the target would wait for the request that hangs
     return CODES[report.verdict]
-
-
-def _check_report_path(path: str) -> None:
-    """Check before minutes are spent that the page can be written."""
-    if not Path(path).absolute().parent.is_dir():
-        raise InvalidOption(f"--report {path}: there is no such folder.")
-    if Path(path).is_dir():
-        raise InvalidOption(f"--report {path} is a folder: name a file in it, such as {Path(path) / 'out.html'}.")
 
 
 @contextmanager
