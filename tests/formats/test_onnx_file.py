@@ -143,8 +143,7 @@ def test_sizes_behind_names_of_axes(tmp_path: Path) -> None:
     path.write_bytes(empty_network({"images": ("batch", 3, "height", "width")}, {"output0": free}, NOTES_8_0))
     assert read_model(path).names[2] == "car"
     assert read_model(path, names=["a", "b", "c"]).names == {0: "a", 1: "b", 2: "c"}
-    with pytest.raises(InvalidModel, match="has 3 classes, but there are 2 names"):
-        read_model(path, names=["a", "b"])
+    assert len(read_model(path, names=["a", "b"]).names) == 2  # whether they fit shows when it is opened
     path.write_bytes(empty_network({"images": ("batch", 3, "height", "width")}, {"output0": free}))
     with pytest.raises(UnsupportedModel, match=r"names=\[\.\.\.\]"):
         read_model(path)

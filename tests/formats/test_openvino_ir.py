@@ -7,11 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import openvino as ov
 import pytest
+from openvino import opset8
+from openvino.utils.node_factory import NodeFactory
 
+from yoloom import YOLO
 from yoloom.errors import InvalidModel, ModelNotFound, UnsupportedTask
 from yoloom.formats.model import Layout
 from yoloom.formats.read import read_model
+from yoloom.runtime.openvino import core
 
 Factory = Callable[..., Path]
 
@@ -158,3 +163,65 @@ def test_dates_and_other_values_are_kept_as_text(tiny_ir: Factory) -> None:
         file.write("date: 2024-05-06T07:08:09\n")
     kept: dict[str, Any] = dict(read_model(folder).metadata)
     assert kept["date"] == "2024-05-06 07:08:09"
+
+
+# ---- Channels that the network reverses
+
+
+def reversed_by(images: ov.Node, kind: str) -> ov.Node:
+    """Put an operator behind the input, as converters write it."""
+    masks = {"begin_mask": [1, 1, 1, 1], "end_mask": [1, 1, 1, 1]}
+    zeros = [0, 0, 0, 0]
+    if kind == "strided slice":
+        return opset8.strided_slice(images, zeros, zeros, [1, -1, 1, 1], **masks)
+    if kind == "strided slice of two axes":
+        return opset8.strided_slice(images, [0, 0], [0, 0], [1, -1], begin_mask=[1, 1], end_mask=[1, 1])
+    if kind == "strided slice that turns the picture":
+        return opset8.strided_slice(images, zeros, zeros, [1, 1, -1, -1], **masks)
+    if kind == "slice":
+        return opset8.slice(images, [-1], [-(2**31)], [-1], [1])
+    if kind == "reverse":
+        axes = opset8.constant([1], ov.Type.i64)
+        return NodeFactory("opset1").create("Reverse", [images.output(0), axes.output(0)], {"mode": "index"})
+    if kind == "gather":
+        return opset8.gather(images, [2, 1, 0], opset8.constant(1, ov.Type.i64))
+    parts = opset8.split(images, 1, 3).outputs()
+    return opset8.concat(parts[::-1], 1)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("strided slice", "strided slice of two axes", "strided slice that turns the picture"),
+        *("slice", "reverse", "gather", "split"),
+    ],
+)
+def test_channels_that_an_ir_reverses_are_not_reversed_twice(tiny_onnx: Factory, tmp_path: Path, kind: str) -> None:
+    # Before, only a Gather was seen: all others were fed RGB, and saw red as blue.
+    network = core().read_model(tiny_onnx(hw=(64, 64), batch=1))
+    images = network.input(0)
+    takers = images.get_target_inputs()
+    changed = reversed_by(images.get_node(), kind).output(0)
+    for taker in takers:
+        taker.replace_source_output(changed)
+    ov.save_model(network, tmp_path / "ir" / "tiny.xml", compress_to_fp16=False)
+    assert read_model(tmp_path / "ir", layout="raw").input.bgr is ("turns" not in kind)
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ["a", "b", "c", "d"], ["a"]])
+def test_names_of_the_caller_are_checked_by_a_run_where_the_file_leaves_them_open(
+    tiny_ir: Factory, names: list[str]
+) -> None:
+    # Before, names= was refused where the file has another number of names, though that is what it is for.
+    folder = tiny_ir({**YAML, "names": {0: "x", 1: "y"}})
+    xml = next(folder.glob("*.xml"))
+    text = xml.read_text()
+    head, result = text[: text.rindex('type="Result"')], text[text.rindex('type="Result"') :]
+    xml.write_text(head + re.sub(r"<dim>7</dim>", "<dim>-1</dim>", result))
+    assert read_model(folder, names=["a", "b", "c"]).names == {0: "a", 1: "b", 2: "c"}
+    with YOLO(folder, names=["a", "b", "c"]) as model:
+        assert model.names[2] == "c"
+    with pytest.raises(InvalidModel, match=rf"has 3 classes, but there are {len(names)} names"):
+        YOLO(folder, names=names)
+    with pytest.raises(InvalidModel, match="has 3 classes, but there are 2 names"):
+        YOLO(folder)

@@ -19,6 +19,7 @@ from survey_networks import (
     with_input,
     yolo26_pose,
     yolov5,
+    yolov6,
     yolov8,
     yolov8_segment,
     yolov10,
@@ -197,6 +198,12 @@ CASES = [
         "detect, yolox-decoded, 3 classes, fed pixels as BGR",
         {"layout": "yolox-decoded"},
     ),
+    Case("YOLOv6", "none", yolov6, "detect, objectness, 3 classes"),
+    Case(
+        "YOLOv6, ones made by an operator", "none", lambda: yolov6(objectness="made"), "detect, objectness, 3 classes"
+    ),
+    Case("YOLOv6, one class", "none", lambda: yolov6(1), "detect, objectness, 1 classes"),
+    Case("YOLOv6, an objectness that is computed", "none", lambda: yolov6(objectness="computed"), REFUSED),
     Case("YOLOX, opaque", "none", lambda: planted((1, 84, 8)), REFUSED),
     # Others
     Case("RT-DETR", "of 8.3", lambda: rtdetr(OLD), REFUSED),
@@ -255,4 +262,16 @@ CASES = [
     Case("float32, divides by 12", "none", lambda: with_input("divides by 12"), REFUSED),
     Case("float32, flips the channels", "none", lambda: with_input("flips the channels"), f"{RAW}, fed as BGR"),
     Case("float32, reverses the channels", "none", lambda: with_input("reverses the channels"), f"{RAW}, fed as BGR"),
+    *(
+        Case(f"float32, {kind}", "none", lambda kind=kind: with_input(kind), reading)  # type: ignore[misc]
+        for kind, reading in (
+            ("splits the channels and reverses them", f"{RAW}, fed as BGR"),
+            ("splits the channels and joins them", RAW),
+            ("splits the channels and scales each", REFUSED),
+            ("stacks the channels the other way round", f"{RAW}, fed as BGR"),
+            ("stacks the channels the other way round, by slices", f"{RAW}, fed as BGR"),
+            ("swaps two channels", REFUSED),
+            ("keeps the channels", RAW),
+        )
+    ),
 ]

@@ -153,6 +153,21 @@ def yolox(decoded: bool = False, classes: int = 3) -> onnx.ModelProto:
     return net.model({rows: (1, ANCHORS, 5 + classes)})
 
 
+def yolov6(classes: int = 3, objectness: str = "constant", free: bool = False) -> onnx.ModelProto:
+    """YOLOv6: ones between boxes and scores. objectness: "constant", "made" by an operator, or "computed"."""
+    net = Net()
+    if objectness == "computed":
+        ones = net.add("Relu", net.levels(1))
+    elif objectness == "made":
+        filled = numpy_helper.from_array(np.ones(1, np.float32))
+        ones = net.add("ConstantOfShape", net.constant((1, 1, ANCHORS), np.int64), value=filled)
+    else:
+        ones = net.constant(np.ones((1, 1, ANCHORS)))
+    centre, size = (net.add("Mul", net.levels(2), net.constant(np.full((1, 1, ANCHORS), 8))) for _ in range(2))
+    parts = [net.swapped(value) for value in (net.add("Concat", centre, size, axis=1), ones, net.scores(classes))]
+    return net.model({net.add("Concat", *parts, axis=2): (1, "anchors" if free else ANCHORS, 5 + classes)})
+
+
 def rtdetr(notes: Notes, classes: int = 3) -> onnx.ModelProto:
     """RT-DETR of Ultralytics 8.0 to 8.3: normalised boxes and a score for each class."""
     net = Net()
@@ -224,6 +239,38 @@ def planted(
     return net.model({net.add("Add", net.constant(values), net.add("Mul", mean, net.constant(more))): shape}, notes)
 
 
+def _with_channels(net: Net, value: str, kind: str) -> str:
+    if kind == "flips the channels":
+        slices = [net.constant([number], np.int64) for number in (-1, -(2**31), 1, -1)]  # start, end, axis, step
+        return net.add("Slice", value, *slices)
+    if kind.startswith("splits"):
+        return _split(net, value, kind)
+    if kind.startswith("stacks"):
+        return _stacked(net, value, kind)
+    order = {"reverses": (2, 1, 0), "swaps": (0, 2, 1), "keeps": (0, 1, 2)}[kind.split()[0]]
+    return net.add("Gather", value, net.constant(order, np.int64), axis=1)
+
+
+def _split(net: Net, value: str, kind: str) -> str:
+    red = net.add("Split", value, outputs=3, axis=1)
+    parts = [red, f"{red}.1", f"{red}.2"]
+    if "scales" in kind:
+        parts = [net.add("Div", part, net.constant(number)) for part, number in zip(parts, (58, 57, 57), strict=True)]
+    return net.add("Concat", *(reversed(parts) if "reverses" in kind else parts), axis=1)
+
+
+def _stacked(net: Net, value: str, kind: str) -> str:
+    parts = []
+    for channel in (2, 1, 0):
+        if "by slices" in kind:
+            numbers = [net.constant([number], np.int64) for number in (channel, channel + 1, 1)]
+            parts.append(net.add("Slice", value, *numbers))
+        else:
+            taken = net.add("Gather", value, net.constant(channel, np.int64), axis=1)
+            parts.append(net.add("Unsqueeze", taken, net.constant([1], np.int64)))
+    return net.add("Concat", *parts, axis=1)
+
+
 def with_input(
     kind: str, input_type: int = TensorProto.FLOAT, shape: Sequence[int | str] = (1, 3, SIDE, SIDE)
 ) -> onnx.ModelProto:
@@ -240,11 +287,8 @@ def with_input(
         value = net.add("Div", net.add("Sub", value, net.constant(123)), net.constant(58))
     elif kind == "subtracts 0.45, divides by 0.22":
         value = net.add("Div", net.add("Sub", value, net.constant(0.45)), net.constant(0.22))
-    elif kind == "reverses the channels":
-        value = net.add("Gather", value, net.constant((2, 1, 0), np.int64), axis=1)
-    elif kind == "flips the channels":
-        slices = [net.constant([number], np.int64) for number in (-1, -(2**31), 1, -1)]  # start, end, axis, step
-        value = net.add("Slice", value, *slices)
+    elif "channels" in kind:
+        value = _with_channels(net, value, kind)
     elif kind == "divides by 12":
         value = net.add("Div", value, net.constant(12))
     boxes = net.pixels(net.reshape(net.conv(4, 8, value), 1, 4, -1))

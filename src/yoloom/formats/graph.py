@@ -142,15 +142,22 @@ class Graph:
         """
         scale, bgr, value = 1.0, False, self.images
         for _ in range(_MOST_DEPTH):
-            takers = [node for node in self.nodes if value in node.inputs]
+            takers = self._takers(value)
+            channels = self._channels(takers)
+            if channels:
+                order, value = channels
+                if order not in (_RGB, _RGB[::-1]):
+                    return None
+                bgr ^= order != _RGB
+                continue
             if len(takers) != 1 or not takers[0].outputs:
                 break
             node = takers[0]
             factors = [self.constants[name].values for name in node.inputs if name in self.constants]
             factor = max((abs(number) for number in factors[0] or ()), default=0.0) if factors else 0.0
-            is_gathered = node.op == "Gather" and node.axis in (1, -3) and factors[:1] == [(2, 1, 0)]
+            is_reversed = node.op == "Reverse" and node.axis in _CHANNEL_AXES
             is_flipped = node.op == "Slice" and factors.count((-1,)) > 1 and (1,) in factors  # start, step and axis
-            if is_gathered or is_flipped:
+            if is_reversed or is_flipped:
                 bgr = not bgr
             elif node.op in ("Mul", "Div", "DequantizeLinear") and factor and node.inputs[0] == value:
                 scale = scale / factor if node.op == "Div" else scale * factor
@@ -162,6 +169,47 @@ class Graph:
         if takes_bytes or scale < _PIXEL_SCALE:
             return Feeding(pixels=True, bgr=bgr)
         return Feeding(pixels=False, bgr=bgr) if scale > _UNIT_SCALE else None
+
+    def _takers(self, value: str) -> list[Node]:
+        return [node for node in self.nodes if value in node.inputs]
+
+    def _channels(self, takers: Sequence[Node]) -> tuple[tuple[int, ...], str] | None:
+        """Follow the channels of a picture that are taken apart, or reordered, to where they are together again.
+
+        Returns:
+            Their order there, empty for an unknown one, and the value; None where they stay together.
+        """
+        parts: list[tuple[str, int]] = []
+        for node in takers:
+            taken = self._channels_taken(node)
+            if taken and len(node.outputs) == 1 and len(taken) > 1:
+                return taken, node.outputs[0]
+            parts += zip(node.outputs, taken, strict=False)
+        joined: dict[str, int] = {}
+        for name, number in parts:
+            value = name
+            while len(following := self._takers(value)) == 1 and following[0].op in _SAME_VALUES:
+                value = following[0].outputs[0]
+            joined[value] = number
+        if not joined:
+            return None
+        following = self._takers(next(iter(joined)))
+        if len(following) != 1 or following[0].op != "Concat" or following[0].axis not in _CHANNEL_AXES:
+            return (), ""
+        return tuple(joined.get(name, -1) for name in following[0].inputs), following[0].outputs[0]
+
+    def _channels_taken(self, node: Node) -> tuple[int, ...]:
+        """Return which channels of a picture the outputs of an operator have; nothing where it takes them all."""
+        numbers = [list(self.constants[name].values or ()) for name in node.inputs if name in self.constants]
+        if node.axis in _CHANNEL_AXES and node.op == "Split" and len(node.outputs) == len(_RGB):
+            return _RGB
+        if node.axis in _CHANNEL_AXES and node.op == "Gather" and len(numbers) == 1:
+            return tuple(int(number) % len(_RGB) for number in numbers[0])
+        if node.op == "Slice" and len(numbers) > 2 and numbers[2] in ([1], [-3]) and len(numbers[0]) == 1:
+            start, end = int(numbers[0][0]), int(numbers[1][0])
+            takes_one = end == start + 1 or (start == len(_RGB) - 1 and end > start)
+            return (start,) if takes_one and start >= 0 else ()
+        return ()
 
     def sources_of(self, output: str) -> tuple[Columns, ...]:
         """Say what computes the columns of an output, in order: of one row, where rows are joined from several maps."""
@@ -179,6 +227,8 @@ class Graph:
                 waiting.extend(made[0].inputs)
 
 
+_CHANNEL_AXES = (1, -3)
+_RGB = (0, 1, 2)
 _SAME_VALUES = frozenset(
     {
         "Cast",
@@ -239,6 +289,8 @@ class _Walk:
         if made is None or depth > _MOST_DEPTH or self._steps > _MOST_STEPS:
             return (Columns(Source.UNKNOWN),)
         node, place = made
+        if node.op == "ConstantOfShape":
+            return (Columns(Source.CONSTANT),)
         if node.op in _COUNTING or (node.op == "TopK" and place == 1):
             return (Columns(Source.INDEX, 1),)
         if node.op in _ACTIVATIONS:

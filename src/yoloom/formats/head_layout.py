@@ -122,9 +122,7 @@ class Head:
                     f"{path} does not say how many classes it has, neither in its output {shape} nor by their names: "
                     "give them, YOLO(path, names=[...])."
                 )
-            classes = len(names if self._declared.names is None else self._declared.names)
-            if len(names) != classes:
-                raise InvalidModel(f"{path} has {classes} classes, but there are {len(names)} names.")
+            classes = len(names)  # the caller's before those of the file; the first run shows whether they fit
         if classes < 1:
             raise self._contradiction(f"{values_before} and at least one class for each anchor")
         if names is None:
@@ -218,6 +216,8 @@ class Head:
             return Layout.YOLOX
         if columns == _SUPPRESSED_COLUMNS and self._task == "detect" and self._ends_in_class():
             return Layout.END2END if self._selects() else Layout.ROWS
+        if self._has_constant_objectness():
+            return Layout.OBJECTNESS  # YOLOv6, which writes ones
         if names is not None and extras is not None and columns == _BOX + len(names) + extras:
             if self._declared.task is not None or self._scores_end_it():
                 return Layout.TRANSPOSED
@@ -275,6 +275,14 @@ class Head:
         """Tell whether a detector's last column is a score; that of a pose is the visibility of its last keypoint."""
         is_detector = self._task == "detect" and bool(self._columns)
         return is_detector and self._columns[-1].source in (Source.SIGMOID, Source.SOFTMAX)
+
+    def _has_constant_objectness(self) -> bool:
+        """Tell whether a constant column stands between boxes and a score for each class."""
+        sources = [part.source for part in self._columns]
+        columns = self._rows[2]
+        if self._task != "detect" or columns is None or sources[-2:] != [Source.CONSTANT, Source.SIGMOID]:
+            return False
+        return set(sources[:-2]) == {Source.ARITHMETIC} and self._columns[-1].width == columns - _BOX - 1
 
     def _ends_in_class(self) -> bool:
         return len(self._columns) > 1 and self._columns[-1].source is Source.INDEX

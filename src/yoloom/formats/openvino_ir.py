@@ -108,10 +108,24 @@ def _graph(root: ET.Element, layers: Sequence[ET.Element], weights: Path) -> Gra
                 if op == "Gather" and len(inputs) > 2 and constants.get(inputs[2]):
                     axis = str(int((constants[inputs[2]].values or (0,))[0]))
                     inputs = inputs[:2]
-                if kind == "VariadicSplit" and len(inputs) > 2:
-                    inputs = [inputs[0], inputs[2]]
+                if kind in ("Split", "VariadicSplit", "Reverse") and len(inputs) > 1 and constants.get(inputs[1]):
+                    axis = str(int((constants[inputs[1]].values or (0,))[0]))
+                    inputs = [inputs[0], *inputs[2:]]
+                if kind == "Slice" and len(inputs) > 4:  # start, end, step, axes; in ONNX the axes come first
+                    inputs = [*inputs[:3], inputs[4], inputs[3]]
+                if kind == "StridedSlice" and _reverses_channels(layer, [constants.get(name) for name in inputs]):
+                    op, axis, inputs = "Reverse", "1", inputs[:1]
                 nodes.append(Node(op, inputs, given, int(axis) if axis and axis.lstrip("-").isdecimal() else None))
     return Graph.folded(nodes, constants, images, outputs)
+
+
+def _reverses_channels(layer: ET.Element, inputs: Sequence[Constant | None]) -> bool:
+    """Tell whether a strided slice gives all three channels, the last first, and all else as it is."""
+    strides = None if len(inputs) < 4 or inputs[3] is None else inputs[3].values
+    if strides is None or strides[:2] != (1, -1) or not set(strides[2:]) <= {1}:
+        return False
+    before, after = ([dim.text for dim in layer.findall(f"{side}/port[1]/dim")] for side in ("input", "output"))
+    return before == after and before[1:2] == ["3"]
 
 
 def _constant(layer: ET.Element, weights: BinaryIO) -> Constant:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from yoloom.errors import InvalidOutput
+from yoloom.errors import InvalidModel, InvalidOutput
 from yoloom.formats.model import Layout, Model
 
 _TOLERANCE = 0.01  # networks of 8 and 16 bits round beyond 1
@@ -62,7 +62,9 @@ def check_classes(classes: NDArray[np.float32], nc: int | None) -> None:
 
 
 def check_outputs(model: Model, layout: Layout, outputs: tuple[NDArray[np.float32], ...]) -> None:
-    """Check all that a network gave for one image, before it is trusted with others. Raises InvalidOutput.
+    """Check all that a network gave for one image, before it is trusted with others.
+
+    Raises InvalidOutput, or InvalidModel where there are more classes than names, or fewer.
 
     Args:
         model: The network.
@@ -90,6 +92,11 @@ def check_outputs(model: Model, layout: Layout, outputs: tuple[NDArray[np.float3
         boxes = used[:, :4]
     else:
         first = 5 if layout in _OBJECTNESS else 4
+        if model.task == "detect" and nc is not None and rows.shape[1] != first + nc:
+            raise InvalidModel(
+                f"the network gives {rows.shape[1]} values for each anchor, {first} of them for its box, so it has "
+                f"{rows.shape[1] - first} classes, but there are {nc} names: give theirs, YOLO(path, names=[...])."
+            )
         check_scores(rows[:, 4 : None if nc is None else first + nc])
         boxes = rows[:, :4]
     largest = float(np.abs(boxes).max(initial=0.0))
