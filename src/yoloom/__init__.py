@@ -19,6 +19,7 @@ if not getattr(sys, "yoloom_worker", False):
     from yoloom.engine.stream import ResultStream
     from yoloom.errors import YoloomError
     from yoloom.facade.cpu_budget import CpuBudget, cpu_budget
+    from yoloom.results.mutable import MutableResults
     from yoloom.results.results import OBB, Boxes, Keypoints, Masks, Probs, Results
     from yoloom.runtime.plan import Plan
     from yoloom.runtime.protocol import Guarantee
@@ -40,6 +41,7 @@ __all__ = [
     "Guarantee",
     "Keypoints",
     "Masks",
+    "MutableResults",
     "Plan",
     "Probs",
     "QueuePolicy",

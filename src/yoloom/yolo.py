@@ -93,6 +93,7 @@ class YOLO:
         max_wait_ms: builtins.float | None = None,
         max_memory: int | None = None,
         layout: str | None = None,
+        mutable_results: bool = False,
     ) -> None:
         """Open a model file. A checkpoint is read as data and converted once for each user, see `yoloom cache`.
 
@@ -122,6 +123,8 @@ class YOLO:
             max_memory: Most bytes of the GPU that the models of this process may hold together.
             layout: The form of the network's first output, where the file does not prove it: "raw", "transposed",
                 "objectness", "yolox", "yolox-decoded", "end2end", "rows" or "logits". See docs/formats.md.
+            mutable_results: True for `MutableResults`, which their caller may change: for programs that write to
+                results and can not be changed. Each is a copy of its own.
 
         Raises:
             ModelNotFound: There is no such file, and no published model of this name.
@@ -156,6 +159,7 @@ class YOLO:
             "max_wait_ms": max_wait_ms,
             "max_memory": max_memory,
             "layout": layout,
+            "mutable_results": mutable_results,
         }
         budget = cpu_threads(threads)
         if isinstance(task, str) and re.fullmatch(r"v\d{1,2}", task):
@@ -183,6 +187,7 @@ class YOLO:
         self._fixed_size_said = Once()
         self._defaults = Defaults()
         self._callbacks = Callbacks()
+        self._is_mutable = flag("mutable_results", mutable_results)
         self._outputs = OutputFolders()
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
@@ -699,7 +704,8 @@ class YOLO:
         if predict.imgsz not in (None, opened.model.input.hw) and not opened.model.dynamic:
             self._warn_of_fixed_size(opened.model, predict.imgsz)
         output = None if save is SAVES_NOTHING else self._outputs.find(save, opened.model.task)
-        return Call(opened, predict, save, errors, terms, self._max_pixels, client is not None, output, predictor)
+        named, mutable = client is not None, self._is_mutable
+        return Call(opened, predict, save, errors, terms, self._max_pixels, named, output, predictor, mutable)
 
     def _warn_of_fixed_size(self, model: Model, asked_hw: tuple[int, int] | None) -> None:
         if self._fixed_size_said.take():

@@ -19,6 +19,7 @@ from yoloom.facade.open_model import OpenModel
 from yoloom.facade.output_folder import OutputFolder, plot_options
 from yoloom.images.decode import copied_bytes
 from yoloom.options import PredictOptions, SaveOptions, class_ids
+from yoloom.results.mutable import MutableResults
 from yoloom.results.results import Results
 from yoloom.sources.frame import Frame, FrameId
 from yoloom.sources.image_files import FoundFile
@@ -46,6 +47,7 @@ class Call:
         has_client: bool = False,
         output: OutputFolder | None = None,
         predictor: Predictor | None = None,
+        mutable: bool = False,
     ) -> None:
         """Freeze the options. Raises InvalidOption or UnknownClass.
 
@@ -59,6 +61,7 @@ class Call:
             has_client: Whether the caller named a client; else each source of frames is one.
             output: Folder of what the call writes, None when it writes nothing.
             predictor: Runs the callbacks of the handle in the thread that gets the results.
+            mutable: Whether the caller may change the results.
         """
         if errors not in ("raise", "return", None):
             raise InvalidOption(f"errors must be 'raise', 'return' or None, got {errors!r}.")
@@ -74,6 +77,7 @@ class Call:
         self._has_client = has_client
         self._max_pixels = max_pixels
         self._predictor = predictor
+        self._mutable = mutable
         self._output = output
 
     def now(self, source: Any) -> Results:
@@ -170,4 +174,6 @@ class Call:
             self._output.write(results, self._save)
         if self._save.show:
             results.show(wait_ms=1, **plot_options(self._save))
+        if self._mutable:
+            results = MutableResults(results)
         return results if self._predictor is None else self._predictor.observe(results)
