@@ -21,9 +21,7 @@ from urllib.error import HTTPError
 
 from yoloom.errors import DownloadFailed, ModelNotFound
 from yoloom.formats import protobuf
-
-KNOWN_SHA256: dict[str, str] = {}
-"""File name → the hexadecimal digest that a download must have. Other files are checked by their content alone."""
+from yoloom.store.published_digests import KNOWN_SHA256
 
 _TIMEOUT_S = 15.0  # for the connection and for each read
 _CHUNK_BYTES = 1 << 16
