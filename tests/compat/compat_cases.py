@@ -477,6 +477,15 @@ TORCH = (
         """.strip().splitlines()
         for code in [code.strip()]
     ),
+    *(
+        Case(f"from torchvision import ops; {code}", needs=("torch", "torchvision"))
+        for code in (
+            "out = ops.box_iou(b.xyxy, b.xyxy)",
+            "out = ops.nms(b.xyxy, b.conf, 0.5)",
+            "out = ops.batched_nms(b.xyxy, b.conf, b.cls, 0.5)",
+            "out = ops.box_convert(b.xyxy, 'xyxy', 'cxcywh')",
+        )
+    ),
     Case(
         "import torch; out = isinstance(b.xyxy, torch.Tensor)",
         "results are numpy arrays, and need no torch: `torch.from_numpy(x.numpy())` is a tensor",
@@ -625,6 +634,14 @@ MASKS = (
         out = r[0].masks.data.shape
         out = r[[0, 2]].masks.data.sum((1, 2))
         """
+    ),
+    *(
+        Case(f"import torch; import torch.nn.functional as F; {code}", needs=("torch",))
+        for code in (
+            "out = torch.any(masks.data, dim=0).int().sum().item()",
+            "out = F.interpolate(masks.data.unsqueeze(1).float(), (64, 64)).shape",
+            "out = torch.where(masks.data[0] > 0, 255, 0).sum()",
+        )
     ),
     Case("out = masks.data[0].mean().item()", "torch has no mean of bytes; here it is that of the numbers"),
     Case("r.masks = r.masks[:1]; out = len(r.masks)", FROZEN + "`r = r[:1]`", "results\\["),

@@ -377,3 +377,17 @@ def test_crops_follow_the_boxes(make_task: Callable[[], Results], tmp_path: Path
     ours, boxes_only = make_task().save_crop(tmp_path / "a"), detect().save_crop(tmp_path / "b")
     assert [Path(one).read_bytes() for one in ours] == [Path(one).read_bytes() for one in boxes_only]
     assert len(ours) == 2
+
+
+@pytest.mark.parametrize("make_task", [detect, segment, obb])
+def test_supervision_works_on_the_arrays_as_on_plain_ones(make_task: Callable[[], Results]) -> None:
+    """Its readers take our arrays as they are, and its annotators then handed OpenCV numbers that it does not take."""
+    supervision = pytest.importorskip("supervision")
+    detections, plain = (supervision.Detections.from_ultralytics(r) for r in (make_task(), make_task().numpy()))
+    assert np.array_equal(detections.with_nms(0.5).xyxy, plain.with_nms(0.5).xyxy)
+    for name in ("Box", "RoundBox", "BoxCorner", "Color", "Circle", "Ellipse", "Label", "Mask", "Polygon", "Dot"):
+        drawn = [
+            getattr(supervision, f"{name}Annotator")().annotate(np.zeros((*SHAPE, 3), np.uint8), d)
+            for d in (detections, plain)
+        ]
+        assert np.array_equal(*drawn), name

@@ -34,7 +34,8 @@ class Array(TensorMethods, np.ndarray[Any, np.dtype[Any]]):  # type: ignore[misc
     __slots__ = ()  # without a __dict__, of which web frameworks would make an empty object
 
     def __getitem__(self, index: Any) -> Array:
-        return _as_array(super().__getitem__(_index(index)))
+        chosen = super().__getitem__(_index(index) if isinstance(index, (tuple, Array)) else index)
+        return chosen if isinstance(chosen, Array) else np.asarray(chosen).view(Array)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if not self.flags.writeable:
@@ -142,10 +143,6 @@ def require_cpu(device: object) -> None:
     """Raise `UnknownDevice` unless `device` is the CPU or None."""
     if device is not None and not names_cpu(device):
         raise unknown_device(device)
-
-
-def _as_array(value: Any) -> Array:
-    return value if isinstance(value, Array) else np.asarray(value).view(Array)
 
 
 def _index(index: Any) -> Any:

@@ -55,11 +55,13 @@ class TensorMethods(TensorOperators):
 
     def cumsum(self: A, dim: Axes = None, *, dtype: Any = None, axis: Axes = None) -> A:
         """Return the sums of the values up to each along `dim`."""
-        return like(self, np.cumsum(np.asarray(self), axis_of(dim, axis), self._sum_dtype(dtype)))
+        sums = np.cumsum(np.asarray(self), axis_of(dim, axis), self._sum_dtype(dtype))
+        return like(self, sums if self._plain.ndim else sums.reshape(()))
 
     def cumprod(self: A, dim: Axes = None, *, dtype: Any = None, axis: Axes = None) -> A:
         """Return the products of the values up to each along `dim`."""
-        return like(self, np.cumprod(np.asarray(self), axis_of(dim, axis), self._sum_dtype(dtype)))
+        products = np.cumprod(np.asarray(self), axis_of(dim, axis), self._sum_dtype(dtype))
+        return like(self, products if self._plain.ndim else products.reshape(()))
 
     def mean(
         self: A,
@@ -140,6 +142,8 @@ class TensorMethods(TensorOperators):
     def softmax(self: A, dim: builtins.int) -> A:
         """Return e to the power of the values, divided by their sum along `dim`."""
         values = fractions(self)
+        if not values.size:
+            return like(self, values)
         powers = np.exp(values - np.max(values, dim, keepdims=True))
         return like(self, powers / np.sum(powers, dim, keepdims=True))
 
@@ -183,7 +187,7 @@ class TensorMethods(TensorOperators):
     def median(self: A, dim: builtins.int | None = None, keepdim: Flag = False) -> Any:
         """Return the value in the middle, the lower one of two; along `dim`, (values, indices)."""
         if dim is None:
-            return self.flatten().median(0).values if self._plain.size else like(self, np.nan, self._plain.dtype)
+            return self.flatten().median(0).values if self._plain.size else like(self, np.nan, fractions(self).dtype)
         order = np.argsort(self._at_least_1d, dim, kind="stable")
         return self._chosen(np.take(order, (order.shape[dim] - 1) // 2, dim), dim, keepdim)
 
@@ -242,6 +246,8 @@ class TensorMethods(TensorOperators):
                 f"topk: expected k from 0 to {self._at_least_1d.shape[dim]}, the values there are; got {k}"
             )
         values, indices = self.sort(dim, descending=largest)
+        if not self._plain.ndim:
+            return ValuesIndices(values, indices)
         return ValuesIndices(values.narrow(dim, 0, k), indices.narrow(dim, 0, k))
 
     def argmax(
@@ -345,6 +351,8 @@ class TensorMethods(TensorOperators):
     def transpose(self: A, *dims: Any) -> A:
         """Return the values with two axes exchanged; with no or more axes, the axes in that order, as numpy does."""
         values = np.asarray(self)
+        if not values.ndim:
+            return self
         return like(self, np.swapaxes(values, *dims) if len(dims) == 2 else values.transpose(*dims))
 
     def permute(self: A, *dims: Any) -> A:
@@ -398,7 +406,7 @@ class TensorMethods(TensorOperators):
 
     def flip(self: A, *dims: Any) -> A:
         """Return the values backwards along `dims`."""
-        return like(self, np.flip(np.asarray(self), sizes_of(dims)))
+        return like(self, np.flip(np.asarray(self), sizes_of(dims))) if self._plain.ndim else self
 
     def roll(self: A, shifts: Any, dims: Any = None) -> A:
         """Return the values moved on along `dims`, those that leave coming in again."""
@@ -413,15 +421,17 @@ class TensorMethods(TensorOperators):
     def split(self: A, split_size: Any, dim: builtins.int = 0) -> tuple[A, ...]:
         """Return parts of `split_size` along `dim`, the last as long as what is left; or of several sizes."""
         length = self._plain.shape[dim]
-        sizes = [split_size] * -(-length // split_size) if isinstance(split_size, builtins.int) else list(split_size)
-        if not isinstance(split_size, builtins.int) and builtins.sum(sizes) != length:
+        is_size = isinstance(split_size, builtins.int)
+        sizes = [split_size] * max(1, -(-length // split_size)) if is_size else list(split_size)
+        if not is_size and builtins.sum(sizes) != length:
             raise InputError(f"split: expected sizes that add up to {length}, got {sizes}")
         starts = [builtins.sum(sizes[:i]) for i in range(len(sizes))]
         return tuple(self.narrow(dim, start, size) for start, size in zip(starts, sizes, strict=True))
 
     def chunk(self: A, chunks: builtins.int, dim: builtins.int = 0) -> tuple[A, ...]:
         """Return at most `chunks` parts of the same length along `dim`; the last may be shorter."""
-        return self.split(-(-self._plain.shape[dim] // chunks) or 1, dim)
+        length = self._plain.shape[dim]
+        return self.split(-(-length // chunks), dim) if length else (self,) * chunks
 
     def unbind(self: A, dim: builtins.int = 0) -> tuple[A, ...]:
         """Return the parts along `dim`, without that axis."""

@@ -96,11 +96,18 @@ def common_dtype(left: Any, right: Any) -> np.dtype[Any]:
 
 def compute(ufunc: Callable[..., Any], left: Any, right: Any) -> Any:
     """Return `ufunc` of two operands in the dtype that torch gives the result."""
+    if type(right) in (builtins.int, builtins.float) and left.dtype.kind == "f":
+        with np.errstate(all="ignore"):
+            return ufunc(left, right)  # numpy and torch agree here, and most programs do this
     dtype = common_dtype(left, right)
-    if ufunc is np.true_divide and dtype.kind not in "fc":
+    if ufunc in (np.true_divide, np.arctan2) and dtype.kind not in "fc":
         dtype = np.dtype(np.float32)
+    first, second = (np.asarray(operand).astype(dtype, copy=False) for operand in (left, right))
     with np.errstate(all="ignore"):
-        return ufunc(np.asarray(left).astype(dtype, copy=False), np.asarray(right).astype(dtype, copy=False))
+        if ufunc is np.power and dtype.kind == "i" and np.any(second < 0):
+            # Whole numbers to powers below 0: the fraction is cut off, and 1 / 0 is 0.
+            return np.where(second < 0, (np.abs(first) == 1) * first ** (second % 2), first ** np.maximum(second, 0))
+        return ufunc(first, second)
 
 
 def compare(ufunc: Callable[..., Any], left: Any, right: Any) -> Any:
@@ -197,11 +204,13 @@ class TensorOperators:
 
     def add(self: A, other: Any, *, alpha: Any = 1) -> A:
         """Return the sum with `alpha` times `other`."""
-        return like(self, compute(np.add, np.asarray(self), operand(other) * alpha))
+        dtype = common_dtype(np.asarray(self), operand(other))
+        return like(self, compute(np.add, np.asarray(self).astype(dtype), np.multiply(other, alpha).astype(dtype)))
 
     def sub(self: A, other: Any, *, alpha: Any = 1) -> A:
         """Return the difference to `alpha` times `other`."""
-        return like(self, compute(np.subtract, np.asarray(self), operand(other) * alpha))
+        dtype = common_dtype(np.asarray(self), operand(other))
+        return like(self, compute(np.subtract, np.asarray(self).astype(dtype), np.multiply(other, alpha).astype(dtype)))
 
     subtract = sub
 
@@ -242,7 +251,9 @@ class TensorOperators:
 
     abs = absolute = _elementwise(np.abs, "abs", "Return the values without their signs.", np.asarray)
     neg = negative = _elementwise(np.negative, "neg", "Return the values with the opposite sign.", np.asarray)
-    sign = _elementwise(np.sign, "sign", "Return -1, 0 or 1 for each value.", np.asarray)
+    sign = _elementwise(
+        lambda x: x if x.dtype == np.bool_ else np.sign(x), "sign", "Return -1, 0 or 1 for each value.", np.asarray
+    )
     floor = _elementwise(np.floor, "floor", "Return the values rounded down.", np.asarray)
     ceil = _elementwise(np.ceil, "ceil", "Return the values rounded up.", np.asarray)
     trunc = fix = _elementwise(np.trunc, "trunc", "Return the values without their fractions.", np.asarray)
