@@ -43,7 +43,7 @@ class DeviceName(str):
     @property
     def type(self) -> str:
         """The kind of device: "cpu" or "cuda"."""
-        return self.partition(":")[0]
+        return str(self).partition(":")[0]  # a plain text, also where there is no number
 
     @property
     def index(self) -> int | None:  # type: ignore[override]  # the method of texts: nobody asks a device for it

@@ -18,7 +18,8 @@ from yoloom.errors import InputError, UnknownDevice
 from yoloom.results.arrays import Array, frozen
 from yoloom.results.tensor_methods import TensorMethods
 from yoloom.results.tensor_operators import common_dtype
-from yoloom.results.tensor_types import Device, ValuesIndices, dtype_of
+from yoloom.results.tensor_types import ValuesIndices, dtype_of
+from yoloom.values import DeviceName
 
 
 def test_two_dtypes_of_which_one_is_a_number() -> None:
@@ -94,7 +95,7 @@ def test_the_device_is_a_text_and_equal_to_that_of_torch() -> None:
     assert f"{device}" == "cpu"
     assert device != "cuda"
     assert {device: 1}["cpu"] == 1
-    assert isinstance(pickle.loads(pickle.dumps(device)), Device)
+    assert isinstance(pickle.loads(pickle.dumps(device)), DeviceName)
 
 
 def test_a_pair_is_no_array_of_other_numbers() -> None:
