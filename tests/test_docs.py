@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,18 @@ def test_errors_that_a_page_names_exist() -> None:
         text = (REPOSITORY / page).read_text(encoding="utf-8")
         named = set(re.findall(r"`(\w+(?:Failed|Closed|Full|Busy|Exceeded|Crashed|Unavailable|Engine|Failure))`", text))
         assert named - {"Engine"} <= known, page
+
+
+def test_the_first_program_of_the_readme_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    program, output = re.findall(r"```(?:python|text)\n(.*?)```", page, re.DOTALL)[:2]
+    scope: dict[str, Any] = {}
+    try:
+        exec(program, scope)
+    finally:
+        scope["model"].close()
+    assert capsys.readouterr().out == output
+    longest = max(
+        len(line) for block in re.findall(r"```\w*\n(.*?)```", page, re.DOTALL) for line in block.splitlines()
+    )
+    assert longest <= 80

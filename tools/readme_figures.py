@@ -1,9 +1,9 @@
-"""Write the table of figures in README.md from benchmarks/results/*.json.
+"""Write the figures of README.md and docs/figures.md, and the chart of wrong answers, from benchmarks/results/*.json.
 
-    python tools/readme_figures.py            # writes it
-    python tools/readme_figures.py --check    # says whether README.md has what the results say
+    python tools/readme_figures.py            # writes them
+    python tools/readme_figures.py --check    # says whether they have what the results say
 
-What stands between the two marks is made here and nowhere else. A result that is not there has no row.
+What stands between the two marks of a page is made here and nowhere else. A result that is not there has no row.
 """
 
 from __future__ import annotations
@@ -17,26 +17,30 @@ from pathlib import Path
 from typing import Any
 
 from marked_block import filled
+from yoloom.telemetry.charts import COLORS, svg_file, svg_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "figures.md"
+CHART = ROOT / "docs" / "wrong-answers.svg"
 RESULTS = ROOT / "benchmarks" / "results"
 HEAD = ("| | yoloom | against | ratio or figure | on |", "|---|---|---|---|---|")
 FIELD = (
     "Raw runtimes, Ultralytics in four patterns, batched, yowo, onnx-predictor-yolo and openvino-model-api, with their "
-    "wrong answers counted: [docs/benchmarks.md](docs/benchmarks.md)."
+    "wrong answers counted: [benchmarks.md](benchmarks.md)."
 )
 Result = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what is measured, ours, theirs, how they compare."""
+    """A line of the table: what is measured, ours, theirs, how they compare. first: it stands in the README too."""
 
     what: str
     ours: str = ""
     theirs: str = ""
     figure: str = ""
+    first: bool = False
 
 
 def throughput_rows(result: Result) -> list[Row]:
@@ -51,13 +55,13 @@ def throughput_rows(result: Result) -> list[Row]:
                 f"{ours:.1f} images/s",
                 f"a bare OpenVINO {form} loop, its best, {theirs:.1f}",
                 f"{spread(compared['over_ceiling'])} of its speed",
+                count == "8",
             )
         )
     return rows
 
 
 def ultralytics_rows(result: Result) -> list[Row]:
-    wrong = result["wrong_answers"]
     own, shared = result["over_model_per_thread"], result["over_shared_model"]
     return [
         Row(
@@ -65,15 +69,40 @@ def ultralytics_rows(result: Result) -> list[Row]:
             "",
             "Ultralytics 8.4.190, a model in each thread",
             f"{spread(own)} times its rate",
+            first=True,
         ),
-        Row("", "", "Ultralytics, one model shared", f"{spread(shared)} times its rate"),
-        Row(
-            "wrong answers, 6 threads with different options on one model",
-            of(wrong["yoloom"]),
-            "Ultralytics, one model shared",
-            of(wrong["ultralytics_shared"]),
-        ),
+        Row("", "", "Ultralytics, one model shared, half of its answers wrong", f"{spread(shared)} times its rate"),
     ]
+
+
+def hazards_rows(result: Result) -> list[Row]:
+    shared = result["patterns"]["shared_model"]
+    what = "wrong answers, 6 threads with different options on one model"
+    return [Row(what, of(shared["yoloom"]), "Ultralytics, one model shared", of(shared["ultralytics"]), first=True)]
+
+
+def wrong_answers_chart(result: Result) -> str:
+    """Draw the wrong answers of each pattern of the guide under both libraries, one above the other."""
+    patterns, parts = result["patterns"], []
+    found = {
+        "one model, shared by threads": patterns["shared_model"],
+        "two models, passed into threads": {name: one["two"] for name, one in patterns["models_passed_in"].items()},
+        "a model in each thread": patterns["model_per_thread"],
+    }
+    libraries = (
+        ("ultralytics", f"Ultralytics {result['versions']['ultralytics']}", COLORS[1]),
+        ("yoloom",) * 2 + COLORS[:1],
+    )
+    for index, (pattern, both) in enumerate(found.items()):
+        top = 44 + 76 * index
+        parts.append(svg_text(20, top + 12, pattern))
+        for line, (library, label, color) in enumerate(libraries):
+            y, one = top + 18 + 24 * line, both[library]
+            length = 420 * one["wrong"] / one["of"]
+            parts.append(svg_text(180, y + 15, label, "end"))
+            parts.append(f'<rect x="190" y="{y}" width="{max(length, 2):.1f}" height="20" fill="{color}"/>')
+            parts.append(svg_text(196 + length, y + 15, f"{one['wrong']} of {one['of']} wrong"))
+    return svg_file(720, 44 + 76 * len(found), "Wrong answers", "six threads with options of their own", parts)
 
 
 def memory_rows(result: Result) -> list[Row]:
@@ -82,7 +111,7 @@ def memory_rows(result: Result) -> list[Row]:
     rival = ("", "") if theirs is None else ("Ultralytics, a model in each thread", f"{theirs:.1f} MiB")
     opened = f"{handles['engines']} engine, +{handles['growth_mib']:.1f} MiB"
     return [
-        Row("memory for each further thread, its image aside", f"{ours:.1f} MiB", *rival),
+        Row("memory for each further thread, its image aside", f"{ours:.1f} MiB", *rival, first=True),
         Row(f"`YOLO(same file)` in each of {handles['handles']} threads", opened),
     ]
 
@@ -96,6 +125,7 @@ def startup_rows(result: Result) -> list[Row]:
                 seconds(result["yoloom"]["total_s"]),
                 f"Ultralytics, {seconds(result['ultralytics']['total_s'])}",
                 f"{spread(result['yoloom_over_ultralytics'])} of its time",
+                first=True,
             )
         )
     opening = seconds(result["yoloom"]["parts_s"]["open"])
@@ -166,6 +196,7 @@ def precision_rows(result: Result) -> list[Row]:
 
 SOURCES: Mapping[str, Callable[[Result], list[Row]]] = {
     "throughput": throughput_rows,
+    "hazards": hazards_rows,
     "versus_ultralytics": ultralytics_rows,
     "field": field_rows,
     "memory": memory_rows,
@@ -189,21 +220,21 @@ def seconds(one: Mapping[str, float]) -> str:
     return f"{one['median']:.2f} s"
 
 
-def table(results: Mapping[str, Result]) -> str:
-    """The lines between the marks."""
+def table(results: Mapping[str, Result], first_only: bool = False) -> str:
+    """The lines between the marks of docs/figures.md, or of the README, which has the first ones only."""
     found = {name: results[name] for name in SOURCES if name in results}
     letters = machine_letters(list(found.values()))
     lines = [*HEAD]
     for name, result in found.items():
         letter = letters[machine_words(result)]
-        rows = SOURCES[name](result)
+        rows = [row for row in SOURCES[name](result) if row.first or not first_only]
         lines += [f"| {row.what} | {row.ours} | {row.theirs} | {row.figure} | {letter} |" for row in rows]
     machines = "; ".join(f"{letter}: {words}" for words, letter in letters.items())
     lines += [
         "",
         f"Measured on {machines}{versions(found.values())}. Medians, with the smallest and the largest round.",
     ]
-    return "\n".join([*lines, *([FIELD] if "field" in results else [])])
+    return "\n".join([*lines, *([FIELD] if "field" in results and not first_only else [])])
 
 
 def machine_letters(results: Sequence[Result]) -> dict[str, str]:
@@ -233,16 +264,26 @@ def with_table(page: str, made: str) -> str:
     return filled(page, "figures", "readme_figures", made)
 
 
+def pages(results: Mapping[str, Result]) -> dict[Path, str]:
+    """The files that are made of the results, with their texts."""
+    return {
+        README: with_table(README.read_text(), table(results, first_only=True)),
+        PAGE: with_table(PAGE.read_text(), table(results)),
+        CHART: wrong_answers_chart(results["hazards"]),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing")
     asked = parser.parse_args(arguments)
-    page = README.read_text()
-    made = with_table(page, table(read_results(RESULTS)))
+    made = pages(read_results(RESULTS))
+    differ = [path.name for path, text in made.items() if not path.exists() or path.read_text() != text]
     if asked.check:
-        print("as the results say" if made == page else "README.md differs from what the results say")
-        return int(made != page)
-    README.write_text(made)
+        print(f"these differ from what the results say: {', '.join(differ)}" if differ else "as the results say")
+        return int(bool(differ))
+    for path, text in made.items():
+        path.write_text(text)
     return 0
 
 
