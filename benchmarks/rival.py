@@ -20,18 +20,24 @@ class Rival:
 
     def __init__(self, python: Path, model: Path, images: Sequence[Path]) -> None:
         # Not resolved: behind the link of a virtual environment is an interpreter without its packages.
-        command = [str(python.absolute()), str(WORKER), *(str(path.resolve()) for path in (model, *images))]
+        answers, theirs = os.pipe()
+        paths = [str(path.resolve()) for path in (model, *images)]
+        command = [str(python.absolute()), str(WORKER), str(theirs), *paths]
         environment = {**os.environ, "YOLO_AUTOINSTALL": "false", "YOLO_CONFIG_DIR": str(model.resolve().parent)}
         environment.pop("PYTHONPATH", None)
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
+        try:
+            # What is printed on the way goes to stderr: it is no answer.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=2, text=True, env=environment, pass_fds=[theirs]
+            )
+        finally:
+            os.close(theirs)
+            self._answers = os.fdopen(answers)
 
     def ask(self, command: str, **arguments: Any) -> Any:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(json.dumps({"command": command, **arguments}), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
+        line = self._answers.readline()
         if not line:
             raise RuntimeError("the Ultralytics process ended; see its messages above.")
         answer = json.loads(line)
@@ -52,3 +58,4 @@ class Rival:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._process.communicate()
+        self._answers.close()

@@ -5,7 +5,8 @@ the oracle's environment (`tools/make_oracle.sh`), without yoloom. A line names 
 
     {"command": "throughput", "pattern": "shared", "callers": 4, "seconds": 3}
 
-and the answer is one line on stdout: {"ok": ...} or {"error": "..."}.
+and the answer is one line to the file descriptor that the first argument names: {"ok": ...} or {"error": "..."}. Its
+stdout is not for answers: Ultralytics prints to it, for the first time while it is imported.
 """
 
 from __future__ import annotations
@@ -113,9 +114,8 @@ def serve(worker: Worker, commands: Any, answers: Any) -> None:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever is printed on the way does not mix with the answers
-    serve(Worker(Path(sys.argv[1]), [Path(image) for image in sys.argv[2:]]), sys.stdin, answers)
+    answers = os.fdopen(int(sys.argv[1]), "w")
+    serve(Worker(Path(sys.argv[2]), [Path(image) for image in sys.argv[3:]]), sys.stdin, answers)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ PACKAGES = (
 WARM_UP_S = 0.2
 STARTED_BY, WARM_BY = 0.15, 0.4  # parts of the time: what is not done by then is left out
 SHORTEST_PATIENCE_S = 15.0  # for one that may hang, when there is no more time
+PATIENCE_STARTS = 20.0  # or so many times what its start took: on a machine that is busy, all takes longer
 JUDGE_PATIENCE_S = 90.0
 JUDGED_S = 30.0  # kept at the most for judging one contender
 TRAINED_COSTS = 3.0  # a guess: a call of the network that finds something, over one of the network for speed
@@ -188,7 +189,8 @@ class Field:
     def _judged(self, entry: Entry, seconds: float) -> dict[str, Any]:
         """seconds: for all of it, as far as it can be told; each caller has an answer at least."""
         options = OPTIONS[: entry.most_callers]
-        patience_s = min(JUDGE_PATIENCE_S, seconds + 2 * SHORTEST_PATIENCE_S)
+        least_s = max(2 * SHORTEST_PATIENCE_S, PATIENCE_STARTS * self._start_s(entry))
+        patience_s = max(least_s, min(JUDGE_PATIENCE_S, seconds + least_s))
         seconds = max(1.0, 0.7 * seconds - self._start_s(entry))  # the rest: the calls alone, and the end
         try:
             child = Child(entry, self._networks.trained, TRAINED_CONF, self._log)

@@ -27,10 +27,8 @@ def quiet() -> Iterator[None]:
 def test_everything_at_once(tmp_path: Path) -> None:
     backend, files = FaultyBackend(seed=1), open_files()
     with opened_with(backend):
-        found = Stress(two_models(tmp_path), backend, threads=256, tasks=256, seed=1).run(15)
-    assert found["outcomes"]["result"] > 100
-    assert found["swaps"] > 1
-    assert found["lives"] > 2
+        found = Stress(two_models(tmp_path), backend, threads=256, tasks=256, seed=1).run(8, 100, 2, 3)
+    assert found["outcomes"]["result"] >= 100
     assert open_files() <= files + 2  # the event loop's
 
 
@@ -40,12 +38,12 @@ def test_everything_at_once_while_threads_are_switched_all_the_time(tmp_path: Pa
     """Seen to fail when `cancel` ends what somebody else has taken out."""
     backend = FaultyBackend(seed=2)
     with shaken(), opened_with(backend):
-        found = Stress(two_models(tmp_path), backend, threads=64, tasks=64, seed=2).run(8)
-    assert found["outcomes"]["result"] > 20
+        found = Stress(two_models(tmp_path), backend, threads=64, tasks=64, seed=2).run(5, 20, 1, 2)
+    assert found["outcomes"]["result"] >= 20
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_everything_at_once_on_the_real_runtime(tmp_path: Path) -> None:
-    found = Stress(two_models(tmp_path), None, threads=32, tasks=32, seed=3).run(7)
-    assert found["outcomes"]["result"] > 20
+    found = Stress(two_models(tmp_path), None, threads=32, tasks=32, seed=3).run(5, 20, 1, 2)
+    assert found["outcomes"]["result"] >= 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,13 @@ def test_the_switch_interval_is_set_back() -> None:
     with switch_interval(1e-5):
         assert sys.getswitchinterval() == pytest.approx(1e-5)
     assert sys.getswitchinterval() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not show its threads")
+def test_what_was_joined_is_no_thread_of_the_process_any_more() -> None:
+    """Seen to fail without the wait: Python's `join` returns before the system's thread has ended."""
+    for _ in range(20):
+        group = ThreadGroup(50, lambda _number: threading.get_native_id(), "ends ")
+        group.start()
+        assert group.join() == []
+        assert [number for number in group.results if Path(f"/proc/self/task/{number}").exists()] == []

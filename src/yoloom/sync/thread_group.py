@@ -16,7 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Generic, TypeVar
+
+EXIT_WAIT_S = 2.0
 
 T = TypeVar("T")
 
@@ -78,9 +81,17 @@ class ThreadGroup(Generic[T]):
         return self._ended.wait(timeout_s)
 
     def join(self, timeout_s: float | None = None) -> list[str]:
-        """Join the threads, waiting for each at most `timeout_s`, and return the names of those still running."""
+        """Join the threads, waiting for each at most `timeout_s`, and return the names of those still running.
+
+        Python has done with a thread before the system has: where `/proc` tells, the end of the system's is waited for
+        too, or whoever counts the threads of the process would count these. That is a moment, however long `timeout_s`.
+        """
         for thread in self._threads:
             thread.join(timeout_s)
+        ended = [Path(f"/proc/self/task/{thread.native_id}") for thread in self._threads if not thread.is_alive()]
+        until = time.perf_counter() + EXIT_WAIT_S
+        while any(task.exists() for task in ended) and time.perf_counter() < until:
+            time.sleep(0.001)
         return [thread.name for thread in self._threads if thread.is_alive()]
 
     def _note_start(self) -> None:

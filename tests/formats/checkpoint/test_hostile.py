@@ -18,27 +18,11 @@ from yoloom.formats.checkpoint.parse import parse_checkpoint, read_checkpoint
 
 GROUPS = corpus()
 CORPUS = {f"{group}: {name}": case for group, cases in GROUPS.items() for name, case in cases.items()}
-SECONDS = 1.0
+SECONDS = 2.0
+"""CPU time, which is up to twice as long where the other half of a core is busy; 0.8 were measured with the hook."""
+
 FIXED_BYTES = 70_000_000
 """The limits of the pickle machine and of the tree together, for a file of any size; 57 MB were measured."""
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    for index, (data, _) in enumerate(CORPUS.values()):
-        (folder / f"{index:05}.pt").write_bytes(data)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def audit(folder: Path) -> dict[str, Any]:
-    """The report of a process of its own that read the corpus, by the case's name."""
-    script = Path(__file__).parents[2] / "support" / "checkpoint_audit.py"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, str(script), str(folder)]
-    done = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, check=True, timeout=110)
-    return dict(zip(CORPUS, json.loads(done.stdout).values(), strict=True))
 
 
 @pytest.mark.slow
@@ -75,38 +59,29 @@ def test_sound_neighbour_of_the_corpus_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_but_the_file_is_touched(audit: dict[str, Any]) -> None:
-    """No import, no exec, no process, no socket, no second file, nothing opened for writing."""
-    seen = {event for case in audit.values() for event, _ in case["events"]}
-    assert seen <= {"open", "mmap.__new__"}
+@pytest.mark.timeout(600)
+def test_a_process_that_reads_it_all_is_touched_by_nothing(tmp_path: Path) -> None:
+    """One test, because its process takes a while, and each process of the tests would start one."""
+    corpus_folder = tmp_path / "corpus"
+    corpus_folder.mkdir()
+    for index, (data, _) in enumerate(CORPUS.values()):
+        (corpus_folder / f"{index:05}.pt").write_bytes(data)
+    script = Path(__file__).parents[2] / "support" / "checkpoint_audit.py"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, str(script), str(corpus_folder)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=True, timeout=500)
+    audit: dict[str, Any] = dict(zip(CORPUS, json.loads(done.stdout).values(), strict=True))
+
+    # No import, no exec, no process, no socket, no second file, nothing opened for writing, nothing run.
+    assert {event for case in audit.values() for event, _ in case["events"]} <= {"open", "mmap.__new__"}
     opened = [arguments for case in audit.values() for event, arguments in case["events"] if event == "open"]
     assert opened
     assert all(".pt', 'r" in arguments for arguments in opened)
-
-
-@pytest.mark.slow
-def test_nothing_was_run(audit: dict[str, Any], folder: Path) -> None:
-    assert audit
-    assert not list(folder.parent.glob("**/ran-by-checkpoint"))
-
-
-@pytest.mark.slow
-def test_time_is_bounded(audit: dict[str, Any]) -> None:
-    slow = {name: case["seconds"] for name, case in audit.items() if case["seconds"] > SECONDS}
-    assert not slow
-
-
-@pytest.mark.slow
-def test_memory_is_bounded(audit: dict[str, Any]) -> None:
-    large = {}
-    for name, case in audit.items():
-        if case["peak"] > FIXED_BYTES + 3 * len(CORPUS[name][0]):
-            large[name] = case["peak"]
-    assert not large
-
-
-@pytest.mark.slow
-def test_audit_sees_the_same_errors(audit: dict[str, Any]) -> None:
+    assert not list(tmp_path.glob("**/ran-by-checkpoint"))
+    # CPU seconds, and bytes.
+    assert {name: case["seconds"] for name, case in audit.items() if case["seconds"] > SECONDS} == {}
+    most = {name: FIXED_BYTES + 3 * len(data) for name, (data, _) in CORPUS.items()}
+    assert {name: case["peak"] for name, case in audit.items() if case["peak"] > most[name]} == {}
     assert {name: case["error"] for name, case in audit.items()} == {
         name: error.__name__ for name, (_, error) in CORPUS.items()
     }
