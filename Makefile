@@ -4,10 +4,12 @@ BIN := .venv/bin
 GPU_RESULTS ?= benchmarks/results
 MODELS ?= .oracle/files/yolov8n.pt .oracle/files/best.pt
 IMAGES ?= .oracle/files/bus.jpg .oracle/files/zidane.jpg
+SOAK_S ?= 600
+FUZZ ?= 40
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types oracle bench gpu clean
+.PHONY: help demo test test-fast soak fuzz lint types oracle bench gpu clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -22,6 +24,15 @@ test: .venv/test ## Install what the tests need and run them against the built w
 test-fast: ## Run the tests that are not slow, on the working tree: about a minute, for daily work.
 	test -x $(BIN)/pytest || $(MAKE) .venv/test
 	PYTHONPATH=src $(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist worksteal --quiet
+
+soak: .venv/test ## Kill workers at full load, then do everything at once, for SOAK_S=600 seconds each.
+	YOLOOM_SOAK_S=$(SOAK_S) $(BIN)/python -m pytest tests/workers/test_soak.py --quiet
+	$(BIN)/python tests/support/stress.py --seconds $(SOAK_S)
+	$(BIN)/python tests/support/stress.py --seconds $(SOAK_S) --shaken
+
+fuzz: .venv/test ## Run all tests that draw their examples with FUZZ=40 times as many.
+	YOLOOM_FUZZ=$(FUZZ) $(BIN)/python -m pytest $$(grep -rlE "^from hypothesis" tests --include="test_*.py") \
+	  --numprocesses 2 --dist worksteal --timeout 7200 --quiet
 
 lint: .venv/lint ## Style of all code.
 	$(BIN)/ruff check .

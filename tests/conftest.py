@@ -20,11 +20,14 @@ import yaml
 from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
 
+from examples import examples
 from yoloom.engine.engine import Engine
 from yoloom.engine.engine_registry import registry
 
 # A machine under load is no reason to fail; the timeout of the whole test is the limit.
-settings.register_profile("yoloom", deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "yoloom", deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("yoloom")
 
 # A shell that starts the tests in the background has them, and all their children, ignore Ctrl-C.
@@ -33,6 +36,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Scripts that tests run in processes of their own draw scenes too.
 TOOLS = str(Path(__file__).parents[1] / "tools")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (TOOLS, os.environ.get("PYTHONPATH"))))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported until now out of all collections of garbage: tests ask for hundreds of them."""
+    gc.collect()
+    gc.freeze()
+
 
 STRIDE = 8  # of the tiny networks: one anchor for 8 x 8 pixels
 

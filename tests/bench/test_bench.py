@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,12 @@ from yoloom.yolo import YOLO
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 QUICK = ("--seconds", "0.05", "--rounds", "1")
+
+
+@pytest.fixture
+def model(tiny_onnx: Callable[..., Path], ultralytics_notes: Callable[..., dict[str, str]]) -> Path:
+    """A network that is compiled at once: what is measured here does not matter."""
+    return tiny_onnx(metadata=ultralytics_notes())
 
 
 def bench(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -150,9 +157,9 @@ def test_a_process_tree_has_the_memory_and_the_time_of_all_its_processes() -> No
 
 
 @pytest.mark.slow
-def test_a_table_and_a_picture(capsys: pytest.CaptureFixture[str], demo_model: Path, tmp_path: Path) -> None:
+def test_a_table_and_a_picture(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = tmp_path / "plot.png"
-    code, out, err = bench(capsys, str(demo_model), "--threads", "1,2", *QUICK, "--png", str(path))
+    code, out, err = bench(capsys, str(model), "--threads", "1,2", *QUICK, "--png", str(path))
     assert code == 0
     assert err == f"plot: {path}\n"
     rows = out.splitlines()
@@ -189,9 +196,9 @@ def test_json_is_one_object_on_the_last_line(capsys: pytest.CaptureFixture[str],
     ],
 )
 def test_a_model_is_measured_as_it_is_asked_for(
-    capsys: pytest.CaptureFixture[str], demo_model: Path, arguments: tuple[str, ...], asked: dict[str, Any]
+    capsys: pytest.CaptureFixture[str], model: Path, arguments: tuple[str, ...], asked: dict[str, Any]
 ) -> None:
-    code, out, _ = bench(capsys, str(demo_model), "--threads", "2", *QUICK, *arguments, "--json")
+    code, out, _ = bench(capsys, str(model), "--threads", "2", *QUICK, *arguments, "--json")
     assert code == 0
     told = json.loads(out)
     assert told["asked"] == {"device": "cpu", **asked}
@@ -204,10 +211,10 @@ def test_a_model_is_measured_as_it_is_asked_for(
 
 
 @pytest.mark.slow
-def test_ones_own_images(capsys: pytest.CaptureFixture[str], demo_model: Path, tmp_path: Path) -> None:
+def test_ones_own_images(capsys: pytest.CaptureFixture[str], model: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.png"
     cv2.imwrite(str(path), scene(5, (160, 120)).image)
-    code, out, _ = bench(capsys, str(demo_model), "--threads", "1", *QUICK, "--images", str(path), "--json")
+    code, out, _ = bench(capsys, str(model), "--threads", "1", *QUICK, "--images", str(path), "--json")
     assert code == 0
     assert json.loads(out)["images"] == 1
 

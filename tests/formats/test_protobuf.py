@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from examples import examples
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import ModelFile
 from yoloom.formats.onnx_file import read_onnx
@@ -86,7 +87,7 @@ def test_damaged_files_raise_invalid_model_or_nothing(
 
 
 @given(st.binary())
-@settings(max_examples=150)
+@settings(max_examples=examples(100))
 def test_any_bytes_raise_value_error_or_nothing(message: bytes) -> None:
     try:
         found = whole(message)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
+from examples import examples
 from scenes import scene
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InputError, InvalidImage, SourceNotFound
 from yoloom.images import decode
@@ -405,7 +406,7 @@ def test_images_cut_short(suffix: str) -> None:
 
 
 @given(st.sampled_from(FORMATS), st.data())
-@settings(max_examples=100)
+@settings(max_examples=examples(50))
 def test_damaged_images(suffix: str, data: st.DataObject) -> None:
     damaged = bytearray(encoded(suffix, BGR[:8, :8]))
     for _ in range(data.draw(st.integers(1, 5))):

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from examples import examples
 from yoloom.errors import InvalidOption
 from yoloom.results.drawing.box_drawing import draw_boxes
 from yoloom.results.drawing.style import PALETTE, Color, drawing_style, palette_color
@@ -178,7 +179,7 @@ def test_columns_of_unequal_length_are_refused() -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.lists(st.tuples(*[st.floats(-1e9, 1e9)] * 4), max_size=4), st.text(max_size=12).filter(str.isprintable))
 def test_any_boxes_and_texts(boxes: list[tuple[float, ...]], text: str) -> None:
     arguments = (np.reshape(boxes, (-1, 4)), [RED] * len(boxes), [text] * len(boxes))

@@ -317,7 +317,8 @@ def test_deep_network_in_batches_of_four_and_any_number_of_streams(demo_model: P
     """A deep network, where a sum that is split differently would show."""
     backend, model = backend_of("openvino"), read_model(demo_model)
     batches = [letterboxed(seed) for seed in range(4)]
-    expected = [bits(context_of(backend, model).run(batch)) for batch in batches]
+    single = context_of(backend, model)
+    expected = [bits(single.run(batch)) for batch in batches]
     for streams in (1, 2, 4):
         context = backend.compile(model, throughput_profile(4, streams)).context()
         together = context.run(np.concatenate(batches))
@@ -355,7 +356,8 @@ def test_demo_model_in_both_forms_and_many_threads(demo_model: Path, name: str, 
     backend, model = backend_of(name), read_model(demo_model)
     skip_without(backend, precision)
     batches = [letterboxed(seed) for seed in range(4)]
-    expected = [bits(context_of(backend, model, precision=precision).run(batch)) for batch in batches]
+    single = context_of(backend, model, precision=precision)
+    expected = [bits(single.run(batch)) for batch in batches]
     compiled = backend.compile(model, throughput_profile(2), precision)
     contexts = [compiled.context() for _ in range(4)]
     assert barrier_run(4, lambda index: bits(contexts[index].run(batches[index]))) == expected
@@ -372,9 +374,8 @@ def test_demo_model_on_one_thread_and_on_several(demo_model: Path, name: str, fo
     backend, model = backend_of(name), read_model(demo_model)
     skip_without(backend, precision)
     batch = letterboxed(5)
-    expected = bits(context_of(backend, model, precision=precision).run(batch))
-    for threads in (1, 2, 3):
-        assert bits(context_of(backend, model, form, threads, precision).run(batch)) == expected
+    found = {threads: bits(context_of(backend, model, form, threads, precision).run(batch)) for threads in (1, 2, 3)}
+    assert found[1] == found[2] == found[3]
 
 
 def letterboxed(seed: int) -> Batch:

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
+from examples import examples
 from yoloom.engine.scheduling.policy import QUIET_STREAK, Admission, Expire, LaneOffer, Policy, Run, SleepUntil, Ticket
 from yoloom.engine.scheduling.request_terms import ANYBODY, Client, OnFull, RequestTerms
 from yoloom.runtime.protocol import LATENCY, THROUGHPUT
@@ -596,9 +597,9 @@ class WindowMachine(PolicyMachine):
 
 
 TestPolicyMachine = PolicyMachine.TestCase
-TestPolicyMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestPolicyMachine.settings = settings(max_examples=examples(50), stateful_step_count=40, deadline=None)
 TestWindowMachine = WindowMachine.TestCase
-TestWindowMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestWindowMachine.settings = settings(max_examples=examples(50), stateful_step_count=40, deadline=None)
 
 
 def window(batch: int = 3, lanes: int = 1) -> Policy:

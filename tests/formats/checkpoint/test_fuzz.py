@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoint_writer import archive, checkpoint, dump, network
+from examples import examples
 from yoloom.errors import ModelError
 from yoloom.formats.checkpoint.parse import parse_checkpoint
 from yoloom.formats.checkpoint.pickled.archive import read_archive
@@ -51,27 +52,27 @@ def test_sound_files_survive() -> None:
 
 
 @given(edits=edits, kept=st.floats(0.5, 1))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_real_file(edits: list[tuple[float, int]], kept: float) -> None:
     survives(edited(REAL, edits)[: int(kept * len(REAL)) + 1])
 
 
 @given(edits=edits)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_directory_of_a_real_file(edits: list[tuple[float, int]]) -> None:
     directory = len(REAL) - 5_000
     survives(REAL[:directory] + edited(REAL[directory:], edits))
 
 
 @given(edits=edits)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_pickle_of_a_real_file(edits: list[tuple[float, int]]) -> None:
     """With a checksum that fits, so that the edits reach the pickle machine."""
     survives(archive(edited(REAL_MEMBERS["data.pkl"], edits), REAL_STORAGES))
 
 
 @given(code=st.lists(st.sampled_from([*OPCODES, *range(16)]), max_size=60))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_opcodes(code: list[int]) -> None:
     survives(archive(b"\x80\x02" + bytes(code) + b"."))
 
