@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from onnx import TensorProto, helper, numpy_helper
 
 from examples import examples
+from yoloom import YOLO
 from yoloom.engine.engine import Engine
 from yoloom.engine.engine_registry import registry
 
@@ -54,6 +55,13 @@ STRIDE = 8  # of the tiny networks: one anchor for 8 x 8 pixels
 def demo_model() -> Path:
     """The model that comes with the package."""
     return Path(str(importlib.resources.files("yoloom") / "assets" / "demo.onnx"))
+
+
+@pytest.fixture(scope="module")
+def demo_stays_open(demo_model: Path) -> Iterator[None]:
+    """Holds the engine of the bundled model: handles that tests open on it have not to wait for a compilation."""
+    with YOLO(demo_model):
+        yield
 
 
 @pytest.fixture

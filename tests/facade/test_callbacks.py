@@ -22,7 +22,7 @@ FOR_EACH = ["on_predict_batch_start", "on_predict_postprocess_end", "on_predict_
 
 
 @pytest.fixture
-def model() -> Iterator[YOLO]:
+def model(demo_stays_open: None) -> Iterator[YOLO]:
     with YOLO(DEMO_MODEL) as opened:
         yield opened
 

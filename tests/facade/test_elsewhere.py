@@ -14,7 +14,7 @@ from yoloom.facade.elsewhere import MEMBERS
 
 
 @pytest.fixture
-def model() -> Iterator[YOLO]:
+def model(demo_stays_open: None) -> Iterator[YOLO]:
     with YOLO(DEMO_MODEL) as opened:
         yield opened
 

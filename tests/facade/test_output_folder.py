@@ -21,7 +21,7 @@ OPTIONS: dict[str, Any] = {"imgsz": 160, "save": True}
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[YOLO]:
+def model(demo_stays_open: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[YOLO]:
     monkeypatch.chdir(tmp_path)
     with YOLO(DEMO_MODEL) as opened:
         yield opened

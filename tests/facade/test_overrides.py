@@ -23,7 +23,7 @@ SIZE = {"imgsz": 160}
 
 
 @pytest.fixture
-def model() -> Iterator[YOLO]:
+def model(demo_stays_open: None) -> Iterator[YOLO]:
     with YOLO(DEMO_MODEL) as opened:
         yield opened
 
