@@ -13,12 +13,17 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TypeVar
 
+import numpy as np
 import pytest
 
 import yoloom.engine.engine_registry as module
 from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.engine_registry import Lease, Registry
+from yoloom.engine.futures import predict_later
+from yoloom.engine.image_job import LocalImageJob
+from yoloom.engine.scheduling.request_terms import RequestTerms
 from yoloom.errors import EngineClosed, InvalidModel
+from yoloom.options import PredictOptions
 from yoloom.sync.thread_pool import ThreadPool
 from yoloom.testing import FakeBackend, Gate, barrier_run, fake_model
 
@@ -263,6 +268,49 @@ def test_a_finalizer_may_run_while_its_thread_holds_the_registrys_lock(registry:
     assert keeper is not None
     keeper.threads[0].join(30)
     assert not open_for_use(lease.engine)
+
+
+def test_close_all_ends_the_threads_that_an_interrupted_close_has_left(registry: Registry) -> None:
+    """Seen to fail when only the engines in the table were closed: Ctrl-C in `close` had taken this one out of it."""
+    build, gate = Builder(), Gate()
+    lease = registry.claim("a", build)
+    build.backend.script(gate)
+    image = np.zeros((48, 64, 3), np.uint8)
+    job = LocalImageJob(lease.engine.model, PredictOptions(), "image.jpg")
+    future = predict_later(lease.engine, job, image, RequestTerms())
+    gate.wait_for()
+    lease.release(timeout=0.01)  # as after Ctrl-C: the lane is left behind in its run
+    assert lease.engine.threads_alive()
+    gate.open()
+    registry.close_all()
+    assert not lease.engine.threads_alive()
+    assert isinstance(future.exception(), EngineClosed)
+
+
+def test_after_close_all_nothing_is_opened_any_more(registry: Registry) -> None:
+    """An engine that is opened in an exit handler, or by a daemon thread, would have lanes when Python is gone."""
+    registry.close_all()
+    with pytest.raises(EngineClosed, match="interpreter ends"):
+        registry.claim("a", Builder())
+    registry.close_all()
+
+
+def test_close_all_waits_for_a_model_that_another_thread_opens(registry: Registry) -> None:
+    gate = Gate()
+    build = Builder(gate)
+    opened: list[object] = []
+    opener = threading.Thread(target=lambda: opened.append(registry.claim("a", build)))
+    opener.start()
+    gate.wait_for()
+    closer = threading.Thread(target=registry.close_all)
+    closer.start()
+    while not build.engines[0].is_closed:
+        threading.Event().wait(0.001)
+    assert closer.is_alive()
+    gate.open()
+    closer.join()
+    opener.join()
+    assert not build.engines[0].threads_alive()
 
 
 def test_close_all_closes_engines_that_are_in_use(registry: Registry) -> None:

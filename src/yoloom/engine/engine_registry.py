@@ -5,7 +5,6 @@ A handle holds a `Lease`; the engine is closed with its last lease.
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import threading
@@ -17,13 +16,17 @@ from yoloom.engine.engine import Engine
 from yoloom.errors import EngineClosed
 from yoloom.sync.clock import TimeLimit
 from yoloom.sync.fork import after_fork_in_child
+from yoloom.sync.interpreter_exit import finish_at_exit, wait_for_calls
 from yoloom.sync.once import Once
 from yoloom.sync.thread_pool import Chore, ThreadPool
 
 Key = Hashable
 
-EXIT_PATIENCE_S = 30.0
+EXIT_PATIENCE_S = 8.0
 """How long the end of the interpreter waits for runs and callbacks that hang, in all."""
+
+ABANDON_PATIENCE_S = 30.0
+"""How long the keeper waits for those of a handle that was collected without `close`."""
 
 
 class Claim:
@@ -53,7 +56,7 @@ class Claim:
         """`release` for finalizers: takes no lock and waits for nobody."""
         if self.is_ours:
             # Bounded: what hangs in a runtime or in a callback must not keep the keeper from the others for ever.
-            self._registry.later(functools.partial(self.release, timeout=EXIT_PATIENCE_S))
+            self._registry.later(functools.partial(self.release, timeout=ABANDON_PATIENCE_S))
 
 
 class Lease:
@@ -117,6 +120,9 @@ class Registry:
         self._lock = threading.Lock()
         self._engines: dict[Key, Pending] = {}
         self._claims: dict[Key, frozenset[Claim]] = {}
+        # All that may have threads: open, being built, or closed in too little time. The end waits for these too.
+        self._living: list[Engine] = []
+        self._exiting = False
         self._keeper: ThreadPool | None = None  # there while an engine is
         self._retired: list[ThreadPool] = []  # keepers that may still be closing the last engine
 
@@ -139,6 +145,8 @@ class Registry:
         """The engine that is claimed, which the claim's owner must build when it is the first."""
         key = claim.key
         with self._lock:
+            if self._exiting:  # nobody would end its threads
+                raise EngineClosed("no model can be opened any more: the interpreter ends.")
             # Claimed before there is anything to claim: a handle that is closed meanwhile ends the engine only when
             # this one has no claim on it either.
             self._claims[key] = self._claims.get(key, frozenset()) | {claim}
@@ -149,11 +157,16 @@ class Registry:
             return pending
 
     def _build(self, pending: Pending, key: Key, build: Callable[[], Engine]) -> None:
-        _settle(pending, build)
+        _settle(pending, build, self._note)
         if pending.exception() is not None:  # whoever comes next tries again, though others may still hear of this one
             with self._lock:
                 if self._engines.get(key) is pending:
                     del self._engines[key]
+
+    def _note(self, engine: Engine) -> None:
+        """Know an engine until its threads have ended, and forget those whose have."""
+        with self._lock:
+            self._living = [older for older in self._living if not older.is_closed or older.threads_alive()] + [engine]
 
     def _take_back(self, claim: Claim) -> None:
         """Undo a claim that ended in an error, or in the middle of any line."""
@@ -202,17 +215,22 @@ class Registry:
 
     def close_all(self) -> None:
         """Close every engine, at the end of the interpreter. Its handles answer EngineClosed from then on."""
+        patience = TimeLimit(EXIT_PATIENCE_S)
         with self._lock:
-            engines = [pending for pending in self._engines.values() if pending.done()]
+            self._exiting = True
+            engines = list(self._living)
             self._take_keeper()
             retired = list(self._retired)
-        patience = TimeLimit(EXIT_PATIENCE_S)
-        for pending in engines:
-            _close(pending, timeout=patience.left)
-        # A keeper may be closing the engine of a handle that was collected a moment ago. If the interpreter ended below
-        # it, in the middle of the runtime's own code, the whole process would abort.
+        for left, engine in zip(range(len(engines), 0, -1), engines, strict=True):
+            # Once more also those whose `close` was interrupted, or ran out of time. One that hangs leaves time for the
+            # others.
+            engine.close(timeout=(patience.left or 0.0) / left)
+        # A keeper may be closing the engine of a handle that was collected a moment ago.
         for keeper in retired:
             keeper.stop(patience)
+        # Last of all, as every other call has its error by now: those that open, decode, or make results in threads of
+        # the user's.
+        wait_for_calls(patience)
 
     def _have_keeper(self) -> None:
         if self._keeper is not None:
@@ -234,7 +252,7 @@ class Registry:
             keeper = self._take_keeper()
             retired = list(self._retired)
         for crew in retired:
-            crew.stop(TimeLimit(EXIT_PATIENCE_S if crew is keeper else 0))
+            crew.stop(TimeLimit(ABANDON_PATIENCE_S if crew is keeper else 0))
 
     def _take_keeper(self) -> ThreadPool | None:
         keeper = self._keeper
@@ -244,10 +262,11 @@ class Registry:
         return keeper
 
 
-def _settle(pending: Pending, build: Callable[[], Engine]) -> None:
+def _settle(pending: Pending, build: Callable[[], Engine], note: Callable[[Engine], None]) -> None:
     engine = None
     try:
         engine = build()
+        note(engine)
         engine.start()
         pending.set_result(engine)
     except BaseException as error:
@@ -278,8 +297,6 @@ def _reset_after_fork() -> None:
     _registry = Registry()
 
 
+@finish_at_exit
 def _close_at_exit() -> None:
     _registry.close_all()  # looked up then: a forked child has a registry of its own
-
-
-atexit.register(_close_at_exit)
