@@ -17,11 +17,13 @@ from yoloom.formats.model import Model
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs, reason_of
+from yoloom.sync.fork import undestroyed_in_child
 
 try:
     import onnx
-    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
+
+    from yoloom.runtime.onnxruntime_quietly import onnxruntime
 except ImportError as error:
     raise BackendUnavailable(
         f"backend='onnxruntime' needs packages that are not installed ({error.name}): pip install 'yoloom[onnxruntime]'"
@@ -145,7 +147,7 @@ class OnnxRuntimeCompiled:
         """Store. `turn` is held by whichever context runs, where the session serves one at a time."""
         self._turn = turn
         self._model = model
-        self._session = session
+        self._session = undestroyed_in_child(session)
         self.lanes = lanes
         self.splits_sums = splits_sums
 

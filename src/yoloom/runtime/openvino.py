@@ -25,7 +25,7 @@ from yoloom.runtime.protocol import (
     RawOutputs,
     reason_of,
 )
-from yoloom.sync.fork import after_fork_in_child
+from yoloom.sync.fork import after_fork_in_child, undestroyed_in_child
 
 _OTHER = "open it with YOLO(path, backend='onnxruntime')"
 _HINTS = {LATENCY: "LATENCY", THROUGHPUT: "THROUGHPUT"}
@@ -55,7 +55,7 @@ def core() -> ov.Core:
     if _core is None:
         with _core_lock:
             if _core is None:
-                new = ov.Core()
+                new = undestroyed_in_child(ov.Core())
                 # Weights in a mapped file would change under a running model when somebody writes to the file.
                 new.set_property({"ENABLE_MMAP": False})
                 _core = os.getpid(), new
@@ -157,7 +157,7 @@ class OpenVINOCompiled:
     ) -> None:
         """Keep `data`, the memory that it was imported from, alive: OpenVINO looks at it and does not own it."""
         self.path = model.graph.path
-        self.network = compiled
+        self.network = undestroyed_in_child(compiled)
         self._model = model
         self._data = data
         # One request more than there are streams: the next image starts while Python still fetches the last result.
@@ -174,7 +174,7 @@ class OpenVINOContext(Context):
 
     def __init__(self, model: Model, request: ov.InferRequest, data: NDArray[np.uint8] | None) -> None:
         super().__init__(model)
-        self._request = request
+        self._request = undestroyed_in_child(request)
         self._data = data  # lasts as long as the request
         self._bgr = model.input.bgr
         self._rgb = np.empty((0, 0, 0, 3), np.uint8)

@@ -86,7 +86,7 @@ def onnxruntime(path: str, threads: str | None = None, imgsz: str | None = None)
         InvalidOption: a number is none, or the graph's input is no image.
         ModelNotFound: there is no such file.
     """
-    package = _import("onnxruntime")
+    package = _import("yoloom.runtime.onnxruntime_quietly").onnxruntime
     options = package.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
@@ -141,7 +141,7 @@ def _import(package: str) -> Any:
         return importlib.import_module(package)
     except ImportError as error:
         raise BackendUnavailable(
-            f"this adapter needs {package}, which can not be imported here ({error}): "
+            f"this adapter needs {error.name or package}, which can not be imported here ({error}): "
             "run yoloom in the environment that has it."
         ) from error
 
