@@ -13,7 +13,7 @@ YoloomError
 ├── PartialFailure        some images of one call failed, the others have their results
 ├── EngineError           the request did not get its result
 │   ├── QueueFull ── Dropped
-│   ├── DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine
+│   ├── DeadlineExceeded, Cancelled, EngineClosed, ForkedEngine, GreenThreads
 │   ├── RuntimeFailed, ContextBusy
 │   └── WorkerCrashed, WorkersUnavailable, SharedMemoryFull
 ├── TargetError           the target of `yoloom verify`
@@ -215,6 +215,12 @@ class EngineClosed(EngineError):
 
 class ForkedEngine(EngineError):
     """This handle was opened in another process: its threads do not exist here. Open the model after the fork."""
+
+
+class GreenThreads(EngineError):
+    """A library has put greenlets in the place of threads. Serve with threads, or with processes."""
+
+    http_status = 501
 
 
 class RuntimeFailed(EngineError):

@@ -139,6 +139,7 @@ class YOLO:
             UnknownDevice: There is no such device.
             BackendUnavailable: A package is not installed.
             WorkersUnavailable: The worker processes do not start.
+            GreenThreads: gevent or eventlet has replaced the threads of this process.
         """
         self._max_pixels = positive("max_pixels", max_pixels)
         self._arguments: dict[str, Any] = {

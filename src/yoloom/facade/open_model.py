@@ -26,6 +26,7 @@ from yoloom.runtime.precision import check_precision, find_precision
 from yoloom.runtime.registry import PLAIN, DeviceOptions, check_backend, default_backend, find_backend
 from yoloom.store.conversions import CheckpointFile
 from yoloom.store.locate import locate
+from yoloom.sync.green_threads import check_threads
 from yoloom.system.files import file_identity
 from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.recipe import file_recipe
@@ -105,6 +106,7 @@ def open_model(name: str | os.PathLike[str], settings: OpenSettings) -> OpenMode
     Raises:
         YoloomError: As listed for `YOLO`.
     """
+    check_threads(with_workers=settings.workers is not None)
     file = locate(name, one_to_one=settings.nms is False)
     backend = settings.backend or default_backend(settings.device, file.is_checkpoint)
     check_backend(backend, settings.device)
