@@ -1,6 +1,7 @@
 # Everything happens in .venv, from the hash-pinned lock files; the package is always installed as the wheel that users get.
 PYTHON ?= python3
 BIN := .venv/bin
+ENDS ?= 100
 GPU_RESULTS ?= benchmarks/results
 MODELS ?= .oracle/files/yolov8n.pt .oracle/files/best.pt
 IMAGES ?= .oracle/files/bus.jpg .oracle/files/zidane.jpg
@@ -9,7 +10,7 @@ FUZZ ?= 40
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast soak fuzz lint types oracle bench gpu clean
+.PHONY: help demo test test-fast soak fuzz ends lint types oracle bench gpu clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -34,6 +35,10 @@ fuzz: .venv/test ## Run all tests that draw their examples with FUZZ=40 times as
 	YOLOOM_FUZZ=$(FUZZ) $(BIN)/python -m pytest $$(grep -rlE "^from hypothesis" tests --include="test_*.py") \
 	  --numprocesses 2 --dist worksteal --timeout 7200 --quiet
 
+ends: .venv/test ## End processes in every way, ENDS=100 times each: hours; ARGS="-k Ctrl-C" for some of them.
+	tools/make_green.sh
+	YOLOOM_ENDS=$(ENDS) $(BIN)/python -m pytest tests/ends --numprocesses 2 --dist worksteal $(ARGS)
+
 lint: .venv/lint ## Style of all code.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,7 +60,7 @@ gpu: ## All checks and benchmarks that need an NVIDIA GPU, at most 9 minutes; MO
 	PYTHONPATH=src:benchmarks timeout 330 $(PYTHON) benchmarks/gpu.py $(MODELS) $(IMAGES) --results $(GPU_RESULTS)
 
 clean: ## Remove what was installed and built.
-	rm -rf .venv .oracle .field dist
+	rm -rf .venv .oracle .field .green dist
 
 .venv/%: requirements/%.lock $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
