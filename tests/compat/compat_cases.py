@@ -113,6 +113,7 @@ BOXES = (
     Case("out = str(r.boxes.xyxy.dtype)", "a numpy dtype, whose text is `float32` and not `torch.float32`"),
     Case("out = isinstance(r.boxes.xyxy, np.ndarray)", "the arrays are numpy arrays, with torch's methods"),
     Case("out = r.boxes.xyxy.astype(int)", "a tensor has no `astype`; here it gives a plain numpy array"),
+    Case("out = str(r.boxes.conf)", "the text of a numpy array; `print(x.tolist())` is the same in both"),
     Case("out = round(r.boxes.conf[0], 2)", "a tensor has no `round()`; here it is that of the number"),
 )
 
@@ -321,6 +322,11 @@ ARITHMETIC = lines(
     out = b.xyxy.mm(b.xyxy.t())
     c = b.xyxy.clone(); c[:, 0] = 0; out = c
     c = b.xyxy.clone(); c += 5; out = c
+    c = b.cls.byte(); c *= 300; out = c
+    c = b.xyxy.clone(); c[:, 0] -= b.conf; out = c
+    c = b.cls.int(); c += 0.5; out = c
+    c = b.cls == 0; c |= b.conf > 0.8; out = c
+    c = b.xyxy.clone(); c /= c.max(); out = c
     c = b.xyxy.clone(); c.clamp_(20, 60); out = c
     c = b.xyxy.clone(); out = c.mul_(2).add_(1)
     c = b.xyxy.clone(); c[c > 60] = -1; out = c
@@ -393,6 +399,19 @@ SHAPES = (
         out = b.xyxy[0, 0].item()
         out = [x.item() for x in b.conf]
         out = ["a", "b", "c"][b.cls[1].int()]
+        out = f"{b.conf[0]} {b.conf[0]:.2f} {b.cls[0]:.0f} {b.cls.int()[0]}"
+        out = "%.2f %d" % (b.conf[0], b.cls[0])
+        out = "{:.1f} {}".format(b.conf[0], b.cls[1])
+        out = f"{b[0].conf.item():.3f}"
+        out = max(b.conf), min(b.conf), sum(b.conf)
+        out = sorted(b.conf)[0]
+        out = b.cls[0] in [0, 1]
+        import math; out = math.sqrt(b.conf[0]), math.floor(b.xyxy[0, 0])
+        out = float(b[0].conf), int(b[1].cls), bool(b.cls[0])
+        out = [c for c in b.cls.tolist() if c in (0, 2)]
+        out = dict(zip(b.cls.int().tolist(), b.conf.tolist()))
+        out = np.array([x.cpu().numpy() for x in b.conf])
+        out = b.conf[0] > 0.62, b.conf[2] > 0.62, b.conf[2] == 0.62, b.conf[0] > b.conf
         out = list(range(5))[: b.cls.int()[1]]
         """
     ),

@@ -33,7 +33,8 @@ ONE = """
     x.chunk(2, -1) | x.unbind() | x.unbind(-1) | x.narrow(0, 0, 1) | x.select(0, 0) | x.byte() | x.int() | x.long()
     | x.float() | x.half() | x.bool() | x.type() | x.size() | x.size(-1) | x.numel() | x.dim() | x.element_size() |
     x.stride() | x.is_floating_point() | x + 1 | 1 - x | x * 3 | x * 1.5 | x / 2 | 2 / x | x // 2 | x % 3 | x ** 2 |
-    2 ** x | x > 1 | x == 1 | x != 0.5 | -x | abs(x) | ~x | x & 1 | x | True | x ^ True | x * 300 | x - 1 | x + True
+    2 ** x | x > 1 | x * 0.1 > 0.1 | x / 10 == 0.1 |
+     x == 1 | x != 0.5 | -x | abs(x) | ~x | x & 1 | x | True | x ^ True | x * 300 | x - 1 | x + True
     | x.mean() | x.mean(-1) | x.std() | x.std(-1) | x.var() | x.var(0, unbiased=False) | x.std(-1, correction=0) |
     x.norm() | x.norm(dim=-1) | x.norm(1, -1, True) | x.norm(float("inf")) | x.softmax(-1) | x.argmax() |
     x.argmin(-1) | x.argmax(-1, keepdim=True) | x.masked_select(x > 0) | x[x > 0] | x[..., 0] | x[None] |

@@ -62,7 +62,8 @@ class Array(TensorMethods, np.ndarray[Any, np.dtype[Any]]):  # type: ignore[misc
         return round(self.item(), digits)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and self.size == 1 else super().__format__(spec)
+        # Of a 0-d array the number, as with torch: its digits are those of a Python float.
+        return format(self.item(), spec) if not self.ndim or (spec and self.size == 1) else super().__format__(spec)
 
     def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:
         # numpy's functions call methods, and mean numpy's.

@@ -111,8 +111,9 @@ def compute(ufunc: Callable[..., Any], left: Any, right: Any) -> Any:
 
 
 def compare(ufunc: Callable[..., Any], left: Any, right: Any) -> Any:
-    """Return `ufunc` of two operands, of which a single value does not widen the other."""
-    left, right = (x.item() if isinstance(x, np.ndarray) and not x.ndim else x for x in (left, right))
+    """Return `ufunc` of two operands, of which a single value in an array does not widen an array of several."""
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray) and bool(left.ndim) != bool(right.ndim):
+        left, right = (x if x.ndim else x.item() for x in (left, right))
     return ufunc(left, right)
 
 
@@ -130,7 +131,7 @@ def operand(other: Any) -> Any:
     return np.asarray(other) if isinstance(other, (np.ndarray, list, tuple)) else other
 
 
-def _operator(apply: Apply, ufunc: Callable[..., Any], name: str, reflected: bool = False) -> Callable[[Any, Any], Any]:
+def _operator(apply: Apply, ufunc: Callable[..., Any], name: str, reflected: bool = False) -> Callable[[A, Any], A]:
     """Make the method of an operator, such as `__mul__`."""
     repeats = reflected and ufunc in (np.add, np.multiply)  # what + and * mean to a list on the left
 
@@ -144,6 +145,23 @@ def _operator(apply: Apply, ufunc: Callable[..., Any], name: str, reflected: boo
         return like(self, apply(ufunc, right, left) if reflected else apply(ufunc, left, right))
 
     return _named(method, name, f"Return the result of the operator in torch's dtype: `{name}`.")  # type: ignore[no-any-return]
+
+
+def _in_place(operate: Callable[[Any, Any], Any], name: str) -> Callable[[A, Any], A]:
+    """Make the method of an operator that changes the array itself, such as `__imul__`."""
+
+    def method(self: Any, other: Any) -> Any:
+        values = operate(self, other)
+        if values is NotImplemented:
+            return values
+        if not np.can_cast(values.dtype, self.dtype, "same_kind"):
+            raise InputError(
+                f"{self.dtype} can not hold the result, which is {values.dtype}: write x = x + y, not x += y"
+            )
+        self[...] = values
+        return self
+
+    return _named(method, name, f"Change the values: `{name}`.")  # type: ignore[no-any-return]
 
 
 class TensorOperators:
@@ -171,15 +189,25 @@ class TensorOperators:
     __rmod__ = _operator(compute, np.remainder, "__rmod__", reflected=True)
     __pow__ = _operator(compute, np.power, "__pow__")
     __rpow__ = _operator(compute, np.power, "__rpow__", reflected=True)
+    __iadd__ = _in_place(__add__, "__iadd__")
+    __isub__ = _in_place(__sub__, "__isub__")
+    __imul__ = _in_place(__mul__, "__imul__")
+    __itruediv__ = _in_place(__truediv__, "__itruediv__")
+    __ifloordiv__ = _in_place(__floordiv__, "__ifloordiv__")
+    __imod__ = _in_place(__mod__, "__imod__")
+    __ipow__ = _in_place(__pow__, "__ipow__")
     __and__ = __rand__ = _operator(compute, np.bitwise_and, "__and__")
     __or__ = __ror__ = _operator(compute, np.bitwise_or, "__or__")
     __xor__ = __rxor__ = _operator(compute, np.bitwise_xor, "__xor__")
+    __iand__ = _in_place(__and__, "__iand__")
+    __ior__ = _in_place(__or__, "__ior__")
+    __ixor__ = _in_place(__xor__, "__ixor__")
     __lt__ = _operator(compare, np.less, "__lt__")
     __le__ = _operator(compare, np.less_equal, "__le__")
     __gt__ = _operator(compare, np.greater, "__gt__")
     __ge__ = _operator(compare, np.greater_equal, "__ge__")
-    __eq__ = _operator(compare, np.equal, "__eq__")
-    __ne__ = _operator(compare, np.not_equal, "__ne__")
+    __eq__ = _operator(compare, np.equal, "__eq__")  # type: ignore[assignment] # of each value, as numpy
+    __ne__ = _operator(compare, np.not_equal, "__ne__")  # type: ignore[assignment]
 
     mul = multiply = _binary(compute, np.multiply, "mul", "Return the product with `other`.")
     true_divide = _binary(compute, np.true_divide, "true_divide", "Return the quotient by `other`.")
