@@ -6,7 +6,8 @@ code, run tools/golden_compat.py in the oracle's environment, and then tools/com
 
 from __future__ import annotations
 
-from compat_runner import Case, Group, classify, detect, model, nothing, obb, pose, segment
+from compat_runner import Case, Group, classify, detect, nothing, obb, pose, segment
+from program_cases import PROGRAMS
 
 
 def lines(text: str, *, needs: tuple[str, ...] = ()) -> tuple[Case, ...]:
@@ -745,19 +746,6 @@ PROBS = lines(
     """
 )
 
-MODEL = (
-    *lines(
-        """
-        out = model.names
-        out = model.task
-        out = len(model(img, verbose=False, conf=0.0001, imgsz=64))
-        out = model.predict(img, verbose=False, imgsz=64)[0].names
-        out = model(img, verbose=False, imgsz=64)[0].orig_shape
-        out = sorted(model(img, verbose=False, imgsz=64)[0].speed)
-        """
-    ),
-)
-
 GROUPS = {
     "boxes": Group("Boxes", "`r`, the results of one picture with four boxes", detect, BOXES),
     "numbers": Group("Numbers of boxes", "`b`, four boxes", detect, NUMBERS),
@@ -775,8 +763,6 @@ GROUPS = {
     "keypoints": Group("Keypoints", "`r` and its keypoints `k`, four times 17", pose, POSE),
     "obb": Group("Oriented boxes", "`r` and its oriented boxes `o`, three", obb, OBB),
     "probs": Group("Classification", "`r` and its `p`, six probabilities", classify, PROBS),
-    "model": Group(
-        "The model", "`model`, a small network for 3 classes, its file `PT`, and a picture `img`", model, MODEL
-    ),
+    **PROGRAMS,
 }
 """Name → idioms."""

@@ -68,7 +68,7 @@ def test_another_handle_has_another_folder(model: YOLO, tmp_path: Path) -> None:
     model.predict(SCENES[0], **OPTIONS)
     with YOLO(DEMO_MODEL) as other:
         other.predict(SCENES[0], **OPTIONS)
-    assert written(tmp_path / "runs/detect") == [f"predict/{SCENES[0].name}", f"predict2/{SCENES[0].name}"]
+    assert written(tmp_path / "runs/detect") == [f"predict-2/{SCENES[0].name}", f"predict/{SCENES[0].name}"]
 
 
 def test_each_place_has_its_folder(model: YOLO, tmp_path: Path) -> None:

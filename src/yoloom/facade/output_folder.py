@@ -84,7 +84,7 @@ def _make_folder(options: SaveOptions, task: str) -> Path:
         for number in itertools.count(1):
             # `mkdir` decides the race between handles: of all that try one name, it succeeds for one. Looking first and
             # creating then would let two of them share a folder.
-            tried = path.with_name(f"{path.name}{number if number > 1 else ''}")
+            tried = path.with_name(f"{path.name}-{number}" if number > 1 else path.name)
             with contextlib.suppress(FileExistsError):
                 tried.mkdir()
                 break

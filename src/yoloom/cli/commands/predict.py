@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     save.add_argument("--save-conf", action="store_true", help="add the confidence to labels/NAME.txt")
     save.add_argument("--save-crop", action="store_true", help="crops/CLASS/NAME.jpg: the pixels of each box")
     save.add_argument("--project", metavar="FOLDER", help="folder to save in (default: runs/detect)")
-    save.add_argument("--name", help="subfolder of it for this run (default: predict, predict2, ...)")
+    save.add_argument("--name", help="subfolder of it for this run (default: predict, predict-2, ...)")
     save.add_argument("--exist-ok", action="store_true", help="use that subfolder again instead of numbering")
 
 
