@@ -298,3 +298,18 @@ def test_openvino_that_was_imported_before_is_left_as_it_is() -> None:
         "print(json.dumps({'same': ours is openvino, 'told': 'openvino_telemetry' in sys.modules}))"
     )
     assert told == {"same": True, "told": True}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the threads of /proc")
+def test_onnxruntime_is_imported_without_the_thread_of_its_telemetry() -> None:
+    """Seen to fail with a plain `import onnxruntime` (1.31)."""
+    told = told_by(
+        "import json, os\n"
+        "import yoloom, numpy\n"
+        "threads = lambda: len(os.listdir('/proc/self/task'))\n"
+        "before, environment = threads(), dict(os.environ)\n"
+        "from yoloom.runtime.onnxruntime_quietly import onnxruntime\n"
+        "print(json.dumps({'new': threads() - before, 'same': dict(os.environ) == environment}))"
+    )
+    assert told == {"new": 0, "same": True}
