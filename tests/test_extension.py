@@ -33,6 +33,7 @@ NAMED_ELSEWHERE = {
     "formats/read.py": "the name of a file format",
     "facade/export_model.py": "writes that file format, with its own library",
     "facade/cpu_budget.py": "looks at libraries that the program has imported",
+    "results/arrays.py": "answers PyTorch when that asks, in programs that use it on results",
     "system/machine.py": "packages whose versions reports tell",
     "bench/bench_report.py": "packages whose versions reports tell",
     "verify/adapters.py": "other libraries as targets of `yoloom verify`, without yoloom between",
