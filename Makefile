@@ -10,7 +10,7 @@ FUZZ ?= 40
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*') pyproject.toml README.md LICENSE NOTICE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast soak fuzz ends lint types oracle bench gpu clean
+.PHONY: help demo test test-fast soak fuzz ends pressure lint types oracle bench gpu clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,6 +38,9 @@ fuzz: .venv/test ## Run all tests that draw their examples with FUZZ=40 times as
 ends: .venv/test ## End processes in every way, ENDS=100 times each: hours; ARGS="-k Ctrl-C" for some of them.
 	tools/make_green.sh
 	YOLOOM_ENDS=$(ENDS) $(BIN)/python -m pytest tests/ends --numprocesses 2 --dist worksteal $(ARGS)
+
+pressure: .venv/test ## Run the whole path under falling limits of memory, about half an hour; says how each step ended.
+	YOLOOM_PRESSURE=1 $(BIN)/python -m pytest tests/pressure -s
 
 lint: .venv/lint ## Style of all code.
 	$(BIN)/ruff check .

@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 import pytest
 
+from forms import form_of
 from worker_scripts import ScriptServer, script_servers
 from yoloom import YOLO, QueuePolicy, ResultFuture, Results, Workers, errors
 from yoloom.engine.engine import Engine, thread_engine
@@ -398,7 +399,7 @@ def requests_of(values: list[int], deadline: dict[int, float] | None = None) -> 
 
 def test_pitfall_05_one_bad_image_fails_alone() -> None:
     """Seen to fail all of the batch when a run that failed is not done again, each image alone."""
-    slot = ContextSlot(Poisoned().compile(fake_model(), throughput_profile(1)), cpu_gate().share(1))
+    slot = ContextSlot(form_of(Poisoned(), fake_model(), throughput_profile(1)), cpu_gate().share(1))
     own = [outcome.outputs[0].tobytes() for outcome in slot.serve(requests_of([1, 2, 3]), monotonic)]
     for place in range(4):
         values = [1, 2, 3]
@@ -629,7 +630,7 @@ def test_pitfall_12_a_gap_in_a_batch_shifts_nobody() -> None:
     Seen to fail when the requests that are left are paired by position with all outcomes.
     """
     backend = FakeBackend()
-    slot = ContextSlot(backend.compile(fake_model(), throughput_profile(1)), cpu_gate().share(1))
+    slot = ContextSlot(form_of(backend, fake_model(), throughput_profile(1)), cpu_gate().share(1))
     values = [1, 2, 3, 4]
     own = [outcome.outputs[0].tobytes() for outcome in slot.serve(requests_of(values), monotonic)]
     assert len(set(own)) == 4

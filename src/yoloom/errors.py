@@ -224,7 +224,9 @@ class GreenThreads(EngineError):
 
 
 class RuntimeFailed(EngineError):
-    """The runtime raised while it ran the network; the message holds its own."""
+    """The runtime failed, or there was no memory or no thread; the message holds its own, and names the limits."""
+
+    http_status = 503
 
 
 class ContextBusy(EngineError):

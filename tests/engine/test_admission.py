@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
+from forms import form_of
 from yoloom import YOLO, Client, QueuePolicy, errors
 from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_nonblocking, predict_now
@@ -624,7 +625,7 @@ def test_one_poisoned_image_fails_alone_in_its_batch() -> None:
     requests = [engine.new_request(RequestTerms(), lambda _: None) for _ in range(3)]
     for request, value in zip(requests, (5, 7, 9), strict=True):
         request.image = Drawn(value)
-    slot = ContextSlot(backend.compile(fake_model(), throughput_profile(1)), CpuGate().share(1))
+    slot = ContextSlot(form_of(backend, fake_model(), throughput_profile(1)), CpuGate().share(1))
     outcomes = slot.serve(requests, monotonic)
     assert [type(outcome.error) for outcome in outcomes] == [type(None), RuntimeFailed, type(None)]
     alone = slot.serve([requests[2]], monotonic)[0]

@@ -27,6 +27,7 @@ from yoloom.results.results import Results
 from yoloom.sync.clock import clamped
 from yoloom.sync.once import SetOnce
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import explained
 
 log = SafeLogger("yoloom.engine")
 
@@ -297,6 +298,8 @@ def _prepare(engine: Engine, request: Request, job: ImageJob, source: object, ow
         job.prepare(source, ownership)
     except YoloomError as error:
         engine.cancel(request, error)
+    except MemoryError as error:
+        engine.cancel(request, RuntimeFailed(f"the image could not be prepared: {explained(error)}"))
     except BaseException as error:
         engine.cancel(request, RuntimeFailed(f"the image could not be prepared: {type(error).__name__}: {error}"))
         raise
@@ -317,6 +320,10 @@ def _deliver(engine: Engine, request: Request, job: ImageJob, deliver: Deliver) 
     """Make the results of a request that has run, and take the last step. An error of either counts as its outcome."""
     try:
         return deliver(engine.finish_timed(request, job))
+    except MemoryError as error:
+        failure = RuntimeFailed(f"the results could not be made: {explained(error)}")
+        engine.scheduler.reclassify(request, failure)
+        raise failure from error
     except BaseException as error:
         engine.scheduler.reclassify(request, error)
         raise

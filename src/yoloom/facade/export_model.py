@@ -37,6 +37,7 @@ from yoloom.formats.onnx_file import read_onnx
 from yoloom.runtime.protocol import reason_of
 from yoloom.store.hub import cache_folder
 from yoloom.system.files import replacing
+from yoloom.system.shortage import naming_limits
 from yoloom.validation import flag, positive, shown, size_hw
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def export_model(source: Path, options: ExportOptions, target: Path | None = Non
     target = (target or default_target(source, options.format)).absolute()
     _check_target(source, target, options.format)
     try:
-        with replacing(target) as part:
+        with naming_limits(f"{source} can not be exported"), replacing(target) as part:
             if options.format == "onnx":
                 _write_network(source, part, options)
             else:
@@ -217,12 +218,14 @@ def _write_ir_folder(source: Path, folder: Path, options: ExportOptions) -> None
         network_path = folder / "network.onnx"
         _write_network(source, network_path, options)
     _, notes = read_onnx(ModelFile("onnx", (network_path,)))
+    what = f"{source}: OpenVINO can not convert it"
     try:
-        network = core().read_model(network_path)
-        _note_preprocessing(network, notes)
-        ov.save_model(network, folder / f"{source.stem}.xml", compress_to_fp16=options.half)
+        with naming_limits(what):
+            network = core().read_model(network_path)
+            _note_preprocessing(network, notes)
+            ov.save_model(network, folder / f"{source.stem}.xml", compress_to_fp16=options.half)
     except RuntimeError as error:
-        raise InvalidModel(f"{source}: OpenVINO can not convert it: {reason_of(error)}.") from error
+        raise InvalidModel(f"{what}: {reason_of(error)}.") from error
     _write_yaml(folder / "metadata.yaml", notes, options.half)
     if network_path != source:
         network_path.unlink()

@@ -28,6 +28,8 @@ from yoloom.store.conversions import CheckpointFile
 from yoloom.store.locate import locate
 from yoloom.sync.green_threads import check_threads
 from yoloom.system.files import file_identity
+from yoloom.system.shortage import naming_limits
+from yoloom.validation import shown
 from yoloom.workers.process_lanes import worker_engine
 from yoloom.workers.recipe import file_recipe
 from yoloom.workers.settings import Workers
@@ -107,6 +109,11 @@ def open_model(name: str | os.PathLike[str], settings: OpenSettings) -> OpenMode
         YoloomError: As listed for `YOLO`.
     """
     check_threads(with_workers=settings.workers is not None)
+    with naming_limits(f"{shown(name)[:300]} can not be opened"):
+        return _open(name, settings)
+
+
+def _open(name: str | os.PathLike[str], settings: OpenSettings) -> OpenModel:
     file = locate(name, one_to_one=settings.nms is False)
     backend = settings.backend or default_backend(settings.device, file.is_checkpoint)
     check_backend(backend, settings.device)

@@ -12,6 +12,9 @@ from yoloom.errors import InvalidModel
 
 T = TypeVar("T")
 
+_DEEP = 90
+"""Brackets in a text that Python's parser may take for too deep."""
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -82,7 +85,12 @@ def parse_literal(value: Any) -> Any:
         return value
     try:
         return ast.literal_eval(value)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, RecursionError):
+        return value
+    except MemoryError:
+        # Of the parser, for what is nested too deep; anything else is short of memory, and was not read.
+        if sum(map(value.count, "([{")) < _DEEP:
+            raise
         return value
 
 

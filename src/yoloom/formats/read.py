@@ -7,6 +7,7 @@ path ─▶ find_files ─▶ ModelFile ─▶ describe ─▶ Model
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def describe(
         reader = read_openvino_ir if file.format == "openvino" else read_onnx
         signature, notes = reader(file)
     except OSError as error:
-        if isinstance(error, ModelNotFound):
+        if isinstance(error, ModelNotFound) or error.errno in (errno.ENOMEM, errno.EAGAIN):  # no fault of the file
             raise
         raise InvalidModel(f"{file.path} can not be read: {error.strerror or error}") from error
     return interpret(file, signature, notes, task, names, layout)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from yoloom.errors import ImageDecodeError, ImageTooLarge, InvalidImage, SourceNotFound, SourceWarning
 from yoloom.images.header import Encoded, is_pil_image, read_size_hw
 from yoloom.sync.striped_locks import StripedLocks
+from yoloom.system.shortage import is_shortage, naming_limits
 
 MAX_PIXELS = 2**26
 """Largest picture that is accepted unless the model is opened with another: 67 megapixels, 200 MB once decoded."""
@@ -54,6 +55,7 @@ _NOTES = frozenset({"xmp", "XML:com.adobe.xmp", "Raw profile type exif"})  # whe
 _OF_UNKNOWN_RANGE = ("I", "F")  # modes of PIL: signed numbers of 32 bits, and floats
 _OPENCV_TURNS_WEBP = int(cv2.__version__.partition(".")[0]) >= 5
 _LIST_HINT = " For a list of paths pass the list itself: model(open(path).read().split())."
+_DECODING = 3  # a guess: how many times the memory of a picture its decoder takes
 _LONGEST_PATH = 300  # characters of a path that a message prints
 
 
@@ -137,6 +139,7 @@ def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
     try:
         size_hw = read_size_hw(data)
     except Exception as error:  # a damaged header makes the parser raise errors of any class
+        _check_memory(None, what, error)
         raise ImageDecodeError(f"{what}: the image header is damaged: {error}") from error
     if size_hw is not None:
         _check_size(size_hw, what, max_pixels)
@@ -151,8 +154,10 @@ def _decode_bytes(data: bytes, what: str, max_pixels: int) -> NDArray[np.uint8]:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # absurd sizes in the header
+        _check_memory(size_hw, what, error)
         raise ImageDecodeError(f"{what}: OpenCV can not decode it: {error}") from error
     if image is None:
+        _check_memory(size_hw, what)
         hint = next((hint for marks, hint in _LOOKALIKES if data[4:].startswith(marks) or data.startswith(marks)), "")
         hint = hint or (_LIST_HINT if what.lower().endswith((".txt", ".csv")) else "")
         raise ImageDecodeError(f"{what}: not an image that OpenCV reads, or cut short ({len(data)} bytes).{hint}")
@@ -172,6 +177,15 @@ def _warn_of_frames(data: bytes, what: str) -> None:
             f"{what} holds {count} pictures, and the first one is predicted: pass each of PIL.ImageSequence.Iterator."
         )
         warnings.warn(text, SourceWarning, stacklevel=2)
+
+
+def _check_memory(size_hw: tuple[int, int] | None, what: str, error: Exception | None = None) -> None:
+    """Raise RuntimeFailed where there is no memory for a picture: OpenCV says the same of it as of a damaged one."""
+    height, width = size_hw or (0, 0)
+    with naming_limits(f"{what}: it can not be decoded"):
+        np.empty((_DECODING, height, width, 3), np.uint8)
+        if is_shortage(error):
+            raise MemoryError(f"{height} x {width} pixels")
 
 
 def _from_array(array: NDArray[Any], max_pixels: int, borrow: bool) -> NDArray[np.uint8]:
@@ -238,6 +252,8 @@ def _from_pil(source: Any, max_pixels: int, what: str = _PIL_IMAGE) -> NDArray[n
     try:
         with _pil_locks.of(source):
             upright = _upright(source)
+    except MemoryError:
+        raise
     except Exception as error:  # PIL decodes lazily, and each of its formats has errors of its own
         reason = str(error) or type(error).__name__
         if getattr(source, "fp", None) is None and "close" not in reason:

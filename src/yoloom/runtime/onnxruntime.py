@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from yoloom.errors import BackendUnavailable, InvalidModel, UnknownDevice, UnsupportedModel
+from yoloom.errors import BackendUnavailable, InvalidModel, RuntimeFailed, UnknownDevice, UnsupportedModel
 from yoloom.formats.model import Model
 from yoloom.runtime.cpu import cpu_profiles
 from yoloom.runtime.plan import Plan
 from yoloom.runtime.protocol import LATENCY, Batch, Context, Guarantee, Precision, Profile, RawOutputs, reason_of
 from yoloom.sync.fork import undestroyed_in_child
+from yoloom.system.shortage import naming_limits
 
 try:
     import onnx
@@ -76,16 +77,20 @@ class OnnxRuntimeBackend:
         return (Profile("batches", lanes=1, batch_sizes=sizes, max_wait_ms=plan.max_wait_ms or 0.0),)
 
     def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OnnxRuntimeCompiled:
-        """Load the network into a session. Raises InvalidModel or UnsupportedModel."""
+        """Load the network into a session. Raises InvalidModel, UnsupportedModel, or RuntimeFailed without memory."""
         if model.graph.format != "onnx":
             raise UnsupportedModel(
                 f"{model.graph.path}: ONNX Runtime reads .onnx files; leave out backend='onnxruntime'."
             )
+        what = f"{model.graph.path}: ONNX Runtime can not load it"
         try:
-            proto = _with_preprocessing(model)
-            session = _session(proto, profile, self.device, precision)
+            with naming_limits(what):
+                proto = _with_preprocessing(model)
+                session = _session(proto, profile, self.device, precision)
+        except RuntimeFailed:
+            raise
         except Exception as error:  # the runtime has a dozen exception classes without a common base
-            raise InvalidModel(f"{model.graph.path}: ONNX Runtime can not load it: {reason_of(error)}") from error
+            raise InvalidModel(f"{what}: {reason_of(error)}") from error
         if self.device != "cpu":
             if session.get_providers()[0] != _CUDA_PROVIDER:  # it falls back to the CPU by itself
                 raise BackendUnavailable(
@@ -101,10 +106,14 @@ class OnnxRuntimeBackend:
         """Tell whether an image has the same bits at any place of a batch: not on a GPU, and not with attention."""
         if self.device != "cpu":
             return False
+        what = f"{model.graph.path}: it can not be read"
         try:
-            return not _has_attention(model.graph.load(_read).graph)
+            with naming_limits(what):
+                return not _has_attention(model.graph.load(_read).graph)
+        except RuntimeFailed:
+            raise
         except Exception as error:  # as above
-            raise InvalidModel(f"{model.graph.path}: it can not be read: {error}") from error
+            raise InvalidModel(f"{what}: {error}") from error
 
     def precisions(self) -> tuple[Precision, ...]:
         """List the number formats. Its CPU provider has no kernels of bfloat16 for these networks."""

@@ -26,6 +26,7 @@ from yoloom.runtime.protocol import (
     reason_of,
 )
 from yoloom.sync.fork import after_fork_in_child, undestroyed_in_child
+from yoloom.system.shortage import naming_limits
 
 _OTHER = "open it with YOLO(path, backend='onnxruntime')"
 _HINTS = {LATENCY: "LATENCY", THROUGHPUT: "THROUGHPUT"}
@@ -35,6 +36,13 @@ _BECAUSE = {
     Precision.BF16: "both forms use the same bfloat16 kernels, and no kernel splits a sum between threads "
     "(measured with AVX512-BF16, not with AMX)",
 }
+
+# A number that no network computes: a NaN with bits of our own. Of each output so many numbers are looked at.
+_UNWRITTEN = np.uint32(0x7FC0_DEAD)
+_SAMPLES = 64
+
+# Requests that may be run once more by OpenVINO itself, with what they read.
+_lost_requests: list[tuple[ov.InferRequest, Batch]] = []
 
 # Guards the making of the one Core of the process: two would keep two plugins and two thread pools.
 _core_lock = threading.Lock()
@@ -73,25 +81,30 @@ class OpenVINOBackend:
 
     name = "openvino"
     device = "cpu"
+    compiling_bytes = 384 * 2**20  # most of it for the memory pools of new threads; 180 to 320 MiB were seen
 
     def profiles(self, model: Model, threads: int, plan: Plan) -> tuple[Profile, ...]:
         """Describe the two profiles of a CPU. Raises InvalidOption."""
         return cpu_profiles(self, model, threads, plan)
 
     def compile(self, model: Model, profile: Profile, precision: Precision = Precision.FP32) -> OpenVINOCompiled:
-        """Compile the network. Raises InvalidModel, or UnsupportedModel for operators that it computes wrongly."""
+        """Compile the network.
+
+        Raises InvalidModel, UnsupportedModel for operators that it computes wrongly, or RuntimeFailed.
+        """
         if model.quantization is Quantization.CONTRIBUTED:
             # QLinearAdd, QLinearMul, QLinearLeakyRelu and others give other numbers (2026.4), and no error.
             raise UnsupportedModel(
                 f"{model.graph.path} is quantised with operators that ONNX Runtime alone defines, and OpenVINO gives "
                 f"wrong numbers for: {_OTHER}."
             )
+        what = f"{model.graph.path}: OpenVINO can not compile it"
         try:
-            compiled = core().compile_model(_with_preprocessing(model), "CPU", _settings(profile, precision))
+            with naming_limits(what):
+                compiled = core().compile_model(_with_preprocessing(model), "CPU", _settings(profile, precision))
         except RuntimeError as error:
-            reason = reason_of(error)
             other = f" {_OTHER}." if model.graph.format == "onnx" else ""
-            raise InvalidModel(f"{model.graph.path}: OpenVINO can not compile it: {reason}.{other}") from error
+            raise InvalidModel(f"{what}: {reason_of(error)}.{other}") from error
         return OpenVINOCompiled(model, compiled, profile.name == LATENCY)
 
     def exported(self, compiled: OpenVINOCompiled) -> memoryview:
@@ -104,11 +117,14 @@ class OpenVINOBackend:
     def imported(
         self, model: Model, profile: Profile, data: NDArray[np.uint8], precision: Precision = Precision.FP32
     ) -> OpenVINOCompiled:
-        """Compile what was exported, around `data` itself. Raises InvalidModel."""
+        """Compile what was exported, around `data` itself. Raises InvalidModel or RuntimeFailed."""
+        what = f"{model.graph.path}: OpenVINO can not import it"
         try:
-            compiled = core().import_model(ov.Tensor(data, shared_memory=True), "CPU", _settings(profile, precision))
+            with naming_limits(what):
+                shared = ov.Tensor(data, shared_memory=True)
+                compiled = core().import_model(shared, "CPU", _settings(profile, precision))
         except RuntimeError as error:
-            raise InvalidModel(f"{model.graph.path}: OpenVINO can not import it: {reason_of(error)}") from error
+            raise InvalidModel(f"{what}: {reason_of(error)}") from error
         return OpenVINOCompiled(model, compiled, profile.name == LATENCY, data)
 
     def precisions(self) -> tuple[Precision, ...]:
@@ -163,28 +179,57 @@ class OpenVINOCompiled:
         # One request more than there are streams: the next image starts while Python still fetches the last result.
         streams = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self.lanes = 1 if for_one else streams + 1
+        self._hides_failures = streams == int(compiled.get_property("INFERENCE_NUM_THREADS")) == 1
 
     def context(self) -> OpenVINOContext:
         """Make an infer request with buffers of its own."""
-        return OpenVINOContext(self._model, self.network.create_infer_request(), self._data)
+        return OpenVINOContext(self._model, self.network.create_infer_request(), self._data, self._hides_failures)
 
 
 class OpenVINOContext(Context):
-    """One infer request. One thread at a time (ContextBusy)."""
+    """One infer request. One thread at a time (ContextBusy).
 
-    def __init__(self, model: Model, request: ov.InferRequest, data: NDArray[np.uint8] | None) -> None:
+    With one stream of one thread, `infer` returns from a run that failed as if all were well: the outputs are those of
+    the run before, in size and in content, and what failed is begun once more by the thread's next run, on a request
+    that may be gone by then (2026.4). So there a run that may want memory is not made by `infer`.
+    """
+
+    def __init__(
+        self, model: Model, request: ov.InferRequest, data: NDArray[np.uint8] | None, hides_failures: bool
+    ) -> None:
         super().__init__(model)
         self._request = undestroyed_in_child(request)
         self._data = data  # lasts as long as the request
         self._bgr = model.input.bgr
         self._rgb = np.empty((0, 0, 0, 3), np.uint8)
+        self._hides_failures = hides_failures
+        self._laid_out: set[tuple[int, ...]] = set()  # sizes that have run, for which there is memory
+        for tensor in request.output_tensors:
+            _samples(tensor.data)[...] = _UNWRITTEN
 
     def _execute(self, batch: Batch, lowest_score: float) -> RawOutputs:
+        request = self._request
         pixels = batch if self._bgr else self._as_rgb(batch)
-        self._request.set_input_tensor(ov.Tensor(pixels, shared_memory=True))
-        self._request.infer()
-        # The tensors are views of the request's memory, which the next user overwrites.
-        return tuple(np.array(tensor.data, np.float32, copy=True) for tensor in self._request.output_tensors)
+        request.set_input_tensor(ov.Tensor(pixels, shared_memory=True))
+        if self._hides_failures and pixels.shape not in self._laid_out:
+            request.start_async()  # which takes another thread, and tells
+            request.wait()
+        else:
+            request.infer()
+        outputs = []
+        for tensor in request.output_tensors:
+            # A view of the request's memory, which the next user overwrites.
+            data = tensor.data
+            samples = _samples(data)
+            if (samples == _UNWRITTEN).any():
+                # Never freed: what failed may be begun again by anything that OpenVINO runs in this thread.
+                _lost_requests.append((request, pixels))
+                raise RuntimeError("OpenVINO returned without having written its outputs, as it does without memory")
+            outputs.append(np.array(data, np.float32, copy=True))
+            samples[...] = _UNWRITTEN  # the next run overwrites or replaces it
+        if self._hides_failures:
+            self._laid_out.add(pixels.shape)
+        return tuple(outputs)
 
     def _as_rgb(self, batch: Batch) -> Batch:
         """The batch with its channels in the network's order, in memory that lasts until the next call.
@@ -198,6 +243,11 @@ class OpenVINOContext(Context):
         rows = (-1, *batch.shape[2:])
         cv2.cvtColor(batch.reshape(rows), cv2.COLOR_BGR2RGB, dst=self._rgb.reshape(rows))
         return self._rgb
+
+
+def _samples(data: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """Some numbers from all over an output, as bits, in place."""
+    return data.reshape(-1)[:: max(1, data.size // _SAMPLES)].view(np.uint32)
 
 
 def _with_preprocessing(model: Model) -> ov.Model:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from yoloom.errors import ContextBusy, RuntimeFailed, shortened
 from yoloom.formats.model import Layout, Model, Quantization
 from yoloom.runtime.plan import Plan
+from yoloom.system.shortage import explained
 
 Batch = NDArray[np.uint8]
 """(B, H, W, 3) BGR, C-contiguous. Conversion, channel order and scaling are part of the compiled network."""
@@ -161,6 +162,13 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class Spacious(Protocol):
+    """A backend whose compilations take much address space, and do not always survive that there is none."""
+
+    compiling_bytes: int
+
+
+@runtime_checkable
 class Sharing(Protocol):
     """A backend whose compiled networks several processes of one machine can make around one copy of the weights."""
 
@@ -215,6 +223,15 @@ def promised(backend: Backend, model: Model, precision: Precision) -> Guarantee:
     return replace(guarantee, precision=f"int8{rest}", because=because)
 
 
+@runtime_checkable
+class Recovering(Protocol):
+    """A compiled network that a failed run leaves as it was, or lost for good. All others are compiled again then."""
+
+    @property
+    def recovers(self) -> bool:
+        """Always True."""
+
+
 class Context(ABC):
     """One place where a network runs, with its own buffers.
 
@@ -257,10 +274,16 @@ class Context(ABC):
             if missing:
                 batch = np.concatenate([batch, np.zeros((missing, *batch.shape[1:]), np.uint8)])
             outputs = self._execute(batch, lowest_score)
+            if any([len(output) != len(batch) for output in outputs]):  # noqa: C419  a list is faster
+                raise RuntimeFailed(
+                    f"the runtime gave outputs of shape {[output.shape for output in outputs]} for a batch of shape "
+                    f"{batch.shape}: a run that failed, perhaps for want of memory."
+                )
         except ContextBusy:
             raise
         except RuntimeError as error:
-            raise RuntimeFailed(f"the runtime failed on a batch of shape {batch.shape}: {error}") from error
+            words = explained(error, reason_of(error))
+            raise RuntimeFailed(f"the runtime failed on a batch of shape {batch.shape}: {words}") from error
         finally:
             self._in_use.release()
         return tuple(output[:count] for output in outputs) if missing else outputs

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from yoloom.errors import EngineClosed, RuntimeFailed
 from yoloom.sync.clock import TimeLimit
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import explained
 
 log = SafeLogger("yoloom.engine")
 
@@ -47,7 +48,7 @@ class ThreadPool:
             self.stop()
             if not isinstance(error, RuntimeError):
                 raise
-            raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
+            raise RuntimeFailed(f"no thread could be started: {explained(error)}") from error
 
     @property
     def is_alive(self) -> bool:

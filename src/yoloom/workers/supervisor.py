@@ -30,6 +30,7 @@ from yoloom.engine.insight.statistics import WorkerStatistics
 from yoloom.errors import EngineClosed, RuntimeFailed
 from yoloom.sync.clock import Clock, monotonic
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import explained
 from yoloom.workers.current_worker import CurrentWorker
 from yoloom.workers.ipc.messages import Message
 from yoloom.workers.launcher import Launcher
@@ -106,7 +107,7 @@ class Supervisor:
         except RuntimeError as error:
             self._mailbox.close()
             self._launcher.close()
-            raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
+            raise RuntimeFailed(f"no thread could be started: {explained(error)}") from error
         try:
             return self._grow(range(self._workers.count), share_of(self._budget_threads, self._workers.count))[0]
         except BaseException:

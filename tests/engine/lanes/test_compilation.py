@@ -86,7 +86,6 @@ def both_forms(path: Path, backend: OpenVINOBackend) -> tuple[Model, ContextSlot
     making = Compilation(model, backend, Precision.FP32, CpuGate().share(2), lambda: None)
     alone, together = backend.profiles(model, 2, DEFAULT_PLAN)
     (one,) = making.slots(alone)
-    one.warm_up(model)
     return model, one, making.slots(together)
 
 

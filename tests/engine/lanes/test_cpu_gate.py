@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forms import form_of
 from yoloom import YOLO
 from yoloom.engine.engine import Engine, thread_engine
 from yoloom.engine.futures import ResultFuture, predict_later, predict_now
@@ -281,7 +282,7 @@ class Drawn:
 
 
 def lane_of(gate: CpuGate, backend: FakeBackend) -> tuple[ContextSlot, Engine]:
-    slot = ContextSlot(backend.compile(fake_model(), throughput_profile(2)), gate.share(2))
+    slot = ContextSlot(form_of(backend, fake_model(), throughput_profile(2)), gate.share(2))
     return slot, thread_engine(fake_model(), backend, threads=2)
 
 

@@ -17,6 +17,7 @@ from yoloom.engine.insight.snapshot import EngineSnapshot
 from yoloom.errors import EngineClosed, InvalidOption, RuntimeFailed
 from yoloom.sync.stacks import thread_stacks
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import explained
 from yoloom.validation import number, shown
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class Watchdog:
         try:
             self.thread.start()
         except RuntimeError as error:
-            raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
+            raise RuntimeFailed(f"no thread could be started: {explained(error)}") from error
 
     def hurry(self, patience_s: float) -> None:
         """Report after this time at the latest."""

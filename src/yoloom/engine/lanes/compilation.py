@@ -8,17 +8,30 @@ files ── compile ──▶ first profile ── export, import ──▶ sec
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
+from yoloom.engine.lanes.form import Form, WarmUp
 from yoloom.engine.lanes.gate import DeviceGate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.errors import InvalidModel
 from yoloom.formats.model import Layout, Model
 from yoloom.runtime.probe import have_same_bits
-from yoloom.runtime.protocol import Backend, Compiled, Guarantee, Measured, OwnRows, Precision, Profile, Sharing
+from yoloom.runtime.protocol import (
+    Backend,
+    Compiled,
+    Guarantee,
+    Measured,
+    OwnRows,
+    Precision,
+    Profile,
+    Sharing,
+    Spacious,
+)
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import check_room, naming_limits
 
 log = SafeLogger("yoloom.engine")
 
@@ -49,46 +62,63 @@ class Compilation:
         self._gate = gate
         self._version = version
         self._opened_version = version()
-        self._first: Compiled | None = None
+        self._first: Form | None = None
+        self._warm_up = WarmUp(model, backend.guarantee(precision).bit_identical)
 
     def slots(self, profile: Profile) -> list[ContextSlot]:
-        """Make a slot for each lane of a profile.
+        """Make a slot for each lane of a profile, and run a network once that has not shown its bits yet.
 
-        Raises what the backend raises, and InvalidModel for a changed file.
+        Raises what the backend raises, RuntimeFailed, InvalidOutput, and InvalidModel for a changed file.
         """
-        compiled = self._second_of_first(profile)
+        if isinstance(self._backend, Spacious):
+            # Only before another form is made: after a failure, one is made in the memory that the last one has left.
+            with naming_limits(f"{self.model.graph.path}: it can not be compiled"):
+                check_room(self._backend.compiling_bytes)
+        compiled, is_first, in_doubt = None, self._first is None, False
+        if self._first is not None and isinstance(self._backend, Sharing) and self.model.input.hw is None:
+            compiled = self._second_of_first(self._first.network, self._backend, profile)
+            in_doubt = compiled is None  # it may have been for want of memory
         if compiled is None:
-            compiled = self._backend.compile(self.model, profile, self._precision)
-            # A second form of another file would give other results under load, and nobody would know.
-            if self._version() != self._opened_version:
-                path = self.model.graph.path
-                raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
-        self._first = compiled if self._first is None else None  # there is no third
+            compiled = self._compiled(profile)
         if isinstance(compiled, Measured):
             self.measured = compiled.guarantee
         if isinstance(compiled, OwnRows):
             self.own_layout = compiled.layout
         # All slots share the compiled network: the weights are there once, and a lane adds its buffers.
+        form = Form(compiled, functools.partial(self._compiled, profile), self._warm_up)
+        self._first = form if is_first else None  # there is no third
         cpus = profile.cpus_of_run(compiled.lanes)
-        return [ContextSlot(compiled, self._gate, cpus) for _ in range(profile.lanes or compiled.lanes)]
+        slots = [ContextSlot(form, self._gate, cpus) for _ in range(profile.lanes or compiled.lanes)]
+        if is_first or in_doubt:
+            slots[0].warm_up()
+        return slots
+
+    def _compiled(self, profile: Profile) -> Compiled:
+        compiled = self._backend.compile(self.model, profile, self._precision)
+        # Another form of another file would give other results under load, and nobody would know.
+        if self._version() != self._opened_version:
+            path = self.model.graph.path
+            raise InvalidModel(f"{path} was changed while it is open; open it again with YOLO(path).")
+        return compiled
 
     def forget(self) -> None:
         """Let go of the network: there will be no other profile."""
         self._first = None
 
-    def _second_of_first(self, profile: Profile) -> Compiled | None:
+    def _second_of_first(self, first: Compiled | None, backend: Sharing, profile: Profile) -> Compiled | None:
         """Make the second profile out of the first, in half the CPU time of compiling the files again.
 
+        Not for networks of a fixed size, where the comparison would take longer than it spares.
+
         Returns:
-            None where that can not be. It has shown the same bits; for networks of a fixed size that would take longer
-            than it spares.
+            A network that has shown the same bits, None where that can not be.
         """
-        if self._first is None or not isinstance(self._backend, Sharing) or self.model.input.hw is not None:
+        if first is None:  # a run has failed in it
             return None
         try:
-            data = np.frombuffer(self._backend.exported(self._first), np.uint8)
-            copied = self._backend.imported(self.model, profile, data, self._precision)
-            if have_same_bits(self._first, copied, self.model):
+            data = np.frombuffer(backend.exported(first), np.uint8)
+            copied = backend.imported(self.model, profile, data, self._precision)
+            if have_same_bits(first, copied, self.model):
                 return copied
             why = "other bits"
         except Exception as error:  # noqa: BLE001  whatever a runtime raises then: it can still compile

@@ -12,6 +12,7 @@ from yoloom.engine.scheduling.policy import LaneOffer, Run
 from yoloom.errors import RuntimeFailed
 from yoloom.sync.clock import Clock, TimeLimit
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import explained
 
 log = SafeLogger("yoloom.engine")
 
@@ -97,5 +98,5 @@ def start_thread(work: Callable[[], None], name: str) -> threading.Thread:
     try:
         thread.start()
     except RuntimeError as error:
-        raise RuntimeFailed(f"no thread could be started: {error}; end some, or raise the limit.") from error
+        raise RuntimeFailed(f"no thread could be started: {explained(error)}") from error
     return thread

@@ -97,7 +97,6 @@ class ThreadLanes:
     def start(self) -> None:
         """Compile for a lone caller and run the network once. Raises what the backend raises."""
         slots = self._compilation.slots(self._alone)
-        slots[0].warm_up(self._compilation.model)
         self._offered_lanes = len(slots)
         self._lanes.add_profile(self._alone.name, slots, _offer(self._alone, len(slots)))
 

@@ -154,6 +154,7 @@ class TorchCompiled:
     """
 
     splits_sums = False
+    recovers = True  # weights are only read, what a lane records is dropped with it, and a lost device is noted
 
     def __init__(
         self,

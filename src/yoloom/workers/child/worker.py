@@ -15,12 +15,13 @@ import os
 import socket
 import threading
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from yoloom.engine.lanes.form import Form, WarmUp
 from yoloom.engine.lanes.gate import OpenGate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.pipeline import ImagePipeline, Ownership
@@ -29,9 +30,10 @@ from yoloom.formats.model import Layout, Model
 from yoloom.images.header import Encoded
 from yoloom.options import PredictOptions
 from yoloom.runtime.plan import Plan
-from yoloom.runtime.protocol import Measured, OwnRows, RawOutputs, promised
+from yoloom.runtime.protocol import Measured, OwnRows, RawOutputs, Spacious, promised
 from yoloom.sync.clock import monotonic
 from yoloom.system.safe_log import SafeLogger
+from yoloom.system.shortage import check_room, naming_limits
 from yoloom.workers.child.compile import compiled_for
 from yoloom.workers.compile_sharing import CompileRole
 from yoloom.workers.ipc.channel import Channel, ChannelClosed
@@ -76,13 +78,12 @@ class Worker:
 
     def serve(self) -> None:
         """Open the model, then answer until the channel ends. Raises ChannelClosed."""
-        threading.Thread(target=self._beat, name="yoloom-beat", daemon=True).start()
         try:
-            model = self._open()
+            with naming_limits("a worker can not open the model"):
+                threading.Thread(target=self._beat, name="yoloom-beat", daemon=True).start()
+                model = self._open()
         except ChannelClosed:
             raise
-        except MemoryError as error:
-            _out_of_memory(error)
         except Exception as error:
             # Told, not crashed: the parent raises this error, and counts an ended process like any other.
             self._channel.send(Message("failed", notes=described(error)))
@@ -105,10 +106,17 @@ class Worker:
         profile = opened.backend.profiles(opened.model, threads, Plan(batch=1))[0]
         # Opening is done by all workers at once; compiling waits here until the parent has given the role.
         role = CompileRole(self._channel.receive().notes["role"])
+        if isinstance(opened.backend, Spacious):
+            check_room(opened.backend.compiling_bytes)
         compiled, unshared = compiled_for(role, opened, profile, self._network)
         self._network.close()  # what is imported stays mapped
-        slot = _ReportingSlot(compiled, self._heartbeat)
-        slot.warm_up(opened.model)
+        form = Form(
+            compiled,
+            lambda: opened.backend.compile(opened.model, profile, opened.precision),
+            WarmUp(opened.model, opened.backend.guarantee(opened.precision).bit_identical),
+        )
+        slot = _ReportingSlot(form, self._heartbeat)
+        slot.warm_up()
         ready = {
             "guarantee": asdict(
                 compiled.guarantee
@@ -192,8 +200,8 @@ class LoadedModel:
 class _ReportingSlot(ContextSlot):
     """A slot that shows in the heartbeat when the network runs."""
 
-    def __init__(self, compiled: Any, heartbeat: Heartbeat) -> None:
-        super().__init__(compiled, OpenGate())  # nobody else computes in this process
+    def __init__(self, form: Form, heartbeat: Heartbeat) -> None:
+        super().__init__(form, OpenGate())  # nobody else computes in this process
         self._heartbeat = heartbeat
 
     def run(self, batch: NDArray[np.uint8], lowest_score: float = 0.0) -> RawOutputs:
