@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from forms import form_of
 from yoloom.engine.lanes.gate import OpenGate
 from yoloom.engine.lanes.lane import ContextSlot
 from yoloom.engine.request import Outcome, Request
@@ -42,7 +43,7 @@ def request(number: int, image: Picture | None, deadline: float = math.inf) -> R
 @pytest.fixture
 def slot() -> ContextSlot:
     backend, model = FakeBackend(), fake_model()
-    return ContextSlot(backend.compile(model, throughput_profile(2, batch=4)), OpenGate())
+    return ContextSlot(form_of(backend, model, throughput_profile(2, batch=4)), OpenGate())
 
 
 def outputs_of(slot: ContextSlot, requests: list[Request]) -> list[Outcome]:

@@ -85,6 +85,8 @@ class Worker:
         except ChannelClosed:
             raise
         except Exception as error:
+            if isinstance(error.__cause__, MemoryError):  # a fresh process may have some
+                _out_of_memory(error)
             # Told, not crashed: the parent raises this error, and counts an ended process like any other.
             self._channel.send(Message("failed", notes=described(error)))
             raise ChannelClosed("the model could not be opened") from error
@@ -215,7 +217,7 @@ class _ReportingSlot(ContextSlot):
             raise
 
 
-def _out_of_memory(error: MemoryError) -> NoReturn:
+def _out_of_memory(error: Exception) -> NoReturn:
     # By `_exit`: to raise it further would need memory, and a process in this state answers nobody well.
     os.write(2, f"out of memory: {error}\n".encode(errors="replace"))
     os._exit(NO_MEMORY)
