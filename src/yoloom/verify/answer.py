@@ -217,11 +217,11 @@ def _items(value: Any) -> list[tuple[str, Any]] | None:
 
 def _copied(value: Any, name: str) -> NDArray[Any]:
     """Copy an array; of a picture its digest, as it would be most of an answer's memory and is compared exactly."""
-    array: NDArray[Any] = np.array(value, order="C", copy=True, subok=False)
-    if not name.endswith("orig_img") or array.dtype.hasobject:
-        return array
-    digest = hashlib.blake2b(f"{array.dtype.str}|{array.shape}|".encode(), digest_size=16)
-    digest.update(array.data)
+    if not name.endswith("orig_img"):
+        return np.array(value, order="C", copy=True, subok=False)
+    pixels = np.ascontiguousarray(value)
+    digest = hashlib.blake2b(f"{pixels.dtype.str}|{pixels.shape}|".encode(), digest_size=16)
+    digest.update(pixels.tobytes() if pixels.dtype.hasobject else pixels.data)
     return np.array(list(digest.digest()), np.uint8)
 
 

@@ -100,6 +100,7 @@ class RecordedCrowd:
         for caller, _ in self._plans:
             for case, seconds in caller.pace.fastest_s.items():
                 self.fastest_s[case] = min(seconds, self.fastest_s.get(case, seconds))
+        self._plans = []  # they hold the target, of which there may be many instances before anybody judges
         return hang
 
     def expected(self) -> list[Expected]:

@@ -101,11 +101,12 @@ def check(
         TargetFailed: the model has no answer for any case.
     """
     settings = parse_settings(threads, asyncio, seconds, rounds, seed, tolerance, hang_after, cases)
-    target = target_of(model if fresh is None else fresh())
-    if asyncio and target.predict_async is None:
-        raise InvalidOption(f"asyncio needs a target with predict_async, and {target.name} has none.")
-    found = find_pictures(images, most_pictures(target.options, settings.cases), settings.seed)
-    run = Check(target, settings, found, say or (lambda _words: None))
+    first = target_of(model if fresh is None else fresh())
+    if asyncio and first.predict_async is None:
+        raise InvalidOption(f"asyncio needs a target with predict_async, and {first.name} has none.")
+    found = find_pictures(images, most_pictures(first.options, settings.cases), settings.seed)
+    run = Check(first, settings, found, say or (lambda _words: None))
+    del first  # it may be large, and is soon replaced by the next instance
     return run.run(fresh, None if model is None else target_of(model))
 
 
@@ -177,25 +178,27 @@ class Check:
 
     def _ask_first(self, fresh: Callable[[], Any] | None, crowds: list[RecordedCrowd]) -> Hang | None:
         """Let callers ask instances for the first time; their answers are compared when the right ones are known."""
-        seconds, target = self._settings.seconds, self._target
-        most = MOST_INSTANCES if self._settings.rounds is None else INSTANCES_IN_ROUNDS
+        is_timed = self._settings.rounds is None
+        most = MOST_INSTANCES if is_timed else INSTANCES_IN_ROUNDS
+        limit_s = SHARE * self._settings.seconds
         began = time.perf_counter()
         while True:
             self._progress(f"first calls of instance {self._instances + 1}, {self._first_callers} at once")
             orders = first_orders(self._cases, self._first_callers, self._instances, self._settings.seed)
             place = f"{self._first_callers} threads, first calls of instance {self._instances + 1}"
-            crowd = RecordedCrowd(place, target, self._cases, orders, self._journal)
+            crowd = RecordedCrowd(place, self._target, self._cases, orders, self._journal)
             crowds.append(crowd)
             hang_after_s = self._settings.hang_after_s(self._first_callers, CALL_S)
-            limit_s = None if self._settings.rounds else SHARE * seconds / most
-            hang = crowd.run(hang_after_s, self._samples, limit_s, shaken=self._instances % 4 < 3)
+            shaken = self._instances % 4 < 3
+            hang = crowd.run(hang_after_s, self._samples, limit_s / most if is_timed else None, shaken)
             self._instances += 1
             each_s = (time.perf_counter() - began) / self._instances
-            enough = self._settings.rounds is None and (self._instances + 1) * each_s > SHARE * seconds
-            if hang is not None or fresh is None or self._instances >= most or enough:
+            enough = self._instances >= most or (is_timed and (self._instances + 1) * each_s > limit_s)
+            if hang is not None or fresh is None or enough:
                 return hang
-            before, target = target, target_of(fresh())
-            if target.predict == before.predict:  # one object for all
+            before = self._target.predict
+            self._target = target_of(fresh())
+            if self._target.predict == before:  # one object for all
                 return None
 
     def _run_all_laps(self, references: References) -> Hang | None:
