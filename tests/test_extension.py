@@ -36,7 +36,6 @@ NAMED_ELSEWHERE = {
     "results/arrays.py": "answers PyTorch when that asks, in programs that use it on results",
     "system/machine.py": "packages whose versions reports tell",
     "bench/bench_report.py": "packages whose versions reports tell",
-    "results/arrays.py": "meets the tensors of a program that has imported their library",
     "verify/adapters.py": "other libraries as targets of `yoloom verify`, without yoloom between",
 }
 """Files outside of `runtime/` that spell the name of a backend, though they choose none."""
