@@ -107,6 +107,14 @@ BOXES = (
         """
     ),
     Case("out = len({*r.boxes.cls})", ROW_DICT + ": the classes are counted here, and the boxes there"),
+    Case(
+        "a = r.boxes.data.numpy(); a[:, 0] += 10; out = r.boxes.data",
+        "`.numpy()` is a copy; there it is the tensor's own",
+    ),
+    Case(
+        "from collections import Counter; out = len(Counter(r.boxes.cls))",
+        ROW_DICT + ": the classes are counted here, and the boxes there",
+    ),
     Case("r.boxes.xyxy[:, 0] += 10; out = r.boxes.xyxy", COPY, "read-only"),
     Case("r.boxes.data[:, 4] = 1; out = r.boxes.conf", COPY, "read-only"),
     Case("out = r.boxes.xyxy.add_(1)", COPY, "read-only"),
@@ -557,6 +565,8 @@ RESULTS = (
         out = r.plot(font_size=12, pil=False, img=img).shape
         out = type(r.plot(pil=True)).__name__
         r.save("a.jpg"); out = sorted(os.listdir("."))
+        r.save("a.jpg", True, 2); out = sorted(os.listdir("."))
+        r.save(filename="a.png", conf=False); out = sorted(os.listdir("."))
         r.save_txt("a.txt"); out = Path("a.txt").read_text()
         r.save_txt("a.txt", save_conf=True); out = Path("a.txt").read_text()
         r.save_crop("crops"); out = sorted(p.parts[1] for p in Path("crops").rglob("*.jpg"))
