@@ -61,6 +61,7 @@ BOXES = (
         out = r.boxes.xyxy.detach().cpu().numpy()
         out = r.boxes.xyxy.tolist()
         out = r.boxes.cls.int().tolist()
+        out = r.boxes.cls.int().floor()
         out = r.boxes.cls.long()
         out = r.boxes.xyxy.int()
         out = r.boxes.xyxy.half()
@@ -442,6 +443,8 @@ NUMPY = (
         out = int(np.argmax(b.numpy().conf))
         out = np.sort(b.conf)
         out = np.median(b.conf)
+        out = np.ma.masked_invalid(b.conf).max()
+        import cv2; out = cv2.boundingRect(b.xyxy.cpu().numpy()[:, :2])
         out = np.sqrt(b.conf)
         out = np.array_equal(b.xyxy, b.xyxy)
         """
@@ -551,6 +554,9 @@ RESULTS = (
         out = len(r.new())
         out = r.cpu().boxes.data
         out = r.to("cpu").boxes.data
+        out = r.to(device="cpu", non_blocking=True).boxes.data
+        out = r.boxes.to("cpu", non_blocking=True).xyxy
+        out = r.boxes.cuda(0)
         out = r.numpy().boxes.data
         out = r.numpy()[0].boxes.xyxy
         out = r.summary()

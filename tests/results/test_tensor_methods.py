@@ -61,6 +61,13 @@ def test_functions_of_numpy_give_what_they_give_for_plain_arrays(expression: str
         assert np.array_equal(one, other)
 
 
+def test_masked_arrays_mean_numpy() -> None:
+    """Matplotlib makes them of pictures: `imshow(r.masks.data[0])` called `max(axis=..., out=...)` of an `Array`."""
+    for masked in (np.ma.masked_invalid(matrix()), np.ma.array(matrix()), np.ma.masked_where(matrix() > 2, matrix())):
+        assert type(masked.data) is np.ndarray
+        assert masked.max(axis=0, out=None).tolist() == np.ma.array(masked.data, mask=masked.mask).max(axis=0).tolist()
+
+
 def test_a_function_of_numpy_may_write_into_an_array() -> None:
     target = matrix().clone()
     np.copyto(target, 5)

@@ -33,6 +33,8 @@ class Array(TensorMethods, np.ndarray[Any, np.dtype[Any]]):  # type: ignore[misc
 
     __slots__ = ()  # without a __dict__, of which web frameworks would make an empty object
 
+    _baseclass = np.ndarray  # of numpy's masked arrays, which Matplotlib makes: they call methods, and mean numpy's
+
     def __getitem__(self, index: Any) -> Array:
         chosen = super().__getitem__(_index(index) if isinstance(index, (tuple, Array)) else index)
         return chosen if isinstance(chosen, Array) else np.asarray(chosen).view(Array)

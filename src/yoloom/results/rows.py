@@ -49,7 +49,7 @@ class TorchLike(Frozen):
         """Return the object itself: it is on the CPU."""
         return self
 
-    def to(self: T, device: object = "cpu") -> T:
+    def to(self: T, device: object = "cpu", *, non_blocking: bool = False, copy: bool = False) -> T:
         """Return the object itself.
 
         Raises:
@@ -58,7 +58,7 @@ class TorchLike(Frozen):
         require_cpu(device)
         return self
 
-    def cuda(self: T) -> T:
+    def cuda(self: T, *_args: object, **_kwargs: object) -> T:
         """Raise `UnknownDevice`: results live on the CPU."""
         return self.to("cuda")
 

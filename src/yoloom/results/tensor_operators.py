@@ -61,6 +61,11 @@ def _elementwise(
     return _named(method, name, doc)  # type: ignore[no-any-return]
 
 
+def _fractions_only(ufunc: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the function that leaves whole numbers as they are, which numpy before 2.1 turns into fractions."""
+    return lambda values: ufunc(values) if values.dtype.kind == "f" else values
+
+
 def cast(dtype: Any, name: str) -> Callable[[A], A]:
     """Make the method that casts to a dtype."""
 
@@ -282,9 +287,11 @@ class TensorOperators:
     sign = _elementwise(
         lambda x: x if x.dtype == np.bool_ else np.sign(x), "sign", "Return -1, 0 or 1 for each value.", np.asarray
     )
-    floor = _elementwise(np.floor, "floor", "Return the values rounded down.", np.asarray)
-    ceil = _elementwise(np.ceil, "ceil", "Return the values rounded up.", np.asarray)
-    trunc = fix = _elementwise(np.trunc, "trunc", "Return the values without their fractions.", np.asarray)
+    floor = _elementwise(_fractions_only(np.floor), "floor", "Return the values rounded down.", np.asarray)
+    ceil = _elementwise(_fractions_only(np.ceil), "ceil", "Return the values rounded up.", np.asarray)
+    trunc = fix = _elementwise(
+        _fractions_only(np.trunc), "trunc", "Return the values without their fractions.", np.asarray
+    )
     logical_not = _elementwise(np.logical_not, "logical_not", "Return where a value is zero.", np.asarray)
 
     def square(self: A) -> A:
