@@ -32,6 +32,8 @@ log = SafeLogger("yoloom.engine")
 CHANCES = 5
 """Runs of one image that other lanes' failures may spoil."""
 
+_MOST_SIZES = 256
+
 
 class LaneSlot(Protocol):
     """Where one lane runs requests: a context of this process, or a worker process.
@@ -67,6 +69,7 @@ class ContextSlot:
         self.cpus = cpus
         self._form = form
         self._place: Place | None = form.place()
+        self._sizes: dict[tuple[int, ...], tuple[int, ...]] = {}  # of batches, and of the first outputs that fit them
 
     @property
     def broken(self) -> bool:
@@ -101,7 +104,11 @@ class ContextSlot:
         place = self._ready_place()
         try:
             outputs = place.context.run(batch, lowest_score)
-            self._form.warm_up.check_size(batch.shape, outputs)
+            if self._sizes.get(batch.shape) != outputs[0].shape:
+                self._form.warm_up.check_size(batch.shape, outputs)
+                if len(self._sizes) >= _MOST_SIZES:
+                    self._sizes.clear()
+                self._sizes[batch.shape] = outputs[0].shape
         except BaseException as error:
             self._form.doubt(place.network)
             # The network is freed now, and not with the error, which its caller may keep: its frames hold it.
