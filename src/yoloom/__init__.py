@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from yoloom import errors
 from yoloom._version import __version__ as __version__  # the one way in which users ask for it
-from yoloom.system import opencv_import  # noqa: F401  before anything else imports cv2
 
-# Worker processes need little of it, and find that in its modules. All others have it at once: exit handlers of the
-# program that come later must run before ours, and a process must not fork in the middle of a late import.
-if not getattr(sys, "yoloom_worker", False):
+# python -m yoloom: its __main__ comes after this.
+if getattr(sys, "argv", [])[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == "yoloom":
+    from yoloom_command import is_question
+
+    sys.yoloom_question = is_question(sys.argv[1:])  # type: ignore[attr-defined]
+
+# A command line that asks for the help or the version needs none of it, and worker processes find the little that they
+# need in its modules. All others have it at once: exit handlers of the program that come later must run before ours,
+# and a process must not fork in the middle of a late import.
+if not getattr(sys, "yoloom_question", False):
+    from yoloom.system import opencv_import  # noqa: F401  before anything else imports cv2
+if not (getattr(sys, "yoloom_question", False) or getattr(sys, "yoloom_worker", False)):
     from yoloom.engine.futures import ResultFuture
     from yoloom.engine.insight.statistics import Statistics, WorkerStatistics
     from yoloom.engine.scheduling.queue_policy import QueuePolicy

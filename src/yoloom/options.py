@@ -137,14 +137,15 @@ _EARLIER_NAMES: Mapping[str, tuple[str, bool]] = {
     "hide_labels": ("show_labels", True),
     "line_thickness": ("line_width", False),
 }
-# Names that other libraries use, or people expect.
-_OTHER_NAMES: Mapping[str, str] = {
+OTHER_NAMES: Mapping[str, str] = {
     **dict.fromkeys(("confidence", "conf_thres", "conf_threshold", "threshold", "score_threshold"), "conf"),
     **dict.fromkeys(("iou_thres", "iou_threshold", "nms_threshold", "nms_thres"), "iou"),
     **dict.fromkeys(("size", "img_size", "image_size", "input_size", "imgs", "img"), "imgsz"),
     **dict.fromkeys(("max_detections", "topk", "max_boxes"), "max_det"),
     **dict.fromkeys(("class_ids", "labels", "filter_classes"), "classes"),
 }
+"""Names that other libraries use, or people expect → the option."""
+
 # Which head is used is part of the opened model; each option with the value of `nms` that its True stands for.
 _HEAD_NAMES: Mapping[str, bool] = {"nms": True, "end2end": False}
 WAITING = frozenset({"client", "priority", "on_full"})
@@ -209,7 +210,7 @@ def _parse(values: Mapping[str, Any], nms: Set[bool]) -> tuple[PredictOptions, S
 def _refuse_unavailable(name: str, value: Any, nms: Set[bool]) -> None:
     """Raise for an option that does not exist, or a value that this version or the opened model does not have."""
     if name not in _ALL_NAMES:
-        near = _OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, _USEFUL_NAMES, n=1)), None)
+        near = OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, _USEFUL_NAMES, n=1)), None)
         hint = f"Did you mean {near!r}?" if near else "help(YOLO.predict) lists them."
         raise UnknownOption(f"there is no option {shown(name)}. {hint}")
     if value is None:

@@ -19,7 +19,7 @@ import yoloom
 from scenes import NAMES, scene
 from yoloom import YOLO, errors
 from yoloom.assets import DEMO_MODEL
-from yoloom.cli.arguments import COMMANDS, parse_arguments
+from yoloom.cli.command_line import COMMANDS, parse_arguments
 from yoloom.cli.commands import tune
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.inputs import find_inputs
@@ -135,7 +135,8 @@ def test_a_broken_image_fails_alone(pictures: Path, form: str) -> None:
     assert run.returncode == ExitCode.SOME_FAILED
     assert run.stdout.count("\n") >= 3
     assert "broken" not in run.stdout
-    first, second = run.stderr.splitlines()
+    closing, first, second = run.stderr.splitlines()
+    assert closing.startswith("3 images, ")
     assert first == "error: 1 of 4 inputs failed:"
     assert second.startswith("  broken.jpg: the JPEG is cut short")
 
@@ -146,9 +147,9 @@ def test_patterns_names_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
     for chosen in (",".join(NAMES[:3]), "0,1,2"):
         sources = ("[ab].*", "c d.jpg", "--classes", chosen, "--classes", NAMES[3])
         assert run_here("predict", DEMO_MODEL, *sources, "--conf", 0.05, *SMALL, "--format", "jsonl") == ExitCode.OK
-        texts.append(capsys.readouterr())
+        texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
-    records = [json.loads(line) for line in texts[0].out.splitlines()]
+    records = [json.loads(line) for line in texts[0].splitlines()]
     assert [record["file"] for record in records] == ["a.jpg", "b.png", "c d.jpg"]
     assert {detection["class"] for record in records for detection in record["detections"]} <= {0, 1, 2, 3}
 
@@ -167,11 +168,9 @@ def test_saving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = run_here("predict", DEMO_MODEL, "a.jpg", "none.jpg", "--conf", 0.05, *SMALL, *saving)
     assert code == ExitCode.SOME_FAILED
     out, err = capsys.readouterr()
-    assert err.splitlines() == [
-        f"saved to {tmp_path / 'here'}",
-        "error: 1 of 2 inputs failed:",
-        "  none.jpg: no such image: none.jpg",
-    ]
+    closing, *errors_of_inputs = err.splitlines()
+    assert closing.endswith(f" images/s, saved to {tmp_path / 'here'}")
+    assert errors_of_inputs == ["error: 1 of 2 inputs failed:", "  none.jpg: no such image: none.jpg"]
     lines = (tmp_path / "here" / "labels" / "a.txt").read_text().splitlines()
     assert {len(line.split()) for line in lines} == {6}
     assert cv2.imread(str(tmp_path / "here" / "a.jpg")) is not None
@@ -181,7 +180,7 @@ def test_saving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ((), ExitCode.USAGE, "required: COMMAND"),
+        (("--json",), ExitCode.USAGE, "expected a COMMAND"),
         (("predict", DEMO_MODEL), ExitCode.USAGE, "required: SOURCE"),
         (("predict", DEMO_MODEL, "a.jpg", "--confidence", "0.5"), ExitCode.USAGE, "--confidence"),
         (("predict", DEMO_MODEL, "a.jpg", "--imgsz", "big"), ExitCode.USAGE, "'big'"),
@@ -342,7 +341,7 @@ def test_tune_measures_in_the_precision_that_was_asked_for(
     monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path))
     subjects: list[Subject] = []
     candidate = Candidate(Plan(1), 1, 2, 1, 10.0, 1.0)
-    monkeypatch.setattr(tune, "tune", lambda subject, _: subjects.append(subject) or Tuning(Plan(1), (candidate,), 0.1))
+    monkeypatch.setattr(tune, "tune", lambda subject, *_: subjects.append(subject) or Tuning(Plan(1), (candidate,), 0.1))
     asked = ("--precision", precision) if precision else ()
     chosen = ("--backend", backend) if backend else ()
     runtime = find_backend(backend or "openvino", "cpu")

@@ -22,7 +22,7 @@ import pytest_yoloom
 import yoloom
 from scenes import scene
 from yoloom.assets import DEMO_MODEL
-from yoloom.cli.arguments import parse_arguments
+from yoloom.cli.command_line import parse_arguments
 from yoloom.cli.commands.verify import CODES
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.main import run_command

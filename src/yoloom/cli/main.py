@@ -6,10 +6,11 @@ import errno
 import io
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import TextIO
 
-from yoloom.cli.arguments import parse_arguments
+from yoloom.cli.command_line import parse_arguments
 from yoloom.cli.exit_codes import ExitCode, exit_code
 from yoloom.cli.stderr import report_line, show_warnings
 from yoloom.errors import YoloomError
@@ -28,9 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # The same bytes on every platform; a file name that is not valid text comes out as the bytes it is.
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    show_warnings()
     try:
-        code = run_command(argv)
+        arguments = parse_arguments(argv)
+        show_warnings()
+        code = run_parsed(arguments)
         if code is ExitCode.HUNG:
             # Python would wait at its exit for the threads of a model that hangs, which may never end.
             sys.stdout.flush()
@@ -48,12 +50,16 @@ def run_command(argv: Sequence[str] | None = None) -> ExitCode:
     """Run a command as `main` does, but touch nothing of this process except stdout and stderr.
 
     Raises:
-        SystemExit: after `--help` or `--version`, and when the command line is wrong.
+        SystemExit: after help or the version, and when the command line is wrong.
         BrokenPipeError: when the reader of stdout went away.
         KeyboardInterrupt: after Ctrl-C.
         YoloomError, OSError: with `--debug`, instead of the exit code.
     """
-    arguments = parse_arguments(argv)
+    return run_parsed(parse_arguments(argv))
+
+
+def run_parsed(arguments: Namespace) -> ExitCode:
+    """Run the command that was parsed. Raises what `run_command` does, but no SystemExit."""
     if sys.stdout is None:  # it was closed when Python started
         report_line("error: the output can not be written: stdout is closed.")
         return ExitCode.OUTPUT

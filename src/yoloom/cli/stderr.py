@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -41,7 +42,7 @@ def show_warnings() -> None:
 
 @contextmanager
 def progress_bar(what: str, total: int, shown: bool = True) -> Iterator[Advance]:
-    """Show a bar, and yield the function that moves it.
+    """Show a bar, and yield the function that moves it. Its rate is that of the whole time since it was shown.
 
     Args:
         what: the label in front of the bar.
@@ -66,8 +67,10 @@ def progress_bar(what: str, total: int, shown: bool = True) -> Iterator[Advance]
     task = bar.add_task(what, total=total, rate="")
 
     def advance(done: int) -> None:
-        speed = bar.tasks[task].speed
-        bar.update(task, completed=done, rate=f"{speed:.1f} images/s" if speed else "")
+        # rich's own speed counts from the first image on: what comes in bursts would seem to be many times faster.
+        rate = done / max(time.perf_counter() - started, 1e-9)
+        bar.update(task, completed=done, rate=f"{rate:.1f} images/s" if done else "")
 
+    started = time.perf_counter()
     with bar:
         yield advance

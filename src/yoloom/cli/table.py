@@ -8,6 +8,7 @@ from typing import TextIO
 Row = Sequence[object]
 
 PLAIN_GAP = "  "
+LEAST_WIDTH = 7  # of a column whose rows are not known yet: a coordinate, a confidence, a short name
 
 
 def print_table(out: TextIO, columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -27,6 +28,33 @@ def print_table(out: TextIO, columns: Sequence[str], rows: Sequence[Row]) -> Non
     for row in cells:
         table.add_row(*row)
     Console(file=out, markup=False, highlight=False, emoji=False).print(table)
+
+
+class RowWriter:
+    """A table whose rows are written one by one: a column grows with the first cell that is too wide for it.
+
+    Thread safety: one thread at a time.
+    """
+
+    def __init__(self, out: TextIO, columns: Sequence[str]) -> None:
+        self._out = out
+        self._columns = columns
+        self._widths: list[int] = []
+
+    def write(self, row: Row) -> None:
+        """Write a row; the first one under the names of the columns."""
+        cells = [_cell(value) for value in row]
+        if not self._widths:
+            self._widths = [
+                max(LEAST_WIDTH, len(name), len(cell)) for name, cell in zip(self._columns, cells, strict=True)
+            ]
+            self._write_line(self._columns)
+        self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, cells, strict=True)]
+        self._write_line(cells)
+
+    def _write_line(self, cells: Sequence[str]) -> None:
+        padded = [cell.ljust(width) for cell, width in zip(cells, self._widths, strict=True)]
+        self._out.write(PLAIN_GAP.join(padded).rstrip() + "\n")
 
 
 def print_facts(out: TextIO, facts: Sequence[tuple[str, object]]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TextIO
 
-from yoloom.cli.table import Row, print_table
+from yoloom.cli.table import RowWriter
 from yoloom.results.results import Results
 from yoloom.values import strict_json
 
@@ -73,21 +73,18 @@ def csv_rows(out: TextIO) -> Iterator[Write]:
 
 @contextmanager
 def table(out: TextIO) -> Iterator[Write]:
-    """Write a table for people: a row for each detection, all at the end."""
-    rows: list[Row] = []
+    """Write a table for people: a row for each detection, as soon as it is there."""
+    rows = RowWriter(out, ("file", "class", "name", "conf", *CORNERS))
 
     def write(results: Results) -> None:
         for detection, box in zip(results.summary(), _upright_boxes(results), strict=True):
             corners = (value if value == "" or not math.isfinite(value) else round(value) for value in box)
-            rows.append((results.path, detection["class"], detection["name"], detection["confidence"], *corners))
+            rows.write((results.path, detection["class"], detection["name"], detection["confidence"], *corners))
         if not len(results):
-            rows.append((results.path, "", "(no detections)", "", "", "", "", ""))
+            rows.write((results.path, "", "(no detections)", "", "", "", "", ""))
+        out.flush()
 
-    try:
-        yield write
-    finally:
-        if rows:
-            print_table(out, ("file", "class", "name", "conf", *CORNERS), rows)
+    yield write
 
 
 FORMATS: Mapping[str, Format] = {"table": table, "json": json_document, "jsonl": json_lines, "csv": csv_rows}

@@ -12,6 +12,8 @@ from pathlib import Path
 from yoloom.system.cgroups import ROOT, group_folders, read_limit
 
 MIB = 2**20
+NO_MEMORY = 2**60
+"""More bytes than any machine has: a limit that is none."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,19 @@ def available_memory_bytes(root: Path = ROOT) -> int | None:
     The smallest counts of physical memory, the limits of the control groups from its own up to the top, and the
     process's own limits (`ulimit -v`, `ulimit -d`). Memory that others hold at the moment is not taken off.
     """
-    limits = [*_process_limits(), *_physical_memory()]
+    group_limit = container_memory_bytes(root)
+    limits = [*_process_limits(), *_physical_memory(), *([] if group_limit is None else [group_limit])]
+    return min(limits, default=None)
+
+
+def container_memory_bytes(root: Path = ROOT) -> int | None:
+    """Return the smallest memory limit of the control groups from the process's own up to the top, None without one."""
+    limits: list[int] = []
     for folder in group_folders("memory", root):
         for name in ("memory.max", "memory.limit_in_bytes"):  # version 2, version 1
             # "max", or in version 1 a number beyond all memory, says "no limit".
-            limits += [int(limit) for limit in read_limit(folder / name)[:1] if limit.isdecimal()]
+            found = [int(limit) for limit in read_limit(folder / name)[:1] if limit.isdecimal()]
+            limits += [limit for limit in found if limit < NO_MEMORY]
     return min(limits, default=None)
 
 

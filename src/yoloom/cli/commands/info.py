@@ -1,4 +1,4 @@
-"""`yoloom info MODEL`: describe a model file, and what holds when threads share it."""
+"""`yoloom info [MODEL]`: describe a model file, and what holds when threads share it; or this installation."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from yoloom.cli.arguments import add_model
 from yoloom.cli.exit_codes import ExitCode
+from yoloom.cli.installation import installation_facts, installation_rows
 from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts
 from yoloom.facade.cpu_budget import cpu_budget
@@ -21,12 +22,19 @@ from yoloom.yolo import YOLO
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `yoloom info`."""
-    add_model(parser)
+    add_model(parser, is_needed=False)
     parser.add_argument("--json", action="store_true", help="write one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
-    """Open the model and show what is known about it."""
+    """Open the model and show what is known about it; without one, show what a report of a bug should begin with."""
+    if arguments.model is None:
+        installed = installation_facts()
+        if arguments.json:
+            sys.stdout.write(json.dumps(installed, indent=2) + "\n")
+        else:
+            print_facts(sys.stdout, installation_rows(installed))
+        return ExitCode.OK
     with YOLO(
         arguments.model,
         arguments.task,

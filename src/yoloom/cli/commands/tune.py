@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> ExitCode:
     model = describe(locate(arguments.model), arguments.task, layout=arguments.layout)
     subject = Subject(model, backend, threads, precision)
     report_line(f"measuring for about {arguments.seconds:g} seconds; nothing else should use the CPUs meanwhile")
-    tuning = tune(subject, arguments.seconds)
+    watched = sys.stderr is not None and sys.stderr.isatty()
+    tuning = tune(subject, arguments.seconds, report_line if watched else lambda _words: None)
     kept = plans().keep(subject, tuning)
     if arguments.json:
         sys.stdout.write(json.dumps(_facts(tuning, precision, kept), indent=2) + "\n")

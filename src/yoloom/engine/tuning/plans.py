@@ -18,7 +18,7 @@ from pathlib import Path
 
 from yoloom._version import __version__
 from yoloom.engine.tuning.plan_cache import PlanCache, plan_cache
-from yoloom.engine.tuning.tuner import SECONDS, Tuner, Tuning
+from yoloom.engine.tuning.tuner import SECONDS, Progress, Tuner, Tuning
 from yoloom.errors import InvalidOption
 from yoloom.formats.model import Model
 from yoloom.runtime.plan import Plan
@@ -119,9 +119,10 @@ class Plans:
             return None
 
 
-def tune(subject: Subject, seconds: float = SECONDS) -> Tuning:
+def tune(subject: Subject, seconds: float = SECONDS, progress: Progress = lambda _words: None) -> Tuning:
     """Measure now, whatever is known. Raises what the backend raises."""
-    return Tuner(subject.model, subject.backend, subject.threads, subject.precision, seconds).tune()
+    precision = subject.precision
+    return Tuner(subject.model, subject.backend, subject.threads, precision, seconds, progress=progress).tune()
 
 
 def _fits(plan: Plan, subject: Subject) -> bool:

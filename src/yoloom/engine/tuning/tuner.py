@@ -35,15 +35,21 @@ from yoloom.values import counted
 
 log = logging.getLogger("yoloom.plans")
 
+Progress = Callable[[str], None]
+"""Called with a few words about each round of turns."""
+
 MARGIN = 0.03
 """How much faster than the default a plan must be: less is within the noise of short turns."""
 
 SECONDS = 12.0
-"""About how long a tuning takes, for a network whose run is short against a turn."""
+"""About how long a tuning takes."""
 
 ROUNDS = 3
-PATIENCE = 2
-"""So many times the seconds may pass before the last stage begins."""
+OVERRUN = 1.1
+"""So many times the seconds may pass: what would take longer is not begun. The rest of 1.2 is for the last turn."""
+
+LEAST_ROUNDS = 2
+"""Rounds without which a run-off says nothing."""
 
 WARM_UPS = 2
 """Runs of each lane before its turn counts: buffers may be of another size, and lanes fall into step."""
@@ -54,9 +60,6 @@ RUNS = 2
 LARGEST_BATCH = 4
 MOST_STREAMS = 6
 """Candidates for the number of streams, on machines with many CPUs."""
-
-_TURNS = 40
-"""About how many turns there are in all."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Stage(enum.Enum):
 class _Entrant:
     """One plan that is tried, with its lanes, and the rates of its turns. Owned by the tuner's thread.
 
-    ratios: each rate to the default's of the same round.
+    ratios: each rate to the default's of the same round. is_proven: it was in the run-off, and these are its ratios.
     """
 
     plan: Plan
@@ -117,6 +120,7 @@ class _Entrant:
     images: Batch
     rates: list[float] = field(default_factory=list)
     ratios: list[float] = field(default_factory=list)
+    is_proven: bool = False
 
     def candidate(self) -> Candidate:
         """Sum up the turns."""
@@ -138,14 +142,18 @@ class Tuner:
         precision: Precision = Precision.FP32,
         seconds: float = SECONDS,
         clock: Clock = monotonic,
+        progress: Progress = lambda _words: None,
     ) -> None:
         self._model = model
         self._backend = backend
         self._threads = threads
         self._precision = precision
         self._seconds = seconds
-        self._turn_s = seconds / _TURNS
+        self._turn_s = 0.0
         self._clock = clock
+        self._progress = progress
+        self._started = clock()
+        self._longest_turn_s = self._longest_extra_s = 0.0  # of the latter, what a turn took beyond `_turn_s`
         self._compiled: dict[int | None, Compiled] = {}  # by the streams that the plan asks for
         self._contexts: dict[int | None, list[Context]] = {}
         self._entrants: dict[Plan, _Entrant] = {}
@@ -153,22 +161,33 @@ class Tuner:
 
     def tune(self) -> Tuning:
         """Measure, and choose. Raises what the backend raises."""
-        started = self._clock()
+        self._started = self._clock()
         default = self._entrant(Plan())
         expected = self._alone()
         best, is_measured = default, False
         for stage in Stage:
-            if is_measured and self._clock() - started > PATIENCE * self._seconds:
-                break  # a run takes far longer than a turn: what is known by now must do
-            entrants = [self._entrant(plan) for plan in self._next_plans(stage, best)]
+            plans_of_stage = self._next_plans(stage, best)
+            # A run may take far longer than a turn: what is known by then must do, with time left for the run-off.
+            if is_measured and not self._has_time(ROUNDS * (2 + len(plans_of_stage)) + 2 * LEAST_ROUNDS):
+                break
+            entrants = [self._entrant(plan) for plan in plans_of_stage]
             others = [entrant for entrant in entrants if self._has_bits(entrant, expected)]
             if others or not is_measured:
                 plans = dict.fromkeys(entrant.plan for entrant in (default, best, *others))
-                best, is_measured = self._fastest([self._entrants[plan] for plan in plans], ROUNDS), True
-        if best is not default:
+                later = (
+                    3 * ROUNDS * (list(Stage)[::-1].index(stage)) + 4 * ROUNDS
+                )  # turns; most stages have three plans
+                best = self._fastest(stage.value, [self._entrants[plan] for plan in plans], ROUNDS, later)
+                is_measured = True
+        if best is not default and self._has_time(2 * LEAST_ROUNDS):
             best.ratios.clear()  # it was the best of many, some of that by luck
-            self._fastest([default, best], 2 * ROUNDS)
-        return self._chosen(best, default, self._clock() - started)
+            self._fastest("run-off", [default, best], 2 * ROUNDS)
+            best.is_proven = True
+        return self._chosen(best, default, self._clock() - self._started)
+
+    def _has_time(self, turns: int) -> bool:
+        """Whether so many more turns, as long as the longest one so far, end in time."""
+        return self._clock() - self._started + turns * self._longest_turn_s <= OVERRUN * self._seconds
 
     def _entrant(self, plan: Plan) -> _Entrant:
         """Find the entrant of a plan, compiled when it is the first with so many streams."""
@@ -216,12 +235,28 @@ class Tuner:
             log.warning("%s: a plan with other bits than one image alone is left out: %s", path, entrant.plan)
         return same
 
-    def _fastest(self, entrants: Sequence[_Entrant], rounds: int) -> _Entrant:
-        """Give each a turn in each round, beginning with another one; the first of `entrants` is the default."""
+    def _fastest(self, stage: str, entrants: Sequence[_Entrant], rounds: int, later: int = 0) -> _Entrant:
+        """Give each a turn in each round, beginning with another one; the first of `entrants` is the default.
+
+        There is one round whatever it takes, and another one where there is time for it. later: turns that come after
+        these; the time that is left is shared with them.
+        """
+        left_s = self._seconds - (self._clock() - self._started)
+        self._turn_s = max(0.0, left_s / (rounds * len(entrants) + later) - self._longest_extra_s)
         for number in range(rounds):
+            if number and not self._has_time(len(entrants)):
+                break
+            passed = (self._clock() - self._started) / self._seconds
+            self._progress(f"{stage}, round {number + 1} of {rounds}: {len(entrants)} plans, {passed:.0%} of the time")
             shift = number % len(entrants)
             order = [*entrants[shift:], *entrants[:shift]]
-            found = {entrant.plan: self._turn(entrant) for entrant in order}
+            found = {}
+            for entrant in order:
+                began = self._clock()
+                found[entrant.plan] = self._turn(entrant)
+                took = self._clock() - began
+                self._longest_turn_s = max(self._longest_turn_s, took)
+                self._longest_extra_s = max(self._longest_extra_s, took - self._turn_s)
             for entrant in order:
                 entrant.rates.append(found[entrant.plan])
                 entrant.ratios.append(found[entrant.plan] / found[entrants[0].plan])
@@ -247,10 +282,14 @@ class Tuner:
         candidates = tuple(entrant.candidate() for entrant in self._entrants.values() if entrant.rates)
         winner, usual = best.candidate(), default.candidate()
         against = f"{usual.images_per_s:.1f} images/s of the default ({usual.words})"
-        tried = f"{counted(len(candidates), 'plan')} in turns of {self._turn_s:.2f} s"
-        if winner.ratio > 1 + MARGIN and sorted(best.ratios)[1] > 1:  # of six rounds, it lost one at the most
+        tried = f"{counted(len(candidates), 'plan')} in {seconds:.1f} s"
+        lost = 1 if len(best.ratios) == 2 * ROUNDS else 0  # it may lose one of six rounds, and none of fewer
+        if best.is_proven and winner.ratio > 1 + MARGIN and sorted(best.ratios)[lost] > 1:
             because = f"{winner.words}: {winner.ratio:.2f} times the {against}; {tried}"
             return Tuning(dataclasses.replace(best.plan, because=because), candidates, seconds)
+        if best is not default and not best.is_proven:
+            because = f"there was no time to compare {winner.words} twice with the {against}: ask for more seconds"
+            return Tuning(dataclasses.replace(default.plan, because=f"{because}; {tried}"), candidates, seconds)
         others = [candidate for candidate in candidates if candidate.plan != default.plan]
         second = max(others, key=lambda candidate: candidate.ratio, default=None)
         beside = f", the best other had {second.ratio:.2f} times as many ({second.words})" if second else ""
