@@ -341,7 +341,8 @@ def test_tune_measures_in_the_precision_that_was_asked_for(
     monkeypatch.setenv("YOLOOM_CACHE", str(tmp_path))
     subjects: list[Subject] = []
     candidate = Candidate(Plan(1), 1, 2, 1, 10.0, 1.0)
-    monkeypatch.setattr(tune, "tune", lambda subject, *_: subjects.append(subject) or Tuning(Plan(1), (candidate,), 0.1))
+    tuning = Tuning(Plan(1), (candidate,), 0.1)
+    monkeypatch.setattr(tune, "tune", lambda subject, *_: subjects.append(subject) or tuning)
     asked = ("--precision", precision) if precision else ()
     chosen = ("--backend", backend) if backend else ()
     runtime = find_backend(backend or "openvino", "cpu")
