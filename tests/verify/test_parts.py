@@ -28,7 +28,7 @@ from yoloom.verify.in_flight import InFlight
 from yoloom.verify.leaks import MIB, MOST_SAMPLES, MemorySamples, Resources, at_rest, confirmed, find_leaks, grows
 from yoloom.verify.pace import late_limit_s
 from yoloom.verify.reference import Fault, Raised, References
-from yoloom.verify.schedule import RequestKind, steps
+from yoloom.verify.schedule import LEAST_AT_ONCE_S, RequestKind, seconds_at_once, steps
 
 ROWS = np.arange(12, dtype=np.float32).reshape(2, 6)
 IMAGE = np.zeros((8, 8, 3), np.uint8)
@@ -496,3 +496,18 @@ def test_samples_stay_few() -> None:
     taken = samples.read()
     assert MOST_SAMPLES / 2 <= len(taken) < MOST_SAMPLES
     assert taken[-1][0] > 900
+
+
+@pytest.mark.parametrize(
+    ("asked_s", "passed_s", "expected_s"),
+    [
+        (20.0, 3.0, 17.0),
+        (10.0, 9.5, LEAST_AT_ONCE_S),
+        (10.0, 60.0, LEAST_AT_ONCE_S),
+        (0.5, 1.0, 0.5),
+        (20.0, 0.0, 20.0),
+    ],
+)
+def test_a_check_keeps_to_its_seconds_as_a_whole(asked_s: float, passed_s: float, expected_s: float) -> None:
+    """Seen to take 15 of 10 seconds: what came before the concurrent runs was not counted."""
+    assert seconds_at_once(asked_s, passed_s) == expected_s

@@ -5,6 +5,7 @@ Only the standard library, see `callers`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,7 +46,11 @@ class Series:
 
 
 def interleave(
-    contenders: Mapping[str, Turn], rounds: int, progress: Progress = lambda _line: None, retries: int = RETRIES
+    contenders: Mapping[str, Turn],
+    rounds: int,
+    progress: Progress = lambda _line: None,
+    retries: int = RETRIES,
+    all_retries: int | None = None,
 ) -> dict[str, Series]:
     """Give each contender a turn in each round; rounds begin with different ones, so that none is always first.
 
@@ -54,11 +59,21 @@ def interleave(
         rounds: how many turns each contender gets.
         progress: gets a line about each turn.
         retries: of a turn that others disturbed, see `calmest`.
+        all_retries: of all turns together, so that a busy machine does not make it take twice as long; None for any.
     """
     series = {name: Series() for name in contenders}
+    begun = counted = 0
+
+    def take(turn: Turn) -> Sample:
+        nonlocal begun
+        begun += 1
+        return turn()
+
     for number in range(rounds):
         for name in shifted(list(contenders), number, rounds):
-            sample = calmest(contenders[name], retries)
+            spare = retries if all_retries is None else min(retries, all_retries - (begun - counted))
+            sample = calmest(functools.partial(take, contenders[name]), spare)
+            counted += 1
             series[name].samples.append(sample)
             progress(f"round {number + 1}/{rounds}  {report_line(name, sample)}")
     return series

@@ -40,7 +40,7 @@ from yoloom.verify.recorded_crowd import RecordedCrowd
 from yoloom.verify.reference import References
 from yoloom.verify.report import Report
 from yoloom.verify.report_data import CrowdRun, LevelTally, Memory
-from yoloom.verify.schedule import TimeBudget, steps
+from yoloom.verify.schedule import TimeBudget, seconds_at_once, steps
 from yoloom.verify.target import Target, target_of
 from yoloom.verify.untried import find_untried
 from yoloom.verify.verdict import Evidence, Verdict, find
@@ -205,20 +205,20 @@ class Check:
         """Run the laps, and as many again where something seems to leak."""
         began = time.perf_counter()
         laps = self._settings.laps(self._baseline.usual_s)
+        seconds = None if self._settings.rounds else seconds_at_once(self._settings.seconds, began - self._started)
         self._rest()
-        hang = self._run_laps(range(laps), f"lap {{}} of {laps}", references)
+        hang = self._run_laps(range(laps), f"lap {{}} of {laps}", references, seconds)
         suspected = find_leaks(self._rests[1:])
         if suspected and hang is None:
             self._ran_again = True
             words = f"lap {{}}: does {suspected[0].what} go on growing?"
-            hang = self._run_laps(range(laps, 2 * laps), words, references)
+            hang = self._run_laps(range(laps, 2 * laps), words, references, seconds)
             self._leaks = confirmed(suspected, find_leaks(self._rests[laps:]))
         self._at_once_s = time.perf_counter() - began
         return hang
 
-    def _run_laps(self, laps: range, words: str, references: References) -> Hang | None:
+    def _run_laps(self, laps: range, words: str, references: References, seconds: float | None) -> Hang | None:
         """Run as many of these laps as there is time for; the first of all whatever it takes."""
-        seconds = None if self._settings.rounds else self._settings.seconds
         budget = TimeBudget(seconds, len(laps) * len(self._settings.levels))
         for lap in laps:
             self._progress(words.format(lap + 1))

@@ -12,6 +12,8 @@ from yoloom.sync.clock import Clock, monotonic
 MAX_PAUSE_S = 0.004
 MAX_LIMIT_S = 0.02
 LONGEST_STREAM = 4
+LEAST_AT_ONCE_S = 2.0
+"""A check of fewer seconds has them all for the concurrent runs."""
 
 
 class RequestKind(enum.Enum):
@@ -89,6 +91,15 @@ def steps(
             stream = tuple((case + option_sets * place) % cases for place in range(length))
             yield CallerStep(stream, kind, pause_s, rng.uniform(0, MAX_LIMIT_S))
         order = rng.sample(range(cases), cases)
+
+
+def seconds_at_once(asked_s: float, passed_s: float) -> float:
+    """Return how long the concurrent runs take of the seconds of a check, of which some have passed.
+
+    They are what a check is for: however long it took to prepare them, half of the seconds are theirs, and the first
+    `LEAST_AT_ONCE_S`.
+    """
+    return max(asked_s / 2, min(asked_s, LEAST_AT_ONCE_S), asked_s - passed_s)
 
 
 class TimeBudget:

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with N worker processes")
     add_runtime(parser)
     length = parser.add_argument_group("how long")
-    length.add_argument("--seconds", type=float, metavar="S", help="length of the concurrent runs (default: 20)")
+    length.add_argument("--seconds", type=float, metavar="S", help="about how long in all (default: 20)")
     length.add_argument("--rounds", type=positive, metavar="R", help="rounds, each with about every case, instead")
     length.add_argument("--hang-after", type=float, metavar="S", help="seconds that one request may take (default: 30)")
     cases = parser.add_argument_group("what is asked")
