@@ -27,6 +27,7 @@ from yoloom.cli.commands.completion import SHELLS
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.main import run_command
+from yoloom.cli.stderr import progress_bar
 from yoloom.cli.writers import FORMATS
 from yoloom.errors import BackendUnavailable
 from yoloom.results.results import Results
@@ -358,3 +359,24 @@ def test_info_without_a_model_is_for_reports_of_bugs(capsys: pytest.CaptureFixtu
     assert names[:8] == ["yoloom", "python", "system", "cpu", "CPUs", "memory", "control groups", "opencv"]
     assert {"openvino", "onnxruntime", "torch"} <= {*names}
     assert any(word in lines[1] for word in ("with a GIL", "free-threaded"))
+
+
+class Screen(io.StringIO):
+    """A terminal that remembers what was written."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_rate_of_the_bar_is_that_of_the_whole_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen to say nothing at the first images, and then the rate of the burst in which the next ones came."""
+    screen, now_s = Screen(), 100.0
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr("yoloom.cli.stderr.perf_counter", lambda: now_s)
+    with progress_bar("predict", 40) as advance:
+        now_s = 105.0
+        advance(10)
+        now_s = 105.001
+        advance(20)
+    assert "4.0 images/s" in screen.getvalue()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 Advance = Callable[[int], None]
 """Called with how many pieces of work are done."""
@@ -68,9 +68,9 @@ def progress_bar(what: str, total: int, shown: bool = True) -> Iterator[Advance]
 
     def advance(done: int) -> None:
         # rich's own speed counts from the first image on: what comes in bursts would seem to be many times faster.
-        rate = done / max(time.perf_counter() - started, 1e-9)
+        rate = done / max(perf_counter() - started, 1e-9)
         bar.update(task, completed=done, rate=f"{rate:.1f} images/s" if done else "")
 
-    started = time.perf_counter()
+    started = perf_counter()
     with bar:
         yield advance
