@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 
 def is_question(words: Sequence[str]) -> bool:
-    """Return whether a command line asks for the help of all commands, or the version: no command is imported."""
-    return words in ([], ["help"]) or words[0] in ("-h", "--help", "-V", "--version", "version")
+    """Return whether a command line asks for help or the version only, so that no command is going to run."""
+    options = words[: words.index("--")] if "--" in words else words
+    asks_first = ("help", "version", "-V", "--version")
+    return not words or words[0] in asks_first or "-h" in options or "--help" in options
 
 
 def main() -> int:

@@ -22,15 +22,29 @@ import yoloom
 from scenes import scene
 from yoloom import YOLO
 from yoloom.assets import DEMO_MODEL
+from yoloom.cli.arguments import BACKENDS, PRECISIONS
+from yoloom.cli.command_arguments import (
+    ADD_ARGUMENTS,
+    CONF,
+    IOU,
+    MAX_DET,
+    MODEL_FORMATS,
+    RESULT_FORMATS,
+    SHELLS,
+    TUNING_S,
+)
 from yoloom.cli.command_line import COMMANDS, parse_arguments, whole_parser
-from yoloom.cli.commands.completion import SHELLS
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_inputs
 from yoloom.cli.main import run_command
 from yoloom.cli.stderr import progress_bar
 from yoloom.cli.writers import FORMATS
+from yoloom.engine.tuning.tuner import SECONDS
 from yoloom.errors import BackendUnavailable
+from yoloom.facade import export_model
+from yoloom.options import PredictOptions
 from yoloom.results.results import Results
+from yoloom.runtime import precision, registry
 from yoloom_command import is_question
 
 HERE = Path(yoloom.__file__).absolute().parents[1]
@@ -141,6 +155,15 @@ def test_a_slip_is_answered_with_what_may_be_meant(line: str, hint: str, capsys:
     assert len(err.splitlines()) == 1
 
 
+def test_the_arguments_know_what_the_commands_know() -> None:
+    """They stand apart, so that help does not wait for the imports of the commands."""
+    assert ADD_ARGUMENTS.keys() == COMMANDS.keys()
+    assert tuple(FORMATS) == RESULT_FORMATS
+    assert (MODEL_FORMATS, TUNING_S) == (export_model.FORMATS, SECONDS)
+    assert (PredictOptions().conf, PredictOptions().iou, PredictOptions().max_det) == (CONF, IOU, MAX_DET)
+    assert (precision.PRECISIONS, tuple(registry.BACKENDS)) == (PRECISIONS, BACKENDS)
+
+
 @pytest.mark.parametrize("words", [[], ["help"], ["--help"], ["-h"]])
 def test_help_has_four_examples(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_here(*words) == ExitCode.OK
@@ -169,13 +192,15 @@ def test_every_way_to_ask_for_the_version(word: str, capsys: pytest.CaptureFixtu
 
 
 def test_what_is_a_question() -> None:
-    assert all(map(is_question, ([], ["help"], ["-h"], ["--help"], ["-V"], ["--version"], ["version"])))
-    assert not any(map(is_question, (["help", "predict"], ["predict", "-h"], ["info"], ["verify", "--", "version"])))
+    questions = "help,-h,--help,-V,--version,version,help predict,predict -h,predict m.pt --conf --help"
+    assert all(is_question(line.split()) for line in questions.split(","))
+    assert is_question([])
+    assert not any(map(is_question, (["info"], ["predict", "m.pt", "version"], ["verify", "m.pt", "--", "--help"])))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [["-m", "yoloom"], ["-c", "import yoloom_command; yoloom_command.main()"]])
-@pytest.mark.parametrize("question", [[], ["--help"], ["--version"], ["help"]])
+@pytest.mark.parametrize("question", [[], ["--help"], ["--version"], ["predict", "--help"], ["help", "verify"]])
 def test_a_question_imports_next_to_nothing(how: list[str], question: list[str], tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-W", "error", "-X", "importtime", *how, *question],
@@ -189,8 +214,10 @@ def test_a_question_imports_next_to_nothing(how: list[str], question: list[str],
     imported = [line.rsplit("|", 1)[-1].strip() for line in run.stderr.splitlines()]
     assert run.stdout.startswith(("usage: yoloom", "yoloom "))
     assert "yoloom.cli.main" in imported
-    assert {"numpy", "cv2", "rich", "yoloom.yolo", "importlib.metadata"} & {*imported} == set()
-    assert sum(name.startswith("yoloom") for name in imported) < 12
+    assert {"numpy", "cv2", "rich", "yoloom.yolo", "yoloom.results", "yoloom.engine", "importlib.metadata"} & {
+        *imported
+    } == set()
+    assert sum(name.startswith("yoloom") for name in imported) < 20
 
 
 @pytest.mark.slow

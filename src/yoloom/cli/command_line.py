@@ -5,7 +5,7 @@ detect predict model=best.pt --imgsz 320 320 a.jpg conf=0.4      as typed
 predict │ --task=detect best.pt --imgsz=320,320 a.jpg --conf=0.4   the command │ the words of its own parser
 ```
 
-Each module in `yoloom.cli.commands` is one command and has two functions, `add_arguments(parser)` and `run(arguments)`.
+Each module in `yoloom.cli.commands` runs one command: `run(arguments)`. Its arguments are in `command_arguments`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line `argv`, by default this process's own.
 
-    Only the chosen command's module is imported: help stays quick.
+    Only the chosen command's module is imported, when its words are right: help stays quick.
 
     Returns:
         The values of the command's arguments, `command` with its name, and `run` with the function that runs it.
@@ -118,7 +118,9 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = command_parser(name)
     if {"-h", "--help"} & {*words[: words.index("--") if "--" in words else None]}:
         parser.parse_args(["--help"])
-    return parser.parse_intermixed_args(WordReader(parser, words).plain_words())
+    arguments = parser.parse_intermixed_args(WordReader(parser, words).plain_words())
+    arguments.run = import_module(f"yoloom.cli.commands.{name}").run
+    return arguments
 
 
 def whole_parser(loaded: bool = False) -> Parser:
@@ -140,11 +142,12 @@ def command_parser(name: str) -> Parser:
 
 def fill_parser(parser: Parser, name: str) -> Parser:
     """Give a parser all that belongs to one command."""
-    summary, module = COMMANDS[name], import_module(f"yoloom.cli.commands.{name}")
-    parser.description = f"{summary[0].upper()}{summary[1:]}."
-    module.add_arguments(parser)
+    from yoloom.cli.command_arguments import ADD_ARGUMENTS  # the help of all commands does not need it
+
+    parser.description = f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}."
+    ADD_ARGUMENTS[name](parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser.set_defaults(run=module.run, command=name)
+    parser.set_defaults(command=name)
     return parser
 
 

@@ -1,1 +1,1 @@
-"""The commands: each module has `add_arguments(parser)` and `run(arguments)`."""
+"""The commands: each module has `run(arguments)`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from yoloom.assets import PICTURES
 from yoloom.bench.bench_report import BenchLevel, BenchReport
 from yoloom.bench.contenders import Image
 from yoloom.bench.measure import BenchSettings, measure_model
-from yoloom.cli.arguments import add_model_file, add_runtime, counts, positive
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
@@ -28,34 +26,6 @@ from yoloom.telemetry.charts import LineChart, render_image
 
 BUNDLED = 2  # pictures that come with the package, for a bench without --images
 COLUMNS = ("callers", "images/s", "bare", "ratio", "p50 ms", "p99 ms", "bare p50", "cpu ms/image", "memory MiB")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom bench`."""
-    add_model_file(parser)
-    opening = parser.add_argument_group("how it is opened")
-    add_runtime(opening)
-    opening.add_argument("--cpus", type=positive, metavar="N", help="CPU budget (default: all CPUs of this process)")
-    opening.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: none)")
-    opening.add_argument("--batch", type=positive, metavar="N", help="most images in one batch (default: 1)")
-    load = parser.add_argument_group("how it is measured")
-    load.add_argument(
-        "--threads", type=counts, default=[1, 2, 4, 8], metavar="N,N", help="callers at once, one level each (1,2,4,8)"
-    )
-    load.add_argument("--images", nargs="+", default=[], metavar="IMAGE", help="images (default: bundled scenes)")
-    load.add_argument("--seconds", type=length, default=2.0, metavar="S", help="length of one turn (default: 2)")
-    load.add_argument("--rounds", type=positive, default=3, metavar="N", help="turns of each contender (default: 3)")
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="write one JSON object, as the last line of stdout")
-    output.add_argument("--png", metavar="FILE", help="also write a picture of rates and latencies")
-
-
-def length(text: str) -> float:
-    """Parse the length of a turn in seconds."""
-    seconds = float(text)
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a time above 0 seconds, got {text}")
-    return seconds
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

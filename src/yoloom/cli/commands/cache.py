@@ -17,12 +17,6 @@ from yoloom.errors import InvalidOption
 from yoloom.store.conversion_cache import Entry, conversion_cache
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom cache`."""
-    parser.add_argument("--clear", action="store_true", help="remove all of them; models that are open are unaffected")
-    parser.add_argument("--json", action="store_true", help="write one JSON object")
-
-
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Show the entries, or with `--clear` those that were removed."""
     cache, measured = conversion_cache(), plan_cache()

@@ -9,21 +9,6 @@ from yoloom.cli.command_line import whole_parser
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.errors import BackendUnavailable
 
-SHELLS = ("bash", "zsh", "fish")
-
-USE = """
-use:
-  eval "$(yoloom completion bash)"                       in ~/.bashrc
-  eval "$(yoloom completion zsh)"                        in ~/.zshrc, after compinit
-  yoloom completion fish > ~/.config/fish/completions/yoloom.fish
-"""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom completion`."""
-    parser.epilog = f"{parser.epilog}{USE}"
-    parser.add_argument("shell", choices=SHELLS, help="the shell that is to complete")
-
 
 def run(arguments: argparse.Namespace) -> ExitCode:
     """Write the script to stdout."""

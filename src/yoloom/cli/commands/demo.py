@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from yoloom.assets import DEMO_MODEL, PICTURES
-from yoloom.cli.arguments import positive
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.interrupt import until_interrupted
 from yoloom.cli.stderr import progress_bar, report_line
@@ -91,15 +90,6 @@ class DemoRun:
         """Count the results that have the same bits in both runs."""
         pairs = zip(self.outcomes, other.outcomes, strict=True)
         return sum(mine.bits == theirs.bits for mine, theirs in pairs)
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom demo`."""
-    parser.add_argument("--threads", type=positive, default=8, metavar="N", help="threads on one model (default: 8)")
-    parser.add_argument("--images", type=positive, default=96, metavar="N", help="predictions in all (default: 96)")
-    parser.add_argument(
-        "--output", default="demo-output", metavar="FOLDER", help="folder for the pictures (default: demo-output)"
-    )
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from yoloom.cli.arguments import add_model
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.installation import installation_facts, installation_rows
 from yoloom.cli.stderr import report_line
@@ -18,12 +17,6 @@ from yoloom.facade.cpu_budget import cpu_budget
 from yoloom.runtime.registry import find_backend
 from yoloom.values import counted
 from yoloom.yolo import YOLO
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom info`."""
-    add_model(parser, is_needed=False)
-    parser.add_argument("--json", action="store_true", help="write one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

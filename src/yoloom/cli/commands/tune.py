@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from yoloom.cli.arguments import add_model
 from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
 from yoloom.engine.tuning.plans import Subject, plans, tune
-from yoloom.engine.tuning.tuner import SECONDS, Tuning
+from yoloom.engine.tuning.tuner import Tuning
 from yoloom.errors import UnsupportedOption
 from yoloom.formats.read import describe
 from yoloom.runtime.precision import find_precision
@@ -22,27 +21,6 @@ from yoloom.runtime.protocol import Precision
 from yoloom.runtime.registry import CPU_BACKENDS, find_backend, parse_device
 from yoloom.store.locate import locate
 from yoloom.system.cpus import cpu_threads
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom tune`."""
-    add_model(parser)
-    parser.add_argument(
-        "--seconds",
-        type=seconds,
-        default=SECONDS,
-        metavar="S",
-        help=f"about how long (default: {SECONDS:g})",
-    )
-    parser.add_argument("--json", action="store_true", help="write one JSON object")
-
-
-def seconds(text: str) -> float:
-    """Parse how long to measure."""
-    number = float(text)
-    if not 0.1 <= number <= 3600:
-        raise argparse.ArgumentTypeError(f"expected 0.1 to 3600, got {text}")
-    return number
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from yoloom.cli.arguments import DEFAULT_DEVICE, add_runtime, counts, positive
-from yoloom.cli.exit_codes import VERDICTS, ExitCode
+from yoloom.cli.arguments import DEFAULT_DEVICE
+from yoloom.cli.exit_codes import ExitCode
 from yoloom.cli.inputs import find_all_inputs
 from yoloom.cli.stderr import report_line
 from yoloom.cli.table import print_facts, print_table
@@ -25,10 +25,6 @@ from yoloom.verify.target_import import make_target
 from yoloom.verify.text_report import LEVEL_COLUMNS, details_of, facts_of, level_rows, verdict_line
 from yoloom.verify.verdict import Verdict
 from yoloom.yolo import YOLO
-
-USAGE = """\
-yoloom verify [options] MODEL [IMAGE ...]
-       yoloom verify [options] --target MODULE:FACTORY [--target-arg VALUE] [IMAGE ...]"""
 
 OPTIONS = ("threads", "asyncio", "seconds", "rounds", "seed", "tolerance", "hang_after", "cases")
 """Arguments that are options of `yoloom.verify.check`."""
@@ -49,51 +45,6 @@ CODES = {
     Verdict.INCONCLUSIVE: ExitCode.UNDECIDED,
 }
 """Verdict → exit code."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `yoloom verify`."""
-    parser.usage = USAGE
-    parser.epilog = f"{parser.epilog}{VERDICTS}"
-    parser.add_argument(
-        "inputs",
-        nargs="*",
-        metavar="MODEL, IMAGE",
-        help="a model as for predict; then images, folders or patterns (default: bundled scenes)",
-    )
-    parser.add_argument("--threads", type=counts, metavar="N,N", help="callers at once, one level each (1,2,8,64)")
-    parser.add_argument("--asyncio", action="store_true", help="also as many asyncio tasks, through predict_async")
-    parser.add_argument("--workers", type=positive, metavar="N", help="open MODEL with N worker processes")
-    add_runtime(parser)
-    length = parser.add_argument_group("how long")
-    length.add_argument("--seconds", type=float, metavar="S", help="about how long in all (default: 20)")
-    length.add_argument("--rounds", type=positive, metavar="R", help="rounds, each with about every case, instead")
-    length.add_argument("--hang-after", type=float, metavar="S", help="seconds that one request may take (default: 30)")
-    cases = parser.add_argument_group("what is asked")
-    cases.add_argument("--cases", type=positive, metavar="N", help="about how many different requests there are")
-    cases.add_argument("--seed", type=int, metavar="K", help="seed of cases, order, pauses and cancellations")
-    cases.add_argument(
-        "--tolerance",
-        type=float,
-        metavar="T",
-        help="accept |a - b| <= T * max(1, |b|) (default: the model's)",
-    )
-    target = parser.add_argument_group("a model of another library")
-    target.add_argument(
-        "--target",
-        metavar="MODULE:FACTORY",
-        help="function that returns a predict(image, **options), instead of MODEL",
-    )
-    target.add_argument(
-        "--target-arg",
-        action="append",
-        default=[],
-        metavar="VALUE",
-        help="argument for the factory, or NAME=VALUE; repeatable",
-    )
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="write one JSON object to stdout")
-    output.add_argument("--report", metavar="OUT.html", help="also write one page with plots")
 
 
 def run(arguments: argparse.Namespace) -> ExitCode:
