@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from yoloom.cli.arguments import add_model, add_model_file, add_runtime, counts, positive, sizes
-from yoloom.cli.command_line import OTHER_OPTION
 from yoloom.cli.exit_codes import VERDICTS
+
+OTHER_OPTION = "--option"
+"""The option by which a command takes those of `YOLO.predict` that it has none for."""
 
 # What the modules of the commands know too, and a test compares with theirs: help does not wait for their imports.
 CONF, IOU, MAX_DET = 0.25, 0.7, 300

@@ -51,9 +51,6 @@ TASKS = ("detect", "segment", "pose", "obb", "classify")
 NUMBERS: Mapping[str, float] = {"--imgsz": 2, "--classes": math.inf}
 """Options that may be followed by several whole numbers → how many at most."""
 
-OTHER_OPTION = "--option"
-"""The option by which a command takes those of `YOLO.predict` that it has none for."""
-
 _ASSIGNMENT = re.compile(r"([A-Za-z][\w-]*)=(.*)", re.DOTALL)
 
 
@@ -241,6 +238,8 @@ class WordReader:
 
 def _assigned_option(parser: Parser, name: str, value: str) -> list[str]:
     """Return the words for `name=value`."""
+    from yoloom.cli.command_arguments import OTHER_OPTION
+
     options = parser.options_for(name)
     if not options:
         if parser.option(OTHER_OPTION) is None:
