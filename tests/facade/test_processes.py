@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import weakref
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from yoloom import YOLO
+from yoloom.assets import DEMO_MODEL
 
 pytestmark = pytest.mark.slow
 
@@ -367,3 +373,19 @@ def test_the_package_is_imported_at_once() -> None:
     """A fork in the middle of a first use would leave the child waiting for an import that nobody ends."""
     done = python("import sys, yoloom; print('yoloom.yolo' in sys.modules, 'YOLO' in vars(yoloom))")
     assert done.stdout.split() == ["True", "True"]
+
+
+def test_a_closed_model_is_gone_at_once() -> None:
+    """Seen to fail: the table of engines that the exit waits for kept the last one, with its weights."""
+    gc.collect()
+    gc.disable()  # what only the collector finds stays for a while, and weights are large
+    try:
+        model = YOLO(DEMO_MODEL)
+        model(np.zeros((64, 64, 3), np.uint8), imgsz=64)
+        engine = model._opened.engine
+        parts = [weakref.ref(part) for part in (engine, engine.lanes, model.model.graph)]
+        model.close()
+        del model, engine
+        assert [part() for part in parts] == [None] * 3
+    finally:
+        gc.enable()

@@ -162,11 +162,17 @@ class Registry:
             with self._lock:
                 if self._engines.get(key) is pending:
                     del self._engines[key]
+            self._forget_ended()
 
     def _note(self, engine: Engine) -> None:
-        """Know an engine until its threads have ended, and forget those whose have."""
+        """Know an engine until its threads have ended."""
         with self._lock:
-            self._living = [older for older in self._living if not older.is_closed or older.threads_alive()] + [engine]
+            self._living.append(engine)
+
+    def _forget_ended(self) -> None:
+        """Let go of engines that are closed and have no thread any more, and with them of their weights."""
+        with self._lock:
+            self._living = [engine for engine in self._living if not engine.is_closed or engine.threads_alive()]
 
     def _take_back(self, claim: Claim) -> None:
         """Undo a claim that ended in an error, or in the middle of any line."""
@@ -198,6 +204,7 @@ class Registry:
             _close(pending, timeout=0)
             raise
         finally:
+            self._forget_ended()
             self._dismiss_keeper()
 
     def later(self, chore: Chore) -> None:

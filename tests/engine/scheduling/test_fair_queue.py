@@ -101,12 +101,12 @@ def test_a_whole_batch_of_any_shape_and_the_longest_wait() -> None:
     for request_id, shape in ((1, 1), (2, 2), (3, 2)):
         made.add(request_id, A, 0)
         made.ready(request_id, (shape,), now=10 + request_id)
-    assert (made.full_shape(2), made.full_shape(3)) == ((2,), None)
+    assert made.take_full_batch(3) == []
     assert made.ready_since() == 11
     made.remove(1)
     assert made.ready_since() == 12
     made.clear()
-    assert (made.full_shape(1), made.ready_since()) == (None, math.inf)
+    assert (made.take_full_batch(1), made.ready_since()) == ([], math.inf)
 
 
 def test_clear_takes_everything() -> None:

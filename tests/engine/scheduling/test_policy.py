@@ -582,7 +582,14 @@ class WindowMachine(PolicyMachine):
         )
 
     def has_full_batch(self) -> bool:
-        sizes = Counter(self.ready[one][0] for one in self.tickets if one in self.ready)
+        # Those that a more urgent one of their client with another shape keeps back do not count.
+        sizes: Counter[tuple[int, ...]] = Counter()
+        for one in self.tickets.values():
+            if one.id in self.ready:
+                own = self.ready_of(one.terms.client)
+                others = [other for other in own if self.ready[other.id][0] != self.ready[one.id][0]]
+                floor = max((other.terms.priority for other in others), default=-math.inf)
+                sizes[self.ready[one.id][0]] += one.terms.priority >= floor
         return any(size >= self.FIRST.batch for size in sizes.values())
 
     def check_wait(self, wait: SleepUntil, deadline: float) -> None:
@@ -644,6 +651,20 @@ def test_a_full_batch_of_another_shape_goes_first_until_something_is_due() -> No
     assert policy.next_action(1) == Run("batches", 0, (2, 3, 4))
     assert policy.next_action(5) == Run("batches", 1, (1,)), "it is due, and its turn"
     assert policy.next_action(5) == Run("batches", 2, (5, 6, 7))
+
+
+def test_a_batch_is_full_only_with_those_that_may_run_in_it() -> None:
+    """Seen to fail: of three that were ready one was less urgent than another shape, and two ran too early."""
+    policy = window(lanes=2)
+    for ticket_id, priority, shape in ((0, 0, (2,)), (1, 0, (1,)), (2, -1, (1,)), (3, 0, (1,))):
+        policy.admit(ticket(ticket_id, priority=priority))
+        policy.prepared(ticket_id, shape, 0)
+    assert policy.next_action(0) == SleepUntil(5)
+    for ticket_id in (4, 5, 6):  # of a client that has nothing else
+        policy.admit(ticket(ticket_id, client=Client("other")))
+        policy.prepared(ticket_id, (3,), 1)
+    assert policy.next_action(1) == Run("batches", 0, (4, 5, 6))
+    assert policy.next_action(5) == Run("batches", 1, (0,))
 
 
 def test_a_deadline_ends_the_wait_for_company() -> None:

@@ -139,8 +139,17 @@ class FairQueue:
         self.remove(request_id)  # last: it may rebuild the order
         return request_id, shape
 
-    def take_matching(self, shape: Shape, most: int) -> list[int]:
-        """Take up to `most` further requests of this shape, in the order of turns.
+    def take_full_batch(self, size: int) -> list[int]:
+        """Take a batch of so many requests of one shape; empty where none is ready as a whole."""
+        for shape in [shape for shape, alike in self._by_shape.items() if len(alike) >= size]:
+            # So many are ready, but some may be less urgent than their client's request of another shape.
+            taken = self.take_matching(shape, size, least=size)
+            if taken:
+                return taken
+        return []
+
+    def take_matching(self, shape: Shape, most: int, least: int = 0) -> list[int]:
+        """Take up to `most` further requests of this shape, in the order of turns; none where there are not `least`.
 
         Each client gives as many as its weight before the next one does. Within a client a request of another shape is
         overtaken by those of its own priority, which join a run that begins in any case, and never by lower ones.
@@ -162,13 +171,11 @@ class FairQueue:
         while len(taken) < most and any(ids for _, ids in turns):
             for weight, ids in turns:
                 taken += [ids.popleft() for _ in range(min(weight, most - len(taken), len(ids)))]
+        if len(taken) < least:
+            return []
         for request_id in taken:
             self.remove(request_id)
         return taken
-
-    def full_shape(self, most: int) -> Shape | None:
-        """Find a shape of which a whole batch is ready."""
-        return next((shape for shape, alike in self._by_shape.items() if len(alike) >= most), None)
 
     def ready_since(self) -> float:
         """Find the moment when the longest waiting request was ready, infinity for none."""

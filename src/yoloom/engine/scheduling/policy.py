@@ -291,11 +291,9 @@ class Policy:
             # than that finds it over, and waits no more. A full batch waits for nobody.
             due = self._queue.ready_since() + offer.max_wait_s
             if due > now:
-                shape = self._queue.full_shape(offer.batch)
-                if shape is None:
+                tickets = self._queue.take_full_batch(offer.batch)
+                if not tickets:
                     return SleepUntil(min(due, deadline))
-                # None, when a more urgent request of each client has another shape: then it is that one's turn.
-                tickets = self._queue.take_matching(shape, offer.batch)
         if not tickets:
             first = self._queue.take()
             if first is None:
