@@ -295,7 +295,8 @@ def test_an_image_that_ends_two_workers_is_not_tried_again_and_the_others_go_on(
         assert [future.result(60).boxes.data.tobytes() for future in futures] == expected
         numbers = engine.statistics()
         assert (numbers.succeeded, numbers.failed) == (12, 1)
-        assert sum(worker.restarts for worker in numbers.workers) == 2
+        # The second may not have been replaced yet: the worker that is left may have run all that waited.
+        until(lambda: sum(worker.restarts for worker in crew(engine)) == 2)
 
 
 def test_the_last_words_of_a_crash_are_told(faulty: Callable[..., Recipe]) -> None:

@@ -86,7 +86,8 @@ def onnxruntime(path: str, threads: str | None = None, imgsz: str | None = None)
         InvalidOption: a number is none, or the graph's input is no image.
         ModelNotFound: there is no such file.
     """
-    package = _import("yoloom.runtime.onnxruntime_quietly").onnxruntime
+    _import("yoloom.runtime.onnxruntime_quietly")
+    package = _import("onnxruntime")
     options = package.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:

@@ -62,7 +62,8 @@ def mapped_checkpoint(path: Path) -> memoryview:
     except ModelError:
         raise
     except (OSError, ValueError) as error:  # a name that is too long or holds a NUL, a file that just shrank
-        raise InvalidModel(f"it can not be read: {error}") from error
+        # Without the path, which is the caller's to say: one of 5,000 characters would push the reason out of sight.
+        raise InvalidModel(f"it can not be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 @contextmanager
