@@ -28,6 +28,7 @@ test-fast: ## Run the tests that are not slow, on the working tree: about a minu
 
 soak: .venv/test ## Kill workers at full load, then do everything at once, for SOAK_S=600 seconds each.
 	YOLOOM_SOAK_S=$(SOAK_S) $(BIN)/python -m pytest tests/workers/test_soak.py --quiet
+	YOLOOM_SOAK_S=$(SOAK_S) $(BIN)/python -m pytest tests/verify/test_verify.py -k each_time --quiet
 	$(BIN)/python tests/support/stress.py --seconds $(SOAK_S)
 	$(BIN)/python tests/support/stress.py --seconds $(SOAK_S) --shaken
 

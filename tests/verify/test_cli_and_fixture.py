@@ -225,9 +225,9 @@ def test_worker_processes_are_verified(tiny_onnx: Callable[..., Path], capsys: p
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_ctrl_c_ends_it(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
-        "import sys, time\n"
+        "import os, time\n"
         "def predict(image):\n"
-        "    print('running', file=sys.stderr, flush=True)\n"
+        "    os.write(2, b'running\\n')\n"  # whole lines: fresh instances are called by several threads at once
         "    time.sleep(0.01)\n"
         "    return image.mean()\n"
         "def make():\n"

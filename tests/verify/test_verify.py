@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import html.parser
 import json
+import os
 import pickle
 import sys
 import threading
@@ -234,8 +235,9 @@ def test_an_answer_where_alone_there_is_an_error_is_wrong() -> None:
 # ---- What is sound
 
 
-def test_a_sound_model_passes_20_of_20() -> None:
-    for seed in range(20):
+def test_a_sound_model_passes_each_time() -> None:
+    """Five times here, twenty with `make soak`."""
+    for seed in range(20 if "YOLOOM_SOAK_S" in os.environ else 5):
         report = check(broken.Sound(), threads=(2, 32), rounds=5, seed=seed, cases=16)
         assert report.ok, str(report)
         assert report.memory.judged
