@@ -19,7 +19,8 @@ from yoloom import YOLO, YoloomError
 
 def create_app() -> Flask:
     app = Flask(__name__)
-    model = YOLO(os.environ["YOLO_MODEL"])  # in the worker, whose threads share it
+    model = YOLO(os.environ["YOLO_MODEL"])  # in the worker, whose threads share it; it ends with the worker
+    app.extensions["yoloom"] = model
 
     @app.post("/predict")
     def predict() -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gc
 import importlib.util
 import io
 import subprocess
@@ -76,6 +75,7 @@ def test_the_fastapi_service_answers_many_and_refuses_what_is_no_picture(
     pictures: list[str], demo_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("fastapi")
+    pytest.importorskip("python_multipart")
     client_of = pytest.importorskip("fastapi.testclient").TestClient
     monkeypatch.setenv("YOLO_MODEL", str(demo_model))
     picture = Path(pictures[0]).read_bytes()
@@ -90,11 +90,12 @@ def test_the_fastapi_service_answers_many_and_refuses_what_is_no_picture(
 def test_the_flask_service_answers(pictures: list[str], demo_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("flask")
     monkeypatch.setenv("YOLO_MODEL", str(demo_model))
-    client = loaded("flask_service").create_app().test_client()
-    answer = client.post("/predict", data=Path(pictures[0]).read_bytes())
-    assert (answer.status_code, bool(answer.json)) == (200, True)
-    assert client.post("/predict", data=b"text").status_code == 422
-    gc.collect()  # the application is forgotten, and with it the model
+    app = loaded("flask_service").create_app()
+    with app.extensions["yoloom"]:
+        client = app.test_client()
+        answer = client.post("/predict", data=Path(pictures[0]).read_bytes())
+        assert (answer.status_code, bool(answer.json)) == (200, True)
+        assert client.post("/predict", data=b"text").status_code == 422
 
 
 def test_each_example_is_tried_here() -> None:
