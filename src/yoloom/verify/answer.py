@@ -92,7 +92,7 @@ class Answer:
 
     @property
     def about(self) -> dict[str, bytes]:
-        """What it says that it is about, where it says so."""
+        """Parts of the answer that say what it is about, where it says so."""
         return {name: array.tobytes() for name, array in self.arrays if is_about(name)}
 
     def describe(self) -> str:

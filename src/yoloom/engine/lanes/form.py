@@ -61,7 +61,7 @@ def find_pyramid(anchors: int, height: int, width: int) -> Pyramid | None:
 
 
 class WarmUp:
-    """What a network answers to an image without content, and how many anchors it has then.
+    """Answer of a network to an image without content, and the number of its anchors then.
 
     All forms of a network share it, and each must give the same answer.
 
