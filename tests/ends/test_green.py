@@ -75,3 +75,11 @@ def test_what_only_worker_processes_need_is_looked_at_for_them_only(patch: str, 
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
 def test_a_library_that_replaces_nothing_changes_nothing(library: str, demo_model: Path) -> None:
     assert told(f"import {library}", demo_model) == "found 0\n"
+
+
+@pytest.mark.parametrize("patch", ["gevent", "eventlet"])
+def test_the_end_does_not_wait_for_itself(patch: str) -> None:
+    """Seen to fail: `get_ident` names a greenlet there, so the thread that ends was another's call, and took 8 s."""
+    look = "from yoloom.sync import interpreter_exit; print(len(interpreter_exit._calls()))"
+    command = [str(GREEN / "bin" / "python"), "-W", "ignore", "-c", f"{ALL[patch]}\n{look}"]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "0\n"

@@ -87,9 +87,10 @@ def wait_for_calls(limit: TimeLimit) -> None:
 
 def _calls() -> dict[int, FrameType]:
     """The outermost frame of this package in each other thread."""
-    calls = {}
+    calls, own = {}, sys._getframe()
     for thread, innermost in sys._current_frames().items():
-        frame: FrameType | None = innermost if thread != threading.get_ident() else None
+        # This thread by its frame: under gevent `get_ident` names a greenlet, and the end would wait for itself.
+        frame: FrameType | None = innermost if innermost is not own else None
         while frame is not None:
             if frame.f_code.co_filename.startswith(_PACKAGE):
                 calls[thread] = frame
