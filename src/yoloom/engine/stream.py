@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import math
 import warnings
@@ -136,6 +135,8 @@ async def awaited(future: ResultFuture, seconds: float) -> Results:
     A task that is cancelled takes the request back. `asyncio.wrap_future` does neither count a deadline as one, nor
     does it work without a thread for callbacks in between.
     """
+    import asyncio  # here: whoever awaits has it, and others need neither its 4 MiB nor its share of the start
+
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
 
