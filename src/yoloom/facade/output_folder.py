@@ -24,6 +24,7 @@ class OutputFolder:
         # Guards the stems in use: two sources may have the same file name, as all arrays have.
         self._lock = threading.Lock()
         self._stems: set[str] = set()
+        self._numbers: dict[str, int] = {}  # where to go on looking, or the thousandth array would look at all others
 
     def write(self, results: Results, options: SaveOptions) -> None:
         """Write the picture, the text and the crops of one image, as far as `options` ask for them.
@@ -33,8 +34,10 @@ class OutputFolder:
         """
         source = Path(results.path)
         with self._lock:
-            names = itertools.chain([source.stem], (f"{source.stem}-{number}" for number in itertools.count(2)))
-            stem = next(name for name in names if name not in self._stems)
+            number = self._numbers.get(source.stem, 1)
+            while (stem := f"{source.stem}-{number}" if number > 1 else source.stem) in self._stems:
+                number += 1
+            self._numbers[source.stem] = number + 1
             self._stems.add(stem)
         if options.save:
             suffix = source.suffix if writes_color(source.suffix) else ".jpg"

@@ -54,7 +54,7 @@ _ORIENTATION = 274  # the tag of EXIF
 _NOTES = frozenset({"xmp", "XML:com.adobe.xmp", "Raw profile type exif"})  # where PIL looks for it as well
 _OF_UNKNOWN_RANGE = ("I", "F")  # modes of PIL: signed numbers of 32 bits, and floats
 _OPENCV_TURNS_WEBP = int(cv2.__version__.partition(".")[0]) >= 5
-_LIST_HINT = " For a list of paths pass the list itself: model(open(path).read().split())."
+_LIST_HINT = " A list of sources is for predict or map: model(path)."
 _DECODING = 3  # a guess: how many times the memory of a picture its decoder takes
 _LONGEST_PATH = 300  # characters of a path that a message prints
 
